@@ -1,0 +1,15 @@
+// One function per topic; module.cpp calls them all.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace holdstill::bindings {
+
+void register_blas(pybind11::module_& module);
+void register_motion(pybind11::module_& module);
+void register_warp(pybind11::module_& module);
+void register_l1(pybind11::module_& module);
+void register_rasl(pybind11::module_& module);
+void register_aligner(pybind11::module_& module);
+
+}  // namespace holdstill::bindings

@@ -1,0 +1,205 @@
+#include <pybind11/stl.h>
+
+#include <mutex>
+#include <vector>
+
+#include "arrays.hpp"
+#include "holdstill/aligner.hpp"
+#include "holdstill/parallel.hpp"
+#include "register.hpp"
+
+namespace holdstill::bindings {
+namespace {
+
+// The aligner and its idle workspaces: a call takes one and puts it back, so that any number of
+// threads may align at once and none allocates per frame.
+class PyAligner {
+ public:
+  PyAligner(const py::array& atoms, const std::pair<int, int>& shape, const std::string& motion,
+            const std::string& features, double sigma, const py::object& roi, double mu,
+            double tolerance, int max_iterations, bool verify)
+      : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
+    Region region = parse_region(roi, shape_);
+    const auto columns = FArray<float>::ensure(atoms);
+    const py::ssize_t m =
+        static_cast<py::ssize_t>(n_planes(sampling_.feature)) * region.n_pixels();
+    if (!columns || columns.ndim() != 2 || columns.shape(0) != m || columns.shape(1) < 1)
+      refuse("atoms", "shape (" + std::to_string(m) + ", r) for this shape, roi and feature", atoms);
+    if (!(mu >= 0.0) || !std::isfinite(mu))
+      throw py::value_error("mu: expected a number of at least 0, got " + std::to_string(mu));
+    if (!(tolerance > 0.0))
+      throw py::value_error("tolerance: expected a positive number, got " + std::to_string(tolerance));
+    if (max_iterations < 1)
+      throw py::value_error("max_iterations: expected at least 1, got " + std::to_string(max_iterations));
+    const Eigen::Map<const Eigen::MatrixXf> matrix(columns.data(), m, columns.shape(1));
+    if (!matrix.allFinite()) throw py::value_error("atoms: expected finite entries");
+    AlignerOptions options;
+    options.mu = mu;
+    options.tolerance = tolerance;
+    options.max_iterations = max_iterations;
+    options.verify = verify;
+    aligner_ = std::make_unique<FrameAligner>(matrix, std::move(region), sampling_, options);
+  }
+
+  struct Result {
+    py::array_t<double> frame_from_canonical;
+    std::string status;
+    int iterations, n_atoms;
+    double residual, step, objective, gap, worst_gap, outside;
+    py::array_t<double> coefficients;
+  };
+
+  Result align(const py::array& frame, const py::array& initial) {
+    const FrameView view = parse_frame(frame, "frame");
+    const Eigen::Matrix3d start = parse_start(initial);
+    py::array_t<double> coefficients(aligner_->n_coefficients());
+    double* x = coefficients.mutable_data();
+    FrameAlignment a;
+    {
+      const py::gil_scoped_release release;
+      auto work = take();
+      a = aligner_->align(view, start, work.get(), x);
+      put(std::move(work));
+    }
+    return {to_array(a.frame_from_canonical), name_of(a.status), a.iterations, a.n_atoms,
+            a.residual, a.step, a.objective, a.gap, a.worst_gap, a.outside, coefficients};
+  }
+
+  // Frames of one stack on threads: fields as arrays of length n, one call.
+  py::dict align_batch(const py::array& frames, const py::array& initial, int threads) {
+    if (frames.ndim() != 3 || frames.shape(0) < 1)
+      refuse("frames", "a stack of grey images (n, height, width)", frames);
+    const py::ssize_t n = frames.shape(0), r = aligner_->n_coefficients();
+    const auto starts = CArray<double>::ensure(initial);
+    if (!starts || starts.ndim() != 3 || starts.shape(0) != n || starts.shape(1) != 3 ||
+        starts.shape(2) != 3)
+      refuse("initial", "shape (n, 3, 3) = (" + std::to_string(n) + ", 3, 3)", initial);
+    std::vector<FrameView> views;
+    std::vector<Eigen::Matrix3d> matrices;
+    for (py::ssize_t i = 0; i < n; ++i) {
+      views.push_back(parse_frame(py::array(frames[py::int_(i)]), "frames"));
+      matrices.push_back(Eigen::Map<const Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(
+          starts.data(i, 0, 0)));
+      check_family(matrices.back(), "initial[" + std::to_string(i) + "]");
+    }
+    py::array_t<double> coefficients({n, r});
+    double* x = coefficients.mutable_data();
+    std::vector<FrameAlignment> found(n);
+    {
+      const py::gil_scoped_release release;
+      const int used = thread_count(threads, static_cast<int>(n));
+      std::vector<std::unique_ptr<FrameAligner::Workspace>> work;
+      for (int i = 0; i < used; ++i) work.push_back(take());
+      parallel_for(static_cast<int>(n), used, [&](int thread, int i) {
+        found[i] = aligner_->align(views[i], matrices[i], work[thread].get(), x + i * r);
+      });
+      for (auto& one : work) put(std::move(one));
+    }
+    return columns_of(found, coefficients);
+  }
+
+ private:
+  void check_family(const Eigen::Matrix3d& matrix, const std::string& argument) const {
+    // What cannot be inverted is the frame's own trouble, a status; a shear for a similarity is a
+    // wrong argument.
+    const auto start = centred(matrix, shape_);
+    if (!start) return;
+    if (const auto wrong = outside_family(sampling_.motion, *start))
+      if (std::abs(start->linear.determinant()) > 1e-12)
+        throw py::value_error(argument + ": " + *wrong);
+  }
+
+  Eigen::Matrix3d parse_start(const py::array& initial) const {
+    const Eigen::Matrix3d matrix = parse_matrix(initial, "initial");
+    check_family(matrix, "initial");
+    return matrix;
+  }
+
+  std::unique_ptr<FrameAligner::Workspace> take() {
+    {
+      const std::lock_guard<std::mutex> lock(idle_mutex_);
+      if (!idle_.empty()) {
+        auto work = std::move(idle_.back());
+        idle_.pop_back();
+        return work;
+      }
+    }
+    return aligner_->make_workspace();
+  }
+
+  void put(std::unique_ptr<FrameAligner::Workspace> work) {
+    const std::lock_guard<std::mutex> lock(idle_mutex_);
+    idle_.push_back(std::move(work));
+  }
+
+  static py::dict columns_of(const std::vector<FrameAlignment>& found,
+                             const py::array_t<double>& coefficients) {
+    const py::ssize_t n = static_cast<py::ssize_t>(found.size());
+    py::array_t<double> matrices({n, py::ssize_t{3}, py::ssize_t{3}});
+    py::list status;
+    for (py::ssize_t i = 0; i < n; ++i) {
+      Eigen::Map<Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(matrices.mutable_data(i, 0, 0)) =
+          found[i].frame_from_canonical;
+      status.append(name_of(found[i].status));
+    }
+    const auto column = [&](auto field) {
+      using T = std::decay_t<decltype(field(found[0]))>;
+      py::array_t<T> out(n);
+      for (py::ssize_t i = 0; i < n; ++i) out.mutable_at(i) = field(found[i]);
+      return out;
+    };
+    py::dict out;
+    out["frame_from_canonical"] = matrices;
+    out["status"] = status;
+    out["iterations"] = column([](const FrameAlignment& a) { return a.iterations; });
+    out["n_atoms"] = column([](const FrameAlignment& a) { return a.n_atoms; });
+    out["residual"] = column([](const FrameAlignment& a) { return a.residual; });
+    out["step"] = column([](const FrameAlignment& a) { return a.step; });
+    out["objective"] = column([](const FrameAlignment& a) { return a.objective; });
+    out["gap"] = column([](const FrameAlignment& a) { return a.gap; });
+    out["worst_gap"] = column([](const FrameAlignment& a) { return a.worst_gap; });
+    out["outside"] = column([](const FrameAlignment& a) { return a.outside; });
+    out["coefficients"] = coefficients;
+    return out;
+  }
+
+  Sampling sampling_;
+  Shape shape_;
+  std::unique_ptr<FrameAligner> aligner_;
+  std::mutex idle_mutex_;
+  std::vector<std::unique_ptr<FrameAligner::Workspace>> idle_;
+};
+
+}  // namespace
+
+void register_aligner(py::module_& module) {
+  using Result = PyAligner::Result;
+  py::class_<Result>(module, "FrameAlignment")
+      .def_readonly("frame_from_canonical", &Result::frame_from_canonical)
+      .def_readonly("status", &Result::status)
+      .def_readonly("iterations", &Result::iterations)
+      .def_readonly("n_atoms", &Result::n_atoms)
+      .def_readonly("residual", &Result::residual)
+      .def_readonly("step", &Result::step)
+      .def_readonly("objective", &Result::objective)
+      .def_readonly("gap", &Result::gap)
+      .def_readonly("worst_gap", &Result::worst_gap)
+      .def_readonly("outside", &Result::outside)
+      .def_readonly("coefficients", &Result::coefficients);
+  const AlignerOptions defaults;
+  py::class_<PyAligner>(module, "FrameAligner")
+      .def(py::init<const py::array&, const std::pair<int, int>&, const std::string&,
+                    const std::string&, double, const py::object&, double, double, int, bool>(),
+           py::arg("atoms"), py::kw_only(), py::arg("shape"), py::arg("motion"),
+           py::arg("features") = "grey", py::arg("sigma") = 0.8, py::arg("roi") = py::none(),
+           py::arg("mu") = defaults.mu, py::arg("tolerance") = defaults.tolerance,
+           py::arg("max_iterations") = defaults.max_iterations, py::arg("verify") = defaults.verify)
+      .def("align", &PyAligner::align, py::arg("frame"), py::arg("initial"))
+      .def("align_batch", &PyAligner::align_batch, py::arg("frames"), py::arg("initial"),
+           py::kw_only(), py::arg("threads") = 0);
+  module.attr("DEFAULT_MU") = defaults.mu;
+  module.attr("DEFAULT_TOLERANCE") = defaults.tolerance;
+  module.attr("DEFAULT_MAX_ITERATIONS") = defaults.max_iterations;
+}
+
+}  // namespace holdstill::bindings

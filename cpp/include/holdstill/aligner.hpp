@@ -1,0 +1,101 @@
+// One-by-one alignment of a frame against a dictionary of aligned images: Algorithm 1, equations.md §3.
+//
+//   min_{x, tau}  1/2 || v(tau) - A x ||^2 + mu || x ||_1,    v = f(I o tau) / || f(I o tau) ||
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "holdstill/l1_least_squares.hpp"
+#include "holdstill/linearize.hpp"
+#include "holdstill/status.hpp"
+
+namespace holdstill {
+
+struct AlignerOptions {
+  double mu = 1e-3;           // weight of || x ||_1; 0 is plain least squares
+  double tolerance = 1e-6;    // on || step ||_2
+  int max_iterations = 300;
+  double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
+  double max_outside = 0.5;       // share of the region's samples that may lie outside the frame
+  // Solve over all atoms in every iteration, not only where the active set may change. Same fixed
+  // point; it certifies every inner solve.
+  bool verify = false;
+};
+
+struct FrameAlignment {
+  Status status = Status::unreadable;
+  Eigen::Matrix3d frame_from_canonical = Eigen::Matrix3d::Identity();
+  int iterations = 0;
+  double residual = 0.0;   // || v - A x ||_2 with the step's part removed, v of unit norm
+  double step = 0.0;       // last || step ||_2
+  double objective = 0.0;
+  double gap = 0.0;        // duality gap at the returned point, over all atoms
+  double worst_gap = 0.0;  // largest gap / objective of all solves over all atoms
+  int n_atoms = 0;         // nonzero coefficients
+  double outside = 0.0;    // share of the samples outside the frame
+};
+
+class FrameAligner {
+ public:
+  // atoms: m x r, column-major, unit norm; m as in linearize().
+  FrameAligner(const Eigen::Ref<const Eigen::MatrixXf>& atoms, Region region,
+               const Sampling& sampling, const AlignerOptions& options);
+
+  // What one thread writes to while it aligns, so that a frame allocates nothing.
+  struct Workspace {
+    Workspace(int n_atoms, int n_rows, int n_parameters);
+
+    Patch patch;
+    L1Solver::Workspace l1;
+    std::vector<double> atom_products, self_products;
+    Eigen::MatrixXd n;       // A^T Q, rows by candidate
+    Eigen::VectorXd beta;    // A^T P v, by candidate
+    Eigen::VectorXd x;       // by candidate
+    Eigen::VectorXd x_all;   // by atom
+    std::vector<int> all, candidates, ranking;
+    std::vector<const float*> rows;
+  };
+  std::unique_ptr<Workspace> make_workspace() const;
+
+  // Length of the coefficients: the atoms given.
+  int n_coefficients() const {
+    return coefficients_.size() ? static_cast<int>(coefficients_.rows()) : n_atoms_;
+  }
+  const AlignerOptions& options() const { return options_; }
+  const Region& region() const { return region_; }
+
+  // Never throws on a bad frame: its status says what is wrong. coefficients: n_coefficients() doubles.
+  // Thread-safe, one workspace per thread.
+  FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
+                       double* coefficients) const;
+
+ private:
+  struct Step;
+  struct Basis {
+    Eigen::MatrixXf columns;       // what is fitted
+    Eigen::MatrixXd coefficients;  // from theirs to the atoms'; empty: the columns are the atoms
+  };
+  static Basis orthonormal(const Eigen::Ref<const Eigen::MatrixXf>& atoms);
+  FrameAligner(Basis basis, Region region, const Sampling& sampling, const AlignerOptions& options);
+
+  const float* atom(int block, int k) const {
+    return atoms_.data() + (static_cast<std::size_t>(block) * n_atoms_ + k) * row_length_;
+  }
+  bool linearize(const CentredTransform& transform, const std::vector<int>& candidates,
+                 Workspace* work, Step* step) const;
+  void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
+  void choose_candidates(Workspace* work) const;
+  Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
+                 FrameAlignment* out) const;
+
+  Region region_;
+  Sampling sampling_;
+  AlignerOptions options_;
+  int n_atoms_, row_length_;
+  std::vector<float> atoms_;  // [block][atom][plane x pixel], zero beyond the region
+  Eigen::MatrixXd coefficients_;
+  L1Solver solver_;
+};
+
+}  // namespace holdstill

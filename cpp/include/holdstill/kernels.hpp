@@ -1,0 +1,87 @@
+// The loops over pixels. One source (src/kernels_impl.hpp) is compiled once per instruction set, in
+// files free of Eigen (mixed compiler flags in its templates would break the one-definition rule);
+// the best set that the processor has is chosen once, at run time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace holdstill::kernels {
+
+// Pixels of the region of interest are visited in blocks of this many: small enough for the block's
+// columns to stay in the first-level cache, large enough to amortise the calls.
+constexpr int kBlock = 256;
+constexpr int kMaxColumns = 8;   // homography; the affine family has six
+constexpr int kMaxPlanes = 2;    // edges stack two planes
+
+// Where a block's samples are taken: W = L (a, b) / z + t in patch pixels, z = 1 + p . (a, b). In
+// float64: t rounded to float32 moves in steps of 3e-5 pixels, and the outer loop would never settle.
+struct Projection {
+  double l[4], t[2], p[2];
+  double x_min, x_max, y_min, y_max;  // the frame's border in patch pixels
+  bool projective;
+};
+
+struct Texels {
+  const float* texels;  // height x width x channels, interleaved
+  int width, height;
+  int channels;  // grey 4: I, Ix, Iy, -; edges 8: Ix, Iy, Ixx, Ixy, Iyy, -, -, -
+};
+
+// Samples of one block, plane by plane.
+struct Samples {
+  alignas(64) float plane[5][kBlock];  // grey: I, Ix, Iy; edges: Ix, Iy, Ixx, Ixy, Iyy
+  alignas(64) float a[kBlock];         // canonical coordinates over z (z = 1 but for homographies)
+  alignas(64) float b[kBlock];
+  alignas(64) float w[kBlock];   // 1 / z
+  alignas(64) float qx[kBlock];  // L (a, b) / z
+  alignas(64) float qy[kBlock];
+};
+
+// A block's feature values and derivative columns; planes of one row are kBlock apart and follow
+// each other, so that a row of `planes * kBlock` floats is contiguous. Unused pixels are zero.
+struct Columns {
+  alignas(64) float row[1 + kMaxColumns][kMaxPlanes * kBlock];
+};
+
+struct Table {
+  const char* name;
+  // out[i] = sum_k taps[k] in[i * step + k],  k = 0 .. n_taps - 1
+  void (*convolve_row)(const float* in, int step, const float* taps, int n_taps, int n, float* out);
+  // out[i] = sum_k taps[k] rows[k][i]
+  void (*convolve_column)(const float* const* rows, const float* taps, int n_taps, int n,
+                          float* out);
+  // texels (I, Ix, Iy, 0) of a row of I; `here` has a neighbour on either side of the n pixels
+  void (*grey_texels)(const float* above, const float* here, const float* below, int n,
+                      float* texels);
+  // texels (Ix, Iy, Ixx, Ixy, Iyy, 0, 0, 0) of a row of Ix and Iy; each array holds {above, here, below}
+  void (*edge_texels)(const float* const ix[3], const float* const iy[3], int n, float* texels);
+  // Bilinear samples of n pixels at canonical offsets (a, b); returns how many lie outside.
+  int (*sample)(const Texels& texels, const Projection& projection, const float* a, const float* b,
+                int n, Samples* samples);
+  // Feature values (row 0) and derivatives with respect to the entries of H (rows 1 ..).
+  void (*grey_columns)(const Samples& samples, const Projection& projection, int n_columns,
+                       Columns* columns);
+  void (*edge_columns)(const Samples& samples, const Projection& projection, int n_columns,
+                       bool magnitude, Columns* columns);
+  // sums[i][j] += <row_i, row_j> for j >= i, i and j below n_rows; rows of `sums` are n_rows long
+  void (*self_products)(const Columns& columns, int n_rows, int length, double* sums);
+  // sums[i][j] += <left[i], row_j>; rows of `sums` are n_rows long, n_rows is 3, 7 or 9
+  void (*products)(const float* const* left, int n_left, const Columns& columns, int n_rows,
+                   int length, double* sums);
+};
+
+const Table& baseline();
+#ifdef HOLDSTILL_X86_DISPATCH
+const Table& avx2();
+const Table& avx512();
+#endif
+
+// The chosen set: the best the processor has, or the one named by HOLDSTILL_ISA.
+const Table& active();
+// Names that this processor can run.
+std::vector<std::string> available();
+const Table& by_name(const std::string& name);
+
+}  // namespace holdstill::kernels

@@ -1,0 +1,88 @@
+// l1-regularised least squares with a free step (equations.md §3):
+//
+//   min_{x, d}  1/2 || v + J d - A x ||^2 + mu || x ||_1
+//
+// With J = Q R and P = I - Q Q^T the step is eliminated, d = R^-1 Q^T (A x - v), which leaves
+// min_x 1/2 || P (v - A x) ||^2 + mu || x ||_1. The solver sees products only: the Gram matrix A^T A,
+// factored once per dictionary, and per linearisation N = A^T Q, beta = A^T P v, energy = v^T P v.
+#pragma once
+
+#include <Eigen/Dense>
+#include <vector>
+
+namespace holdstill {
+
+struct L1Options {
+  double mu = 1e-3;                // weight of the l1 norm
+  double penalty = 0.01;           // split Bregman's nu, as a share of tr(A^T A) / r
+  int bregman_iterations = 20;     // before the active set takes over; it does the exact part
+  int max_active_set_steps = 1000;
+};
+
+struct L1Summary {
+  double objective = 0.0;  // 1/2 || r ||^2 + mu || x ||_1, r = P (v - A x)
+  double gap = 0.0;        // duality gap: objective - optimum lies between 0 and this
+  double residual = 0.0;   // || r ||
+  int bregman_iterations = 0;
+  int active_set_steps = 0;
+  bool converged = false;  // KKT conditions hold to rounding
+};
+
+// One linearisation's products. Rows belong to `candidates`, a subset of the atoms in any order.
+struct L1Products {
+  const std::vector<int>* candidates;
+  Eigen::Ref<const Eigen::MatrixXd> n;     // A^T Q
+  Eigen::Ref<const Eigen::VectorXd> beta;  // A^T P v
+  double energy;                           // v^T P v
+};
+
+class L1Solver {
+ public:
+  L1Solver(Eigen::MatrixXd gram, const L1Options& options);
+
+  int n_atoms() const { return static_cast<int>(gram_.rows()); }
+  double mu() const { return options_.mu; }
+  const Eigen::MatrixXd& gram() const { return gram_; }
+
+  // Everything a solve writes to, so that repeated solves allocate nothing.
+  struct Workspace {
+    explicit Workspace(int n_atoms, int n_parameters);
+    Eigen::VectorXd x, gradient, rhs, target, d, b, q;
+    Eigen::MatrixXd gamma, z, small;
+    Eigen::VectorXd small_rhs;
+    std::vector<int> support;
+    std::vector<double> thetas;
+  };
+
+  // Split Bregman from x = d = b = 0 (all atoms must be candidates): fills workspace.d, a first guess
+  // with exact zeros.
+  void split_bregman(const L1Products& products, Workspace* work) const;
+  // Exact active set from the guess in `x`, which it overwrites with the solution; gap included.
+  L1Summary solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd> x, Workspace* work) const;
+  // mu = 0: Gamma x = beta.
+  L1Summary least_squares(const L1Products& products, Eigen::Ref<Eigen::VectorXd> x,
+                          Workspace* work) const;
+
+ private:
+  double gamma(const L1Products& products, int i, int j) const {
+    return gram_((*products.candidates)[i], (*products.candidates)[j]) -
+           products.n.row(i).dot(products.n.row(j));
+  }
+  // beta - Gamma x
+  void correlation(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
+                   Workspace* work) const;
+  bool solve_on_support(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
+                        Workspace* work) const;
+  // Objective and duality gap at x, from workspace.gradient.
+  void certify(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x, double mu,
+               const Workspace& work, L1Summary* summary) const;
+  double line_search(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
+                     Workspace* work) const;
+
+  Eigen::MatrixXd gram_;
+  L1Options options_;
+  double nu_;
+  Eigen::LLT<Eigen::MatrixXd> factor_;  // of A^T A + nu I, once per dictionary
+};
+
+}  // namespace holdstill

@@ -1,0 +1,92 @@
+// Warp, feature and Jacobian over the region of interest, in one pass (equations.md §0).
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "holdstill/image.hpp"
+#include "holdstill/kernels.hpp"
+#include "holdstill/motion.hpp"
+
+namespace holdstill {
+
+// What `vec` picks: the pixels of the region of interest in raster order, as offsets from the
+// canonical centre, in blocks.
+class Region {
+ public:
+  Region(const Shape& shape, const bool* mask);  // mask: height x width, row-major; null: all
+
+  const Shape& shape() const { return shape_; }
+  int n_pixels() const { return n_pixels_; }
+  int n_blocks() const { return (n_pixels_ + kernels::kBlock - 1) / kernels::kBlock; }
+  int block_size(int block) const {
+    return std::min(kernels::kBlock, n_pixels_ - block * kernels::kBlock);
+  }
+  const float* a(int block) const { return a_.data() + block * kernels::kBlock; }
+  const float* b(int block) const { return b_.data() + block * kernels::kBlock; }
+  // Corners of the region's bounding rectangle, as offsets from the centre.
+  const std::array<Eigen::Vector2d, 4>& corners() const { return corners_; }
+
+ private:
+  Shape shape_;
+  int n_pixels_ = 0;
+  std::vector<float> a_, b_;
+  std::array<Eigen::Vector2d, 4> corners_;
+};
+
+// Everything fixed about how a frame becomes a vector.
+struct Sampling {
+  MotionModel motion;
+  Feature feature;
+  double sigma;  // of the edges, canonical pixels
+
+  int n_entries() const { return holdstill::n_entries(motion); }
+  int n_rows() const { return 1 + n_entries(); }
+  int row_length() const { return n_planes(feature) * kernels::kBlock; }
+};
+
+// Makes the patch cover the region under `transform`. False if that is not a finite box, or if the
+// region's horizon (z = 0) cuts it.
+bool cover(const FrameView& frame, const Region& region, const CentredTransform& transform,
+           Patch* patch);
+
+// d(entries of the transform in patch pixels)/d(tau): turns a block's columns into those of J_w.
+EntryJacobian column_chain(const Patch& patch, const Sampling& sampling,
+                           const CentredTransform& transform);
+
+// Calls visit(block, columns) with w = f(I o tau) and its derivatives by the transform's entries,
+// not yet of unit norm; returns how many samples lie outside the frame.
+template <typename Visitor>
+int for_each_block(const Patch& patch, const Region& region, const Sampling& sampling,
+                   const CentredTransform& transform, Visitor&& visit) {
+  const kernels::Table& kernel = kernels::active();
+  const kernels::Texels texels = patch.texels();
+  const kernels::Projection projection =
+      patch.projection(transform, sampling.motion == MotionModel::homography);
+  kernels::Samples samples;
+  kernels::Columns columns;
+  int outside = 0;
+  for (int block = 0; block < region.n_blocks(); ++block) {
+    outside += kernel.sample(texels, projection, region.a(block), region.b(block),
+                             region.block_size(block), &samples);
+    if (sampling.feature == Feature::grey)
+      kernel.grey_columns(samples, projection, sampling.n_entries(), &columns);
+    else
+      kernel.edge_columns(samples, projection, sampling.n_entries(),
+                          sampling.feature == Feature::magnitude, &columns);
+    visit(block, columns);
+  }
+  return outside;
+}
+
+// The sampled vector and its Jacobian, as arrays: vector (m), jacobian column by column (m x p),
+// m = planes x pixels with plane after plane. Unit norm as in Algorithm 1 of the one-by-one method.
+struct DenseLinearization {
+  double norm;
+  int outside;
+};
+DenseLinearization linearize(const Patch& patch, const Region& region, const Sampling& sampling,
+                             const CentredTransform& transform, bool normalize, double* vector,
+                             double* jacobian);
+
+}  // namespace holdstill

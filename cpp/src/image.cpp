@@ -1,0 +1,208 @@
+#include "holdstill/image.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace holdstill {
+namespace {
+
+template <typename T>
+void read_columns(const char* row, std::ptrdiff_t stride, int first, int last, int width,
+                  float* out) {
+  const auto at = [&](int x) {
+    return static_cast<float>(*reinterpret_cast<const T*>(row + x * stride));
+  };
+  int x = first;
+  for (; x < std::min(last, 0); ++x) *out++ = at(0);
+  if (stride == static_cast<std::ptrdiff_t>(sizeof(T))) {
+    const T* pixels = reinterpret_cast<const T*>(row);
+    for (const int end = std::min(last, width); x < end; ++x) *out++ = static_cast<float>(pixels[x]);
+  } else {
+    for (const int end = std::min(last, width); x < end; ++x) *out++ = at(x);
+  }
+  for (; x < last; ++x) *out++ = at(width - 1);
+}
+
+int radius_of(double sigma) { return static_cast<int>(4.0 * sigma + 0.5); }
+
+std::vector<float> gaussian_taps(double sigma) {
+  const int radius = radius_of(sigma);
+  std::vector<double> taps(2 * radius + 1);
+  double sum = 0.0;
+  for (int i = -radius; i <= radius; ++i)
+    sum += taps[i + radius] = std::exp(-0.5 * i * i / (sigma * sigma));
+  std::vector<float> out(taps.size());
+  for (std::size_t i = 0; i < taps.size(); ++i) out[i] = static_cast<float>(taps[i] / sum);
+  return out;
+}
+
+// Correlation taps of the Gaussian's derivative, scaled so that a unit ramp answers exactly 1.
+std::vector<float> derivative_taps(double sigma) {
+  const int radius = radius_of(sigma);
+  std::vector<double> taps(2 * radius + 1);
+  double ramp = 0.0;
+  for (int i = -radius; i <= radius; ++i) {
+    taps[i + radius] = i * std::exp(-0.5 * i * i / (sigma * sigma));
+    ramp += i * taps[i + radius];
+  }
+  std::vector<float> out(taps.size());
+  for (std::size_t i = 0; i < taps.size(); ++i) out[i] = static_cast<float>(taps[i] / ramp);
+  return out;
+}
+
+}  // namespace
+
+void FrameView::read_row(int row, int first, int last, float* out) const {
+  const char* start = static_cast<const char*>(pixels) +
+                      static_cast<std::ptrdiff_t>(std::clamp(row, 0, height - 1)) * row_stride;
+  switch (type) {
+    case PixelType::uint8: return read_columns<std::uint8_t>(start, column_stride, first, last, width, out);
+    case PixelType::uint16: return read_columns<std::uint16_t>(start, column_stride, first, last, width, out);
+    case PixelType::float32: return read_columns<float>(start, column_stride, first, last, width, out);
+  }
+}
+
+Feature feature_from_name(const std::string& name) {
+  if (name == "grey") return Feature::grey;
+  if (name == "edges") return Feature::edges;
+  if (name == "magnitude") return Feature::magnitude;
+  throw std::invalid_argument("features: expected grey, edges or magnitude, got '" + name + "'");
+}
+
+double lowpass_sigma(const Eigen::Matrix2d& linear) {
+  return std::max(0.7, 0.4 * std::sqrt(std::abs(linear.determinant())));
+}
+
+void Patch::choose_filter(const FrameView& frame, Feature feature, double sigma,
+                          const CentredTransform& initial) {
+  feature_ = feature;
+  double filter_sigma = lowpass_sigma(initial.linear);
+  // Edges are those of the low-passed frame: variances add, and one filtering does both.
+  if (feature != Feature::grey)
+    filter_sigma = std::hypot(filter_sigma, sigma * std::sqrt(std::abs(initial.linear.determinant())));
+  // A wider filter than the frame can hold changes nothing but the time it takes.
+  filter_sigma = std::min(filter_sigma, 0.25 * std::max({frame.width, frame.height, 3}));
+  // Bilinear samples of the decimated frame are as good as those of the frame itself where the blur
+  // is at least 0.7 of its pixels.
+  octave_ = 0;
+  while (0.7 * (2 << octave_) <= filter_sigma) ++octave_;
+  full_width_ = ((frame.width - 1) >> octave_) + 1;
+  full_height_ = ((frame.height - 1) >> octave_) + 1;
+  smoothing_ = gaussian_taps(filter_sigma);
+  if (feature != Feature::grey) {
+    derivative_ = derivative_taps(filter_sigma);
+    for (float& tap : derivative_) tap *= static_cast<float>(1 << octave_);
+  }
+  area_ = {0, 0, 0, 0};
+}
+
+void Patch::cover(const FrameView& frame, double x_min, double y_min, double x_max, double y_max) {
+  const double s = pixel_scale();
+  const auto clipped = [](double x, int size) {
+    return static_cast<int>(std::floor(std::clamp(x, 0.0, static_cast<double>(size - 1))));
+  };
+  // Bilinear cells reach one pixel further than the sample.
+  const Rectangle wanted = {clipped(x_min * s, full_width_), clipped(y_min * s, full_height_),
+                            std::min(clipped(x_max * s, full_width_) + 2, full_width_),
+                            std::min(clipped(y_max * s, full_height_) + 2, full_height_)};
+  if (area_.x1 > area_.x0 && area_.contains(wanted)) return;
+  const int margin_x = 4 + (wanted.x1 - wanted.x0) / 16, margin_y = 4 + (wanted.y1 - wanted.y0) / 16;
+  area_ = {std::max(wanted.x0 - margin_x, 0), std::max(wanted.y0 - margin_y, 0),
+           std::min(wanted.x1 + margin_x, full_width_), std::min(wanted.y1 + margin_y, full_height_)};
+  filter(frame);
+}
+
+// Separable filtering of the area and a border of one pixel (for the central differences): rows
+// first, then columns. Frames one pixel wide or high are repeated to two, which sampling needs.
+void Patch::filter(const FrameView& frame) {
+  const kernels::Table& kernel = kernels::active();
+  const bool edges = feature_ != Feature::grey;
+  const int channels = edges ? 8 : 4, n_filters = edges ? 2 : 1;
+  const int n_taps = static_cast<int>(smoothing_.size()), radius = n_taps / 2, step = 1 << octave_;
+  const int width = std::max(area_.x1 - area_.x0, 2), height = std::max(area_.y1 - area_.y0, 2);
+  const int padded = width + 2;
+  const int first_column = (area_.x0 - 1) * step - radius, first_row = (area_.y0 - 1) * step - radius;
+  const int n_source_rows = (height + 1) * step + n_taps;
+  const int n_source_columns = (padded - 1) * step + n_taps;
+
+  source_row_.resize(n_source_columns);
+  rows_.resize(static_cast<std::size_t>(n_source_rows) * padded * n_filters);
+  // Row passes: smoothed, and for edges also differentiated along x.
+  const auto row_of = [&](int filter, int row) {
+    return rows_.data() + (static_cast<std::size_t>(filter) * n_source_rows + row) * padded;
+  };
+  for (int row = 0; row < n_source_rows; ++row) {
+    frame.read_row(first_row + row, first_column, first_column + n_source_columns, source_row_.data());
+    kernel.convolve_row(source_row_.data(), step, smoothing_.data(), n_taps, padded, row_of(0, row));
+    if (edges)
+      kernel.convolve_row(source_row_.data(), step, derivative_.data(), n_taps, padded,
+                          row_of(1, row));
+  }
+
+  // Column passes into a plane with the border of one: grey I, or edges Ix and Iy.
+  const std::size_t plane = static_cast<std::size_t>(height + 2) * padded;
+  filtered_.resize(plane * n_filters);
+  window_.resize(n_taps);
+  for (int y = 0; y < height + 2; ++y) {
+    for (int f = 0; f < n_filters; ++f) {
+      // Ix smooths along y what was differentiated along x; Iy the other way round.
+      const int from = edges ? 1 - f : 0;
+      for (int k = 0; k < n_taps; ++k) window_[k] = row_of(from, y * step + k);
+      const std::vector<float>& taps = f == 0 ? smoothing_ : derivative_;
+      kernel.convolve_column(window_.data(), taps.data(), n_taps, padded,
+                             filtered_.data() + f * plane + static_cast<std::size_t>(y) * padded);
+    }
+  }
+
+  // Beyond the frame the filtered image, too, repeats its border.
+  const auto inside_row = [&](int y) {
+    return std::clamp(area_.y0 - 1 + y, 0, full_height_ - 1) - area_.y0 + 1;
+  };
+  const int last_column = full_width_ - area_.x0;
+  for (std::size_t start = 0; start < filtered_.size(); start += padded) {
+    float* row = filtered_.data() + start;
+    if (area_.x0 == 0) row[0] = row[1];
+    for (int x = last_column + 1; x < padded; ++x) row[x] = row[last_column];
+  }
+
+  texels_.resize(static_cast<std::size_t>(width) * height * channels);
+  for (int y = 0; y < height; ++y) {
+    const auto rows_around = [&](int f, const float* rows[3]) {
+      for (int k = 0; k < 3; ++k)
+        rows[k] = filtered_.data() + f * plane +
+                  static_cast<std::size_t>(inside_row(y + k)) * padded + 1;
+    };
+    float* out = texels_.data() + static_cast<std::size_t>(y) * width * channels;
+    const float *ix[3], *iy[3];
+    rows_around(0, ix);
+    if (edges) {
+      rows_around(1, iy);
+      kernel.edge_texels(ix, iy, width, out);
+    } else {
+      kernel.grey_texels(ix[0], ix[1], ix[2], width, out);
+    }
+  }
+}
+
+kernels::Texels Patch::texels() const {
+  return {texels_.data(), std::max(area_.x1 - area_.x0, 2), std::max(area_.y1 - area_.y0, 2),
+          feature_ == Feature::grey ? 4 : 8};
+}
+
+kernels::Projection Patch::projection(const CentredTransform& transform, bool projective) const {
+  const double s = pixel_scale();
+  kernels::Projection p;
+  for (int i = 0; i < 4; ++i) p.l[i] = transform.linear(i / 2, i % 2) * s;
+  p.t[0] = transform.translation[0] * s - area_.x0;
+  p.t[1] = transform.translation[1] * s - area_.y0;
+  for (int i = 0; i < 2; ++i) p.p[i] = transform.projective[i];
+  p.x_min = -area_.x0;
+  p.y_min = -area_.y0;
+  p.x_max = full_width_ - 1 - area_.x0;
+  p.y_max = full_height_ - 1 - area_.y0;
+  p.projective = projective;
+  return p;
+}
+
+}  // namespace holdstill

@@ -1,0 +1,367 @@
+// The kernels' one source. Each including file sets HOLDSTILL_LANES and the table's name; everything
+// here has internal linkage, so that no instruction set leaks into another file.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "holdstill/kernels.hpp"
+
+namespace holdstill::kernels {
+namespace {
+
+#if defined(__GNUC__) || defined(__clang__)
+template <int N>
+struct VecOf {
+  typedef float type __attribute__((vector_size(N * sizeof(float))));
+};
+template <int N>
+using Vec = typename VecOf<N>::type;
+#else
+template <int N>
+struct Vec {
+  float lane[N];
+  float operator[](int i) const { return lane[i]; }
+  friend Vec operator+(Vec x, const Vec& y) {
+    for (int i = 0; i < N; ++i) x.lane[i] += y.lane[i];
+    return x;
+  }
+  friend Vec operator-(Vec x, const Vec& y) {
+    for (int i = 0; i < N; ++i) x.lane[i] -= y.lane[i];
+    return x;
+  }
+  friend Vec operator*(Vec x, const Vec& y) {
+    for (int i = 0; i < N; ++i) x.lane[i] *= y.lane[i];
+    return x;
+  }
+  friend Vec operator*(Vec x, float s) {
+    for (int i = 0; i < N; ++i) x.lane[i] *= s;
+    return x;
+  }
+  Vec& operator+=(const Vec& y) { return *this = *this + y; }
+};
+#endif
+
+constexpr int kLanes = HOLDSTILL_LANES;
+using V = Vec<kLanes>;
+
+template <int N>
+inline Vec<N> load(const float* p) {
+  Vec<N> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <int N>
+inline void store(float* p, const Vec<N>& v) {
+  std::memcpy(p, &v, sizeof v);
+}
+
+void convolve_row(const float* in, int step, const float* taps, int n_taps, int n, float* out) {
+  if (step == 1) {
+    int i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      V sum = load<kLanes>(in + i) * taps[0];
+      for (int k = 1; k < n_taps; ++k) sum += load<kLanes>(in + i + k) * taps[k];
+      store<kLanes>(out + i, sum);
+    }
+    for (; i < n; ++i) {
+      float sum = in[i] * taps[0];
+      for (int k = 1; k < n_taps; ++k) sum += in[i + k] * taps[k];
+      out[i] = sum;
+    }
+    return;
+  }
+  for (int i = 0; i < n; ++i) {
+    float sum = in[i * step] * taps[0];
+    for (int k = 1; k < n_taps; ++k) sum += in[i * step + k] * taps[k];
+    out[i] = sum;
+  }
+}
+
+void convolve_column(const float* const* rows, const float* taps, int n_taps, int n, float* out) {
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    V sum = load<kLanes>(rows[0] + i) * taps[0];
+    for (int k = 1; k < n_taps; ++k) sum += load<kLanes>(rows[k] + i) * taps[k];
+    store<kLanes>(out + i, sum);
+  }
+  for (; i < n; ++i) {
+    float sum = rows[0][i] * taps[0];
+    for (int k = 1; k < n_taps; ++k) sum += rows[k][i] * taps[k];
+    out[i] = sum;
+  }
+}
+
+// Central differences, not the bilinear cell's own derivative: that jumps at pixel borders and can
+// keep the outer loop from converging (equations.md §0).
+void grey_texels(const float* above, const float* here, const float* below, int n, float* texels) {
+  for (int i = 0; i < n; ++i) {
+    texels[4 * i] = here[i];
+    texels[4 * i + 1] = 0.5f * (here[i + 1] - here[i - 1]);
+    texels[4 * i + 2] = 0.5f * (below[i] - above[i]);
+    texels[4 * i + 3] = 0.0f;
+  }
+}
+
+void edge_texels(const float* const ix[3], const float* const iy[3], int n, float* texels) {
+  for (int i = 0; i < n; ++i) {
+    float* t = texels + 8 * i;
+    t[0] = ix[1][i];
+    t[1] = iy[1][i];
+    t[2] = 0.5f * (ix[1][i + 1] - ix[1][i - 1]);
+    t[3] = 0.25f * ((ix[2][i] - ix[0][i]) + (iy[1][i + 1] - iy[1][i - 1]));
+    t[4] = 0.5f * (iy[2][i] - iy[0][i]);
+    t[5] = t[6] = t[7] = 0.0f;
+  }
+}
+
+struct Positions {
+  alignas(64) int offset[kBlock];
+  alignas(64) float fx[kBlock];
+  alignas(64) float fy[kBlock];
+  alignas(64) float inside[kBlock];
+};
+
+template <bool Projective>
+int positions(const Texels& texels, const Projection& p, const float* a, const float* b, int n,
+              Samples* s, Positions* at) {
+  const double last_x = texels.width - 2, last_y = texels.height - 2;
+  const int width = texels.width;
+  int n_inside = 0;
+  for (int i = 0; i < n; ++i) {
+    const double w = Projective ? 1.0 / (p.p[0] * a[i] + p.p[1] * b[i] + 1.0) : 1.0;
+    const double aw = Projective ? a[i] * w : a[i], bw = Projective ? b[i] * w : b[i];
+    const double qx = p.l[0] * aw + p.l[1] * bw, qy = p.l[2] * aw + p.l[3] * bw;
+    s->a[i] = static_cast<float>(aw);
+    s->b[i] = static_cast<float>(bw);
+    if (Projective) {
+      s->w[i] = static_cast<float>(w);
+      s->qx[i] = static_cast<float>(qx);
+      s->qy[i] = static_cast<float>(qy);
+    }
+    const double x = qx + p.t[0], y = qy + p.t[1];
+    const double clamped_x = std::min(std::max(x, p.x_min), p.x_max);
+    const double clamped_y = std::min(std::max(y, p.y_min), p.y_max);
+    const bool inside = (clamped_x == x) & (clamped_y == y);
+    n_inside += inside;
+    // The patch covers the frame's border wherever a sample is clamped: these two guard memory only.
+    const int cell_x = static_cast<int>(std::max(0.0, std::min(clamped_x, last_x)));
+    const int cell_y = static_cast<int>(std::max(0.0, std::min(clamped_y, last_y)));
+    at->fx[i] = static_cast<float>(std::min(std::max(clamped_x - cell_x, 0.0), 1.0));
+    at->fy[i] = static_cast<float>(std::min(std::max(clamped_y - cell_y, 0.0), 1.0));
+    at->inside[i] = inside ? 1.0f : 0.0f;
+    at->offset[i] = cell_y * width + cell_x;
+  }
+  return n - n_inside;
+}
+
+template <int Channels>
+void interpolate(const Texels& texels, const Positions& at, int n, Samples* s) {
+  using T = Vec<Channels>;
+  const int stride = texels.width * Channels;
+  alignas(64) float interleaved[kBlock * Channels];
+  for (int i = 0; i < n; ++i) {
+    const float* t = texels.texels + static_cast<std::ptrdiff_t>(at.offset[i]) * Channels;
+    const T t00 = load<Channels>(t), t01 = load<Channels>(t + Channels);
+    const T t10 = load<Channels>(t + stride), t11 = load<Channels>(t + stride + Channels);
+    const T top = t00 + (t01 - t00) * at.fx[i];
+    const T bottom = t10 + (t11 - t10) * at.fx[i];
+    store<Channels>(interleaved + i * Channels, top + (bottom - top) * at.fy[i]);
+  }
+  constexpr int kValues = Channels == 4 ? 1 : 2;       // grey: I; edges: Ix, Iy
+  constexpr int kDerivatives = Channels == 4 ? 2 : 3;  // grey: Ix, Iy; edges: Ixx, Ixy, Iyy
+  for (int c = 0; c < kValues; ++c)
+    for (int i = 0; i < n; ++i) s->plane[c][i] = interleaved[i * Channels + c];
+  // A clamped sample does not move with the transform: derivative 0 (equations.md §0).
+  for (int c = kValues; c < kValues + kDerivatives; ++c)
+    for (int i = 0; i < n; ++i) s->plane[c][i] = interleaved[i * Channels + c] * at.inside[i];
+}
+
+void clear_tail(int n, int channels, Samples* s) {
+  const std::size_t bytes = sizeof(float) * (kBlock - n);
+  for (int c = 0; c < (channels == 4 ? 3 : 5); ++c) std::memset(s->plane[c] + n, 0, bytes);
+  for (float* coordinate : {s->a, s->b, s->w, s->qx, s->qy}) std::memset(coordinate + n, 0, bytes);
+}
+
+int sample(const Texels& texels, const Projection& projection, const float* a, const float* b,
+           int n, Samples* samples) {
+  Positions at;
+  const int outside = projection.projective
+                          ? positions<true>(texels, projection, a, b, n, samples, &at)
+                          : positions<false>(texels, projection, a, b, n, samples, &at);
+  if (texels.channels == 4)
+    interpolate<4>(texels, at, n, samples);
+  else
+    interpolate<8>(texels, at, n, samples);
+  if (n < kBlock) clear_tail(n, texels.channels, samples);
+  return outside;
+}
+
+// Derivatives with respect to (l11, l12, l21, l22, tx, ty[, p1, p2]), or to (tx, ty) alone.
+// equations.md §0, "Columns of J_w".
+void grey_columns(const Samples& s, const Projection&, int n_columns, Columns* out) {
+  const float *gx = s.plane[1], *gy = s.plane[2], *a = s.a, *b = s.b;
+  std::memcpy(out->row[0], s.plane[0], sizeof(float) * kBlock);
+  if (n_columns == 2) {
+    std::memcpy(out->row[1], gx, sizeof(float) * kBlock);
+    std::memcpy(out->row[2], gy, sizeof(float) * kBlock);
+    return;
+  }
+  for (int i = 0; i < kBlock; ++i) {
+    out->row[1][i] = gx[i] * a[i];
+    out->row[2][i] = gx[i] * b[i];
+    out->row[3][i] = gy[i] * a[i];
+    out->row[4][i] = gy[i] * b[i];
+    out->row[5][i] = gx[i];
+    out->row[6][i] = gy[i];
+  }
+  if (n_columns < 8) return;
+  for (int i = 0; i < kBlock; ++i) {
+    const float along_q = gx[i] * s.qx[i] + gy[i] * s.qy[i];
+    out->row[7][i] = -along_q * a[i];
+    out->row[8][i] = -along_q * b[i];
+  }
+}
+
+// E = DW^T (grad I o W) and its derivatives (dDW/dtau)^T grad I + DW^T H dW/dtau, with
+// DW = (L - q p^T) / z the warp's own spatial derivative: L itself but for homographies.
+template <bool Projective>
+void edge_columns_of(const Samples& s, const Projection& p, Columns* out) {
+  constexpr int kX = 0, kY = kBlock;
+  const float l11 = static_cast<float>(p.l[0]), l12 = static_cast<float>(p.l[1]);
+  const float l21 = static_cast<float>(p.l[2]), l22 = static_cast<float>(p.l[3]);
+  const float p1 = Projective ? static_cast<float>(p.p[0]) : 0.0f;
+  const float p2 = Projective ? static_cast<float>(p.p[1]) : 0.0f;
+  for (int i = 0; i < kBlock; ++i) {
+    const float ix = s.plane[0][i], iy = s.plane[1][i];
+    const float ixx = s.plane[2][i], ixy = s.plane[3][i], iyy = s.plane[4][i];
+    const float a = s.a[i], b = s.b[i], w = Projective ? s.w[i] : 1.0f;
+    const float qx = Projective ? s.qx[i] : 0.0f, qy = Projective ? s.qy[i] : 0.0f;
+    const float d11 = (l11 - qx * p1) * w, d12 = (l12 - qx * p2) * w;
+    const float d21 = (l21 - qy * p1) * w, d22 = (l22 - qy * p2) * w;
+    const float exx = d11 * ixx + d21 * ixy, exy = d11 * ixy + d21 * iyy;  // dE_x/dW
+    const float eyx = d12 * ixx + d22 * ixy, eyy = d12 * ixy + d22 * iyy;  // dE_y/dW
+    out->row[0][kX + i] = d11 * ix + d21 * iy;
+    out->row[0][kY + i] = d12 * ix + d22 * iy;
+    out->row[1][kX + i] = ix * w * (1.0f - a * p1) + exx * a;
+    out->row[1][kY + i] = -ix * w * a * p2 + eyx * a;
+    out->row[2][kX + i] = -ix * w * b * p1 + exx * b;
+    out->row[2][kY + i] = ix * w * (1.0f - b * p2) + eyx * b;
+    out->row[3][kX + i] = iy * w * (1.0f - a * p1) + exy * a;
+    out->row[3][kY + i] = -iy * w * a * p2 + eyy * a;
+    out->row[4][kX + i] = -iy * w * b * p1 + exy * b;
+    out->row[4][kY + i] = iy * w * (1.0f - b * p2) + eyy * b;
+    out->row[5][kX + i] = exx;
+    out->row[5][kY + i] = eyx;
+    out->row[6][kX + i] = exy;
+    out->row[6][kY + i] = eyy;
+    if (Projective) {
+      const float qi = qx * ix + qy * iy;
+      const float lx = l11 * ix + l21 * iy, ly = l12 * ix + l22 * iy;
+      const float ex_q = exx * qx + exy * qy, ey_q = eyx * qx + eyy * qy;
+      out->row[7][kX + i] = w * (-qi + a * (2.0f * qi * p1 - lx)) - a * ex_q;
+      out->row[7][kY + i] = w * a * (2.0f * qi * p2 - ly) - a * ey_q;
+      out->row[8][kX + i] = w * b * (2.0f * qi * p1 - lx) - b * ex_q;
+      out->row[8][kY + i] = w * (-qi + b * (2.0f * qi * p2 - ly)) - b * ey_q;
+    }
+  }
+}
+
+// |E| and E . dE / |E|, zero where |E| is.
+void magnitude_of_edges(int n_rows, Columns* c) {
+  for (int i = 0; i < kBlock; ++i) {
+    const float ex = c->row[0][i], ey = c->row[0][kBlock + i];
+    const float magnitude = std::sqrt(ex * ex + ey * ey);
+    const float inverse = magnitude > 0.0f ? 1.0f / magnitude : 0.0f;
+    c->row[0][i] = magnitude;
+    for (int k = 1; k < n_rows; ++k)
+      c->row[k][i] = (ex * c->row[k][i] + ey * c->row[k][kBlock + i]) * inverse;
+  }
+}
+
+void edge_columns(const Samples& samples, const Projection& projection, int n_columns,
+                  bool magnitude, Columns* columns) {
+  if (projection.projective)
+    edge_columns_of<true>(samples, projection, columns);
+  else
+    edge_columns_of<false>(samples, projection, columns);
+  if (n_columns == 2) {
+    std::memcpy(columns->row[1], columns->row[5], sizeof columns->row[1]);
+    std::memcpy(columns->row[2], columns->row[6], sizeof columns->row[2]);
+  }
+  if (magnitude) magnitude_of_edges(1 + n_columns, columns);
+}
+
+// Float32 sums of a few terms, float64 sums of those: sums over a whole block in float32 are good to
+// 1e-7, which leaves steps of 1e-6 where the outer loop should come to rest.
+constexpr int kTerms = 4;
+
+struct Sum {
+#if defined(__GNUC__) || defined(__clang__)
+  typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double))));
+  Lanes lanes = {};
+  void operator+=(const V& v) { lanes += __builtin_convertvector(v, Lanes); }
+  double total() const {
+    double sum = 0.0;
+    for (int i = 0; i < kLanes; ++i) sum += lanes[i];
+    return sum;
+  }
+#else
+  double sum = 0.0;
+  void operator+=(const V& v) {
+    for (int i = 0; i < kLanes; ++i) sum += v[i];
+  }
+  double total() const { return sum; }
+#endif
+};
+
+template <int Rows>
+void products_of(const float* left, const Columns& columns, int length, double* sums) {
+  Sum total[Rows];
+  for (int i = 0; i < length; i += kTerms * kLanes) {
+    V part[Rows];
+    const V first = load<kLanes>(left + i);
+    for (int j = 0; j < Rows; ++j) part[j] = first * load<kLanes>(columns.row[j] + i);
+    for (int k = i + kLanes; k < i + kTerms * kLanes; k += kLanes) {
+      const V x = load<kLanes>(left + k);
+      for (int j = 0; j < Rows; ++j) part[j] += x * load<kLanes>(columns.row[j] + k);
+    }
+    for (int j = 0; j < Rows; ++j) total[j] += part[j];
+  }
+  for (int j = 0; j < Rows; ++j) sums[j] += total[j].total();
+}
+
+void products(const float* const* left, int n_left, const Columns& columns, int n_rows, int length,
+              double* sums) {
+  for (int i = 0; i < n_left; ++i) {
+    if (n_rows == 3)
+      products_of<3>(left[i], columns, length, sums + 3 * i);
+    else if (n_rows == 7)
+      products_of<7>(left[i], columns, length, sums + 7 * i);
+    else
+      products_of<9>(left[i], columns, length, sums + 9 * i);
+  }
+}
+
+void self_products(const Columns& columns, int n_rows, int length, double* sums) {
+  for (int i = 0; i < n_rows; ++i)
+    for (int j = i; j < n_rows; ++j) {
+      const float *left = columns.row[i], *right = columns.row[j];
+      Sum total;
+      for (int k = 0; k < length; k += kTerms * kLanes) {
+        V part = load<kLanes>(left + k) * load<kLanes>(right + k);
+        for (int l = k + kLanes; l < k + kTerms * kLanes; l += kLanes)
+          part += load<kLanes>(left + l) * load<kLanes>(right + l);
+        total += part;
+      }
+      sums[i * n_rows + j] += total.total();
+    }
+}
+
+constexpr Table make_table(const char* name) {
+  return {name,         convolve_row, convolve_column, grey_texels,   edge_texels,
+          sample,       grey_columns, edge_columns,    self_products, products};
+}
+
+}  // namespace
+}  // namespace holdstill::kernels

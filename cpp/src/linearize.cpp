@@ -1,0 +1,86 @@
+#include "holdstill/linearize.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace holdstill {
+
+Region::Region(const Shape& shape, const bool* mask) : shape_(shape) {
+  const Eigen::Vector2d c = shape.centre();
+  int x0 = shape.width, x1 = -1, y0 = shape.height, y1 = -1;
+  for (int y = 0; y < shape.height; ++y)
+    for (int x = 0; x < shape.width; ++x) {
+      if (mask && !mask[y * shape.width + x]) continue;
+      a_.push_back(static_cast<float>(x - c[0]));
+      b_.push_back(static_cast<float>(y - c[1]));
+      x0 = std::min(x0, x), x1 = std::max(x1, x), y0 = std::min(y0, y), y1 = std::max(y1, y);
+    }
+  n_pixels_ = static_cast<int>(a_.size());
+  corners_ = {Eigen::Vector2d(x0, y0) - c, Eigen::Vector2d(x1, y0) - c, Eigen::Vector2d(x1, y1) - c,
+              Eigen::Vector2d(x0, y1) - c};
+  a_.resize(static_cast<std::size_t>(n_blocks()) * kernels::kBlock, 0.0f);
+  b_.resize(a_.size(), 0.0f);
+}
+
+bool cover(const FrameView& frame, const Region& region, const CentredTransform& transform,
+           Patch* patch) {
+  double x_min = std::numeric_limits<double>::infinity(), y_min = x_min;
+  double x_max = -x_min, y_max = -x_min;
+  for (const Eigen::Vector2d& corner : region.corners()) {
+    if (1.0 + transform.projective.dot(corner) < 0.1) return false;
+    const Eigen::Vector2d u = transform.apply(corner);
+    if (!u.allFinite()) return false;
+    x_min = std::min(x_min, u[0]), x_max = std::max(x_max, u[0]);
+    y_min = std::min(y_min, u[1]), y_max = std::max(y_max, u[1]);
+  }
+  patch->cover(frame, x_min, y_min, x_max, y_max);
+  return true;
+}
+
+EntryJacobian column_chain(const Patch& patch, const Sampling& sampling,
+                           const CentredTransform& transform) {
+  EntryJacobian chain =
+      entry_jacobian(sampling.motion, parameters(sampling.motion, transform), transform);
+  // L and t shrink with the patch's pixels; p, per canonical pixel, does not.
+  chain.topRows(std::min<Eigen::Index>(chain.rows(), 6)) *= patch.pixel_scale();
+  return chain;
+}
+
+DenseLinearization linearize(const Patch& patch, const Region& region, const Sampling& sampling,
+                             const CentredTransform& transform, bool normalize, double* vector,
+                             double* jacobian) {
+  const int n_pixels = region.n_pixels(), planes = n_planes(sampling.feature);
+  const Eigen::Index m = static_cast<Eigen::Index>(planes) * n_pixels;
+  const EntryJacobian chain = column_chain(patch, sampling, transform);
+  const int p = static_cast<int>(chain.cols());
+  Eigen::Map<Eigen::VectorXd> v(vector, m);
+  Eigen::Map<Eigen::MatrixXd> J(jacobian, m, p);
+
+  DenseLinearization out{};
+  out.outside = for_each_block(
+      patch, region, sampling, transform, [&](int block, const kernels::Columns& columns) {
+        const int n = region.block_size(block), first = block * kernels::kBlock;
+        for (int plane = 0; plane < planes; ++plane) {
+          const auto row = [&](int k) {
+            return Eigen::Map<const Eigen::VectorXf>(columns.row[k] + plane * kernels::kBlock, n)
+                .cast<double>();
+          };
+          v.segment(plane * n_pixels + first, n) = row(0);
+          auto target = J.middleRows(plane * n_pixels + first, n);
+          target.setZero();
+          for (int e = 0; e < chain.rows(); ++e)
+            for (int k = 0; k < p; ++k)
+              if (chain(e, k) != 0.0) target.col(k) += chain(e, k) * row(1 + e);
+        }
+      });
+  out.norm = v.norm();
+  if (normalize && out.norm > 0.0) {
+    v /= out.norm;
+    const Eigen::RowVectorXd along = v.transpose() * J;
+    J = (J - v * along) / out.norm;
+  }
+  return out;
+}
+
+}  // namespace holdstill

@@ -1,0 +1,356 @@
+"""Where each frame's initial transform comes from: given ones, or a face detector and tracks."""
+
+from __future__ import annotations
+
+import ntpath
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.canonical import DEFAULT_SHAPE, check_shape
+from holdstill.faces import FaceDetector
+from holdstill.transforms import from_box, read_transforms
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+TRACK_LENGTH = 250
+"""Frames of one stream that a track spans at most; its multiples are where tracks are cut."""
+
+LONGEST_WAIT = 8
+"""Frames between two attempts to find a face that stays lost."""
+
+
+class GreyFrame(Protocol):
+    """What an initial transform may depend on."""
+
+    @property
+    def source(self) -> str:
+        """Path or address of the stream."""
+
+    @property
+    def frame(self) -> int:
+        """Frame number."""
+
+    def grey(self) -> npt.NDArray[Any]:
+        """Grey pixels, shape (h, w)."""
+
+
+InitialFunction: TypeAlias = Callable[[Any], npt.ArrayLike | None]
+Initial: TypeAlias = (
+    str | os.PathLike[str] | npt.ArrayLike | Mapping[str, npt.NDArray[Any]] | InitialFunction | None
+)
+
+
+class TrackInitialiser(Protocol):
+    """Initial transforms along one track, frame after frame."""
+
+    def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
+        """Return frame_from_canonical to start from, (3, 3); None: the frame is `not_found`."""
+
+    def accept(self, frame_from_canonical: FloatArray | None) -> None:
+        """Take the aligned transform of the frame just proposed for; None: the face is lost."""
+
+
+class Initialiser(Protocol):
+    """Source of initial transforms; shared by all tracks, which may run on several threads."""
+
+    @property
+    def detections(self) -> int:
+        """Number of frames that a face detector has searched."""
+
+    def for_track(self) -> TrackInitialiser:
+        """Start a track: a new object, which knows of no other track."""
+
+
+def make_initial(
+    initial: Initial = None,
+    shape: tuple[int, int] = DEFAULT_SHAPE,
+    *,
+    independent: bool = False,
+    face: str = "largest",
+    n_rows: int | None = None,
+    n_streams: int = 1,
+) -> Initialiser:
+    """Choose where initial transforms come from.
+
+    Parameters
+    ----------
+    initial : None, path, array_like (n, 3, 3), mapping or callable
+        None: a face detector where a track starts or is lost, and the previous frame's transform in
+        between. A path is read by :func:`~holdstill.transforms.read_transforms`; a mapping is what
+        that returns. An array holds frame_from_canonical in the order of the rows, NaN where a
+        frame has none. A callable takes a frame and returns its transform (3, 3), or None.
+    shape : (int, int)
+        Height and width of the canonical frame.
+    independent : bool
+        Frames are unrelated photographs: without given transforms each is searched for a face.
+    face : {"largest", "center"}
+        Which face, where the detector finds several.
+    n_rows : int, optional
+        Number of rows there will be; an array of another length is refused.
+    n_streams : int
+        Number of readable streams (videos, stacks) of the source, each with its own frame numbers.
+        With more than one, a file needs a column ``source``.
+
+    Returns
+    -------
+    Initialiser
+
+    Raises
+    ------
+    TypeError
+        If `initial` is none of these.
+    ValueError
+        If it is malformed, or of a length or form that does not fit to the source.
+    FileNotFoundError, ImportError
+        As :func:`~holdstill.transforms.read_transforms` and
+        :class:`~holdstill.faces.FaceDetector`.
+
+    Examples
+    --------
+    >>> track = make_initial(np.array([np.eye(3), np.diag([2.0, 2.0, 1.0])])).for_track()
+    >>> track.propose(None, row=1).tolist()
+    [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    canonical_shape = check_shape(shape)
+    if initial is None:
+        return _Detected(FaceDetector(face=face), canonical_shape, independent)
+    if callable(initial):
+        return _Given(_checked(initial))
+    if isinstance(initial, (str, os.PathLike)):
+        table: Mapping[str, npt.NDArray[Any]] = read_transforms(initial, shape=canonical_shape)
+        return _Given(_by_frame(table, n_streams, os.fspath(initial)))
+    if isinstance(initial, Mapping):
+        return _Given(_by_frame(initial, n_streams, "initial"))
+    return _Given(_by_row(initial, n_rows))
+
+
+def tracks(
+    n_frames: int, start: int = 0, stop: int | None = None, every: int = 1
+) -> list[tuple[int, int]]:
+    """Cut the selected frames of one stream into tracks.
+
+    Tracks end where the frame number is a multiple of `TRACK_LENGTH`, wherever the selection
+    starts: a frame's track, and so its result, does not depend on what else was asked for.
+
+    Parameters
+    ----------
+    n_frames : int
+        Number of frames of the stream.
+    start, stop : int, int or None
+        Selected frames: from `start` up to, without, `stop`. None is the end.
+    every : int
+        Step between selected frames.
+
+    Returns
+    -------
+    list of (int, int)
+        For each track its first selected frame, and the frame before which it ends:
+        ``range(first, end, every)`` are its frames. Tracks without a frame are left out.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> tracks(600, start=100)
+    [(100, 250), (250, 500), (500, 600)]
+    >>> tracks(600, every=200)
+    [(0, 250), (400, 500)]
+    """
+    if n_frames < 0 or start < 0 or every < 1 or (stop is not None and stop < 0):
+        raise ValueError(
+            "n_frames, start, stop, every: expected integers from 0 (every from 1), got "
+            f"{n_frames}, {start}, {stop}, {every}"
+        )
+    stop = n_frames if stop is None else min(stop, n_frames)
+    cut: list[tuple[int, int]] = []
+    for frame in range(start, stop, every):
+        if not cut or frame >= cut[-1][1]:
+            end = (frame // TRACK_LENGTH + 1) * TRACK_LENGTH
+            cut.append((frame, min(end, stop)))
+    return cut
+
+
+class _Given:
+    """Transforms that depend on the frame or its row alone; every track sees the same."""
+
+    detections = 0
+
+    def __init__(self, lookup: Callable[[GreyFrame, int], FloatArray | None]) -> None:
+        self._lookup = lookup
+
+    def for_track(self) -> _Given:
+        return self
+
+    def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
+        return self._lookup(frame, row)
+
+    def accept(self, frame_from_canonical: FloatArray | None) -> None:
+        pass
+
+
+class _Detected:
+    def __init__(self, detector: FaceDetector, shape: tuple[int, int], independent: bool) -> None:
+        self.detector = detector
+        self.shape = shape
+        self.independent = independent
+
+    @property
+    def detections(self) -> int:
+        return self.detector.calls
+
+    def for_track(self) -> _DetectedTrack:
+        return _DetectedTrack(self)
+
+
+class _DetectedTrack:
+    """The previous frame's transform; where there is none, a detection.
+
+    Detecting costs several times what aligning does, so a face that stays lost is looked for 1, 2,
+    4, then every `LONGEST_WAIT` frames after the last attempt. The wait counts frames of this track
+    alone, hence any number of threads makes the same attempts.
+    """
+
+    def __init__(self, shared: _Detected) -> None:
+        self._shared = shared
+        self._previous: FloatArray | None = None
+        self._wait = 1
+        self._frames_to_skip = 0
+        self._was_detected = False
+
+    def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
+        self._was_detected = False
+        if self._previous is not None and not self._shared.independent:
+            return self._previous
+        if self._frames_to_skip > 0 and not self._shared.independent:
+            self._frames_to_skip -= 1
+            return None
+        self._was_detected = True
+        box = self._shared.detector.detect(frame.grey())
+        if box is None:
+            self._attempt_failed()
+            return None
+        return from_box(box, self._shared.shape)
+
+    def accept(self, frame_from_canonical: FloatArray | None) -> None:
+        self._previous = frame_from_canonical
+        if frame_from_canonical is not None:
+            self._wait, self._frames_to_skip = 1, 0
+        elif self._was_detected:
+            self._attempt_failed()
+
+    def _attempt_failed(self) -> None:
+        self._was_detected = False
+        self._frames_to_skip = self._wait - 1
+        self._wait = min(2 * self._wait, LONGEST_WAIT)
+
+
+def _checked(function: InitialFunction) -> Callable[[GreyFrame, int], FloatArray | None]:
+    def lookup(frame: GreyFrame, row: int) -> FloatArray | None:
+        transform = function(frame)
+        if transform is None:
+            return None
+        matrix = _as_floats(transform)
+        if matrix.shape != (3, 3):
+            raise ValueError(
+                f"initial: expected the callable to return shape (3, 3) or None for frame "
+                f"{frame.frame} of {frame.source}, got shape {matrix.shape}"
+            )
+        return matrix if np.isfinite(matrix).all() else None
+
+    return lookup
+
+
+def _by_row(
+    initial: npt.ArrayLike, n_rows: int | None
+) -> Callable[[GreyFrame, int], FloatArray | None]:
+    transforms = _as_transforms(initial)
+    if n_rows is not None and len(transforms) != n_rows:
+        raise ValueError(
+            f"initial: expected one transform for each of {n_rows} frames, got {len(transforms)}"
+        )
+
+    def lookup(frame: GreyFrame, row: int) -> FloatArray | None:
+        return _present(transforms[row]) if 0 <= row < len(transforms) else None
+
+    return lookup
+
+
+def _by_frame(
+    table: Mapping[str, npt.NDArray[Any]], n_streams: int, name: str
+) -> Callable[[GreyFrame, int], FloatArray | None]:
+    if not {"frame", "frame_from_canonical"} <= set(table):
+        raise ValueError(
+            f"{name}: expected the keys frame and frame_from_canonical, got {','.join(table)}"
+        )
+    frames = np.asarray(table["frame"]).tolist()
+    transforms = _as_transforms(table["frame_from_canonical"])
+    if len(frames) != len(transforms):
+        raise ValueError(f"{name}: {len(frames)} frame numbers for {len(transforms)} transforms")
+    if "source" not in table:
+        if n_streams > 1:
+            raise ValueError(
+                f"{name}: {n_streams} streams number their frames alike; "
+                "expected a column source that tells them apart"
+            )
+        row_of = {frame: row for row, frame in enumerate(frames)}
+        return lambda frame, _: _present_at(transforms, row_of.get(frame.frame))
+    sources = [str(source) for source in table["source"]]
+    by_path = {key: row for row, key in enumerate(zip(sources, frames, strict=True))}
+    by_name: dict[tuple[str, int], int | None] = {}
+    for row, (source, number) in enumerate(zip(sources, frames, strict=True)):
+        # Equal names in different folders cannot be told apart by name: neither is taken.
+        key = (_file_name(source), number)
+        by_name[key] = None if key in by_name else row
+
+    def lookup(frame: GreyFrame, _: int) -> FloatArray | None:
+        source = str(frame.source)
+        row = by_path.get((source, frame.frame))
+        if row is None:
+            row = by_name.get((_file_name(source), frame.frame))
+        return _present_at(transforms, row)
+
+    return lookup
+
+
+def _file_name(source: str) -> str:
+    # ntpath knows both separators: a file may come from another system than the frames.
+    return ntpath.basename(source.rstrip("/\\"))
+
+
+def _present(transform: FloatArray) -> FloatArray | None:
+    return None if np.isnan(transform).any() else transform
+
+
+def _present_at(transforms: FloatArray, row: int | None) -> FloatArray | None:
+    return None if row is None else _present(transforms[row])
+
+
+def _as_floats(initial: npt.ArrayLike) -> FloatArray:
+    try:
+        return np.asarray(initial, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            "initial: expected a path, numbers of shape (n, 3, 3), the result of read_transforms, "
+            f"a callable or None, got {type(initial).__name__}"
+        ) from None
+
+
+def _as_transforms(initial: npt.ArrayLike) -> FloatArray:
+    transforms = _as_floats(initial)
+    if transforms.ndim != 3 or transforms.shape[1:] != (3, 3):
+        raise ValueError(f"initial: expected shape (n, 3, 3), got {transforms.shape}")
+    missing = np.isnan(transforms).all(axis=(1, 2))
+    wrong = ~missing & ~np.isfinite(transforms).all(axis=(1, 2))
+    if wrong.any():
+        raise ValueError(
+            f"initial: expected finite numbers (or NaN throughout where there is no transform), "
+            f"got others in {int(wrong.sum())} transforms, the first at {np.flatnonzero(wrong)[0]}"
+        )
+    return transforms

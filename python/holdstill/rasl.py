@@ -1,0 +1,372 @@
+"""RASL: align a batch of images by sparse and low-rank decomposition (equations §1).
+
+Y. Peng, A. Ganesh, J. Wright, W. Xu, Y. Ma: RASL: Robust Alignment by Sparse and Low-Rank
+Decomposition for Linearly Correlated Images, IEEE TPAMI 34(11), 2012.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .canonical import check_shape, roi_mask
+from .gauge import canonical_motion, compose_gauge
+from .reference.motion import (
+    FloatArray,
+    linear_part,
+    map_points,
+    n_parameters,
+    parameters_from_matrix,
+)
+
+SOLVERS = ("alm", "apg")
+"""Inner solvers: inexact augmented Lagrangian; accelerated proximal gradient, the slow check."""
+
+
+class RaslImageError(ValueError):
+    """One image of a batch cannot take part; a caller may drop it and start again.
+
+    Attributes
+    ----------
+    index : int
+        Position of the image in the batch.
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"images[{index}]: {reason}")
+        self.index = index
+
+
+@dataclass(frozen=True)
+class RaslResult:
+    """A batch of images aligned by RASL; A, E and D∘τ all belong to the returned transforms.
+
+    Attributes
+    ----------
+    frame_from_canonical : ndarray, shape (n, 3, 3), float64
+        Transforms τ.
+    low_rank : ndarray, shape (M, n), float64
+        A.
+    sparse : ndarray, shape (M, n), float64
+        E.
+    vectors : ndarray, shape (M, n), float64
+        D∘τ: the unit-norm feature vectors of the warped images.
+    rank : int
+        Singular values that the last A-step kept; soft, see equations §2.
+    objective : float
+        ‖A‖_* + λ‖D∘τ + Qδ - A‖₁ at the end.
+    objectives : list of float
+        The same after each outer iteration.
+    moves : list of float
+        Largest move of a canonical corner in each outer iteration, canonical pixels.
+    iterations : int
+        Outer iterations, each one linearisation and one inner problem.
+    status : str
+        ``converged`` or ``max_iterations``.
+    seconds : float
+        Wall time.
+    """
+
+    frame_from_canonical: FloatArray
+    low_rank: FloatArray
+    sparse: FloatArray
+    vectors: FloatArray
+    rank: int
+    objective: float
+    objectives: list[float]
+    moves: list[float]
+    iterations: int
+    status: str
+    seconds: float
+
+
+class _Accuracy(NamedTuple):
+    """How exactly the inner problem is solved: the smaller ρ, the closer to its optimum."""
+
+    rho: float
+    alm_tolerance: float
+    apg_tolerance: float
+
+
+_COARSE = _Accuracy(1.5, 1e-5, 1e-6)
+_MEDIUM = _Accuracy(1.25, 1e-7, 1e-6)
+_FINE = _Accuracy(1.05, 1e-7, 1e-7)
+_COARSE_ABOVE = 0.3
+"""Canonical pixels: while corners move more, an inner step wrong by 0.1 px costs nothing."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What stays the same through the outer loop."""
+
+    images: list[npt.NDArray[Any]]
+    initial: FloatArray
+    shape: tuple[int, int]
+    motion: str
+    features: str
+    sigma: float
+    roi: npt.NDArray[np.bool_]
+    kernels: ModuleType
+
+
+def rasl(
+    images: Sequence[npt.ArrayLike] | npt.NDArray[Any],
+    initial: npt.ArrayLike,
+    *,
+    shape: tuple[int, int] = (200, 200),
+    motion: str = "affine",
+    features: str = "grey",
+    sigma: float = 0.8,
+    roi: str | npt.ArrayLike | None = None,
+    lambda_c: float = 1.0,
+    solver: str = "alm",
+    tolerance: float = 0.01,
+    max_iterations: int = 50,
+    gauge: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+    kernels: ModuleType | None = None,
+) -> RaslResult:
+    """Align a batch: min ‖A‖_* + λ‖E‖₁ s.t. D∘τ = A + E over A, E, τ (equations §1).
+
+    Each outer iteration removes the common motion (gauge), linearises, solves the convex inner
+    problem and updates τ, until no canonical corner moves more than `tolerance`.
+
+    Parameters
+    ----------
+    images : sequence of array_like (H_i, W_i), or array (n, H, W)
+        Grey frames, at least two; their sizes may differ.
+    initial : array_like, shape (n, 3, 3)
+        frame_from_canonical to start from.
+    shape : (int, int)
+        Height and width of the canonical frame.
+    motion : str
+        ``translation``, ``euclidean``, ``similarity``, ``affine`` or ``homography``.
+    features : str
+        ``grey``, ``edges`` or ``magnitude``.
+    sigma : float
+        σ of edges and magnitude, canonical pixels.
+    roi : str, path, array_like (h, w) or None
+        Region of interest, see `holdstill.canonical.roi_mask`.
+    lambda_c : float
+        λ = λ_c/√M, M the length of a feature vector. The smaller, the lower the rank of A: at 1, a
+        face that turns is explained by a few frames per pose, and the poses drift apart.
+    solver : str
+        ``alm`` or ``apg``.
+    tolerance : float
+        Canonical pixels.
+    max_iterations : int
+        Cap of the outer loop.
+    gauge : bool
+        Hold the mean motion of the batch; without it the batch zooms.
+    progress : callable (done, total), optional
+        Called after every outer iteration.
+    kernels : module, optional
+        Supplies `linearize`, `update`, `rasl_alm` and `rasl_apg`: the compiled core by default,
+        `holdstill.reference` for pure NumPy.
+
+    Returns
+    -------
+    RaslResult
+
+    Raises
+    ------
+    RaslImageError
+        If one image is not grey, not finite, black or featureless in the region of interest, more
+        than half outside, or its transform collapses. It is a ValueError with the image's index.
+    ValueError
+        If another argument is wrong, or λ_c is so small for so few images that nothing of them is
+        left in A.
+
+    Examples
+    --------
+    >>> import holdstill.reference
+    >>> y, x = np.mgrid[:40, :40]
+    >>> shifts = np.array([[0.0, 0.0], [0.6, -0.4], [-0.5, 0.7], [0.3, 0.2]])
+    >>> images = [np.exp(-((x - 20 - a) ** 2 + (y - 20 - b) ** 2) / 40) for a, b in shifts]
+    >>> start = np.stack([np.eye(3)] * 4)
+    >>> start[:, :2, 2] = 5.0
+    >>> options = {"shape": (30, 30), "motion": "translation", "kernels": holdstill.reference}
+    >>> aligned = rasl(images, start, **options)
+    >>> found = aligned.frame_from_canonical[:, :2, 2]
+    >>> aligned.status, float(np.abs((found - found[0]) - (shifts - shifts[0])).max()) < 0.03
+    ('converged', True)
+    """
+    started = time.perf_counter()
+    for name, value in (("lambda_c", lambda_c), ("tolerance", tolerance)):
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    if solver not in SOLVERS:
+        raise ValueError(f"solver: expected one of {', '.join(SOLVERS)}, got {solver!r}")
+    if max_iterations < 1:
+        raise ValueError(f"max_iterations: expected at least 1, got {max_iterations}")
+    core = import_module("holdstill._core") if kernels is None else kernels
+    batch = _checked_batch(images, initial, shape, motion, features, sigma, roi, core)
+    transforms, accuracy, status = batch.initial, _COARSE, "max_iterations"
+    objectives: list[float] = []
+    moves: list[float] = []
+    while True:
+        if gauge:
+            transforms = compose_gauge(transforms, batch.initial, motion, batch.shape)
+        D, Q, R = _linearize_batch(batch, transforms)
+        B = canonical_motion(transforms, motion, batch.shape) @ np.linalg.inv(R) if gauge else None
+        inner = _solve(core, D, Q, B, lambda_c / float(np.sqrt(len(D))), solver, accuracy)
+        if inner.rank == 0:
+            raise ValueError(
+                f"lambda_c: at {lambda_c} nothing of the {len(batch.images)} images is left in "
+                "their low-rank part; take a larger lambda_c or more images"
+            )
+        moved = _updated(batch, transforms, R, inner.delta)
+        objectives.append(float(inner.objective))
+        moves.append(_corner_move(transforms, moved, batch.shape))
+        if progress is not None:
+            progress(len(moves), max_iterations)
+        if moves[-1] <= tolerance and accuracy is _FINE:
+            status = "converged"
+        # A and E belong to the transforms they were solved at: the last step is not taken.
+        if status == "converged" or len(moves) == max_iterations:
+            break
+        transforms, accuracy = moved, _next_accuracy(accuracy, moves[-1], tolerance)
+    return RaslResult(
+        frame_from_canonical=transforms,
+        low_rank=np.asarray(inner.low_rank),
+        sparse=np.asarray(inner.sparse),
+        vectors=D,
+        rank=int(inner.rank),
+        objective=objectives[-1],
+        objectives=objectives,
+        moves=moves,
+        iterations=len(moves),
+        status=status,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _next_accuracy(accuracy: _Accuracy, move: float, tolerance: float) -> _Accuracy:
+    """Coarse while the corners move far; once fine, fine to the end.
+
+    The inexact inner solutions have fixed points of their own, up to 0.1 px away: the change to the
+    fine one comes well before the tolerance, or the loop converges twice.
+    """
+    if accuracy is _FINE or move <= 10 * tolerance:
+        return _FINE
+    return _COARSE if move > _COARSE_ABOVE else _MEDIUM
+
+
+def _solve(
+    kernels: ModuleType,
+    D: FloatArray,
+    Q: FloatArray,
+    B: FloatArray | None,
+    lam: float,
+    solver: str,
+    accuracy: _Accuracy,
+) -> Any:
+    if solver == "alm":
+        return kernels.rasl_alm(D, Q, B, lam=lam, rho=accuracy.rho, tol=accuracy.alm_tolerance)
+    return kernels.rasl_apg(D, Q, B, lam=lam, tol=accuracy.apg_tolerance)
+
+
+def _checked_batch(
+    images: Sequence[npt.ArrayLike] | npt.NDArray[Any],
+    initial: npt.ArrayLike,
+    shape: tuple[int, int],
+    motion: str,
+    features: str,
+    sigma: float,
+    roi: str | npt.ArrayLike | None,
+    kernels: ModuleType,
+) -> _Batch:
+    n_parameters(motion)
+    shape = check_shape(shape)
+    mask = roi_mask(roi, shape)
+    frames = [np.asarray(image) for image in images]
+    if len(frames) < 2:
+        raise ValueError(f"images: expected at least two, got {len(frames)}")
+    start = np.array(initial, dtype=np.float64)
+    if start.shape != (len(frames), 3, 3):
+        raise ValueError(f"initial: expected shape ({len(frames)}, 3, 3), got {start.shape}")
+    for index, (frame, transform) in enumerate(zip(frames, start, strict=True)):
+        if frame.ndim != 2 or frame.size == 0 or frame.dtype.kind not in "bufi":
+            raise RaslImageError(
+                index,
+                f"expected a grey image (H, W) of numbers, got shape {frame.shape}, "
+                f"dtype {frame.dtype}",
+            )
+        if not np.isfinite(frame).all():
+            raise RaslImageError(index, "expected finite grey levels, got NaN or inf")
+        try:
+            parameters_from_matrix(transform, motion, shape)
+        except ValueError as error:
+            raise ValueError(f"initial[{index}]: {error}") from None
+        if not abs(np.linalg.det(linear_part(transform, shape))) > 0:
+            raise ValueError(f"initial[{index}]: expected an invertible transform")
+    return _Batch(frames, start, shape, motion, features, sigma, mask, kernels)
+
+
+def _linearize_batch(
+    batch: _Batch, transforms: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """D∘τ (M, n) and the thin QR of every Jacobian, J_i = Q_i R_i: (n, M, p) and (n, p, p)."""
+    vectors, bases, triangles = [], [], []
+    for index, (image, transform) in enumerate(zip(batch.images, transforms, strict=True)):
+        now = batch.kernels.linearize(
+            image,
+            transform,
+            shape=batch.shape,
+            motion=batch.motion,
+            features=batch.features,
+            sigma=batch.sigma,
+            roi=batch.roi,
+            # Frozen at the start: a low-pass that follows τ would change the problem on the way.
+            lowpass_from=batch.initial[index],
+        )
+        if now.outside > batch.roi.sum() / 2:
+            raise RaslImageError(
+                index, "more than half of the region of interest lies outside of the frame"
+            )
+        if now.norm == 0.0:
+            raise RaslImageError(index, "the region of interest is all zero")
+        Q, R = np.linalg.qr(np.asarray(now.jacobian, dtype=np.float64))
+        lengths = np.linalg.norm(R, axis=0)
+        if lengths.min() == 0.0 or np.linalg.cond(R / lengths) > 1e5:
+            raise RaslImageError(
+                index, f"what it shows in the region of interest does not fix a {batch.motion}"
+            )
+        vectors.append(now.vector)
+        bases.append(Q)
+        triangles.append(R)
+    D = np.stack(vectors, axis=1).astype(np.float64)
+    return D, np.stack(bases), np.stack(triangles)
+
+
+def _updated(batch: _Batch, transforms: FloatArray, R: FloatArray, delta: FloatArray) -> FloatArray:
+    """τ_i + R_i⁻¹ δ_i; RaslImageError where the scale leaves a factor 2 of its start."""
+    steps = np.linalg.solve(R, np.asarray(delta)[:, :, None])[:, :, 0]
+    moved = []
+    for index, (transform, step) in enumerate(zip(transforms, steps, strict=True)):
+        after = np.asarray(batch.kernels.update(transform, step, batch.motion, batch.shape))
+        ratio = np.linalg.det(linear_part(after, batch.shape)) / np.linalg.det(
+            linear_part(batch.initial[index], batch.shape)
+        )
+        if not 0.25 <= ratio <= 4.0:
+            raise RaslImageError(index, "its transform collapsed; its start may be far off")
+        moved.append(after)
+    return np.stack(moved)
+
+
+def _corner_move(before: FloatArray, after: FloatArray, shape: tuple[int, int]) -> float:
+    """Largest move of a corner of the canonical frame, in canonical pixels."""
+    height, width = shape
+    corners = np.array([[x, y] for x in (0, width - 1) for y in (0, height - 1)], dtype=np.float64)
+    moves = [
+        map_points(np.linalg.inv(F), map_points(G, corners)) - corners
+        for F, G in zip(before, after, strict=True)
+    ]
+    return float(np.linalg.norm(moves, axis=-1).max())

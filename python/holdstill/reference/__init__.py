@@ -1,0 +1,47 @@
+"""The kernels of holdstill in vectorised NumPy, readable as the equations.
+
+The twin of the compiled core: the same names and signatures, float64 throughout. It is slower, and
+it is what the core is tested against.
+"""
+
+from .aligner import STATUSES, FrameAlignment, align_frame
+from .image import gaussian_kernel, low_pass, lowpass_sigma
+from .l1 import L1Result, l1_from_products, l1_least_squares, least_squares, soft_threshold
+from .motion import (
+    MOTIONS,
+    matrix_from_parameters,
+    n_parameters,
+    parameters_from_matrix,
+    update,
+    warp_jacobian,
+)
+from .rasl_inner import RaslStep, rasl_alm, rasl_apg, robust_objective
+from .warp import FEATURES, Linearization, linearize, warp
+
+__all__ = [
+    "FEATURES",
+    "MOTIONS",
+    "STATUSES",
+    "FrameAlignment",
+    "L1Result",
+    "Linearization",
+    "RaslStep",
+    "align_frame",
+    "gaussian_kernel",
+    "l1_from_products",
+    "l1_least_squares",
+    "least_squares",
+    "linearize",
+    "low_pass",
+    "lowpass_sigma",
+    "matrix_from_parameters",
+    "n_parameters",
+    "parameters_from_matrix",
+    "rasl_alm",
+    "rasl_apg",
+    "robust_objective",
+    "soft_threshold",
+    "update",
+    "warp",
+    "warp_jacobian",
+]

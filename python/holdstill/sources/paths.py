@@ -1,0 +1,153 @@
+"""Paths and URLs: what they stand for, what they contain, and how their files are opened."""
+
+from __future__ import annotations
+
+import builtins
+import glob
+import os
+import re
+from typing import IO, Any, Literal, TypeAlias
+
+from .errors import SourceError, import_optional
+
+Kind: TypeAlias = Literal["image", "video", "npy", "zarr"]
+
+# fmt: off
+IMAGE_EXTENSIONS = frozenset({
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+})
+VIDEO_EXTENSIONS = frozenset({
+    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpe",
+    ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+})
+# fmt: on
+
+
+def natural_key(path: str) -> list[tuple[int, int, str]]:
+    """Sort key that counts digits as numbers: img2 before img10.
+
+    Examples
+    --------
+    >>> sorted(["img10.png", "img2.png", "img1.png"], key=natural_key)
+    ['img1.png', 'img2.png', 'img10.png']
+    """
+    parts = re.split(r"(\d+)", path.casefold())
+    # The path itself comes last, so that names differing only in case or leading zeros keep one
+    # order.
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p] + [(2, 0, path)]
+
+
+def is_url(path: str) -> bool:
+    """Whether the path is for fsspec, such as ``s3://bucket/key`` or ``zip://a.mp4::file.zip``."""
+    return "://" in path
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    fsspec = import_optional("fsspec", f"reading {url!r}")
+    try:
+        file_system, path = fsspec.core.url_to_fs(url)
+    except ValueError as error:
+        raise SourceError(f"{url}: {error}") from error
+    return file_system, path
+
+
+def open_binary(path: str) -> IO[bytes]:
+    """Open a file or URL for reading; seeking is possible."""
+    if is_url(path):
+        file_system, inner = _file_system(path)
+        handle: IO[bytes] = file_system.open(inner, "rb")
+        return handle
+    return builtins.open(path, "rb")
+
+
+def read_range(url: str, start: int, stop: int) -> bytes:
+    """The bytes from `start` to before `stop` of what is behind a URL."""
+    file_system, inner = _file_system(url)
+    content: bytes = file_system.cat_file(inner, start=start, end=stop)
+    return content
+
+
+def exists(path: str) -> bool:
+    """Whether there is something at this path or URL."""
+    if is_url(path):
+        file_system, inner = _file_system(path)
+        return bool(file_system.exists(inner))
+    return os.path.exists(path)
+
+
+def is_folder(path: str) -> bool:
+    """Whether the path or URL is a folder."""
+    if is_url(path):
+        file_system, inner = _file_system(path)
+        return bool(file_system.isdir(inner))
+    return os.path.isdir(path)
+
+
+def _is_zarr(path: str) -> bool:
+    extension = os.path.splitext(path.rstrip("/"))[1].lower()
+    if extension in IMAGE_EXTENSIONS | VIDEO_EXTENSIONS | {".npy", ".zarr"}:
+        return extension == ".zarr"
+    markers = ("zarr.json", ".zarray", ".zgroup")
+    return is_folder(path) and any(exists(f"{path.rstrip('/')}/{name}") for name in markers)
+
+
+def kind_of(path: str) -> Kind:
+    """What a file (or zarr folder) is, by its name; what is unknown is tried as a video."""
+    if _is_zarr(path):
+        return "zarr"
+    extension = os.path.splitext(path)[1].lower()
+    if extension == ".npy":
+        return "npy"
+    return "image" if extension in IMAGE_EXTENSIONS else "video"
+
+
+def _glob(pattern: str) -> list[str]:
+    if is_url(pattern):
+        file_system, inner = _file_system(pattern)
+        return [file_system.unstrip_protocol(match) for match in file_system.glob(inner)]
+    return glob.glob(pattern, recursive=True)
+
+
+def _list_folder(folder: str) -> list[str]:
+    if is_url(folder):
+        file_system, inner = _file_system(folder)
+        return [
+            file_system.unstrip_protocol(entry["name"])
+            for entry in file_system.ls(inner, detail=True)
+            if entry["type"] == "file"
+        ]
+    with os.scandir(folder) as entries:
+        return [os.path.join(folder, entry.name) for entry in entries if entry.is_file()]
+
+
+def expand(path: str) -> list[str]:
+    """The files that a path, folder, glob pattern or URL of one stands for, in natural order.
+
+    A folder stands for the images and videos directly in it, hidden files left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at the path, the folder holds neither image nor video, or the pattern
+        matches nothing.
+    """
+    if exists(path):
+        if not is_folder(path) or _is_zarr(path):
+            return [path]
+        known = IMAGE_EXTENSIONS | VIDEO_EXTENSIONS
+        files = [
+            file
+            for file in _list_folder(path)
+            if os.path.splitext(file)[1].lower() in known
+            and not os.path.basename(file).startswith(".")
+        ]
+        if not files:
+            raise FileNotFoundError(f"{path}: no image and no video in this folder")
+    elif glob.has_magic(path):
+        files = [file for file in _glob(path) if not is_folder(file) or _is_zarr(file)]
+        if not files:
+            raise FileNotFoundError(f"{path}: no file matches this pattern")
+    else:
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    return sorted(files, key=natural_key)

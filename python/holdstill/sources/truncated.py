@@ -1,0 +1,93 @@
+"""MP4 files of which the end is missing."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from typing import IO
+
+from .paths import open_binary
+
+
+class PaddedFile(io.RawIOBase):
+    """A truncated MP4 or QuickTime file, with zeros to the end that its boxes promise.
+
+    The demuxer stops at the first sample that is not there. With the zeros it lists all samples,
+    with their timestamps, so that the frames cut off keep their numbers and times.
+    """
+
+    def __init__(self, file: IO[bytes], available: int, promised: int) -> None:
+        super().__init__()
+        self._file = file
+        self._available = available
+        self._promised = promised
+        self._position = 0
+
+    @classmethod
+    def around(cls, path: str) -> PaddedFile | None:
+        """The padded file, or None if nothing is cut off."""
+        file = open_binary(path)
+        available, promised = _box_extent(file)
+        if promised > available:
+            return cls(file, available, promised)
+        file.close()
+        return None
+
+    @classmethod
+    def available(cls, path: str) -> float:
+        """Bytes that are there of a truncated file; infinite if nothing is cut off."""
+        padded = cls.around(path)
+        if padded is None:
+            return math.inf
+        padded.close()
+        return padded._available
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._promised}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        rest = max(0, self._promised - self._position)
+        size = rest if size < 0 else min(size, rest)
+        self._file.seek(min(self._position, self._available))
+        content = self._file.read(min(size, max(0, self._available - self._position)))
+        self._position += size
+        return content + bytes(size - len(content))
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _box_extent(file: IO[bytes]) -> tuple[int, int]:
+    """Size of a file, and where its last top-level box should end (ISO/IEC 14496-12 §4.2).
+
+    The end is 0 for a file without such boxes, or whose index of samples is not complete.
+    """
+    available = file.seek(0, io.SEEK_END)
+    position = 0
+    has_index = False
+    while position + 8 <= available:
+        file.seek(position)
+        header = file.read(16)
+        size, name = struct.unpack(">I4s", header[:8])
+        if position == 0 and name not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"):
+            return available, 0
+        if size == 1 and len(header) == 16:
+            size = struct.unpack(">Q", header[8:])[0]
+        if size < 8:
+            return available, 0
+        has_index |= name == b"moov" and position + size <= available
+        position += size
+    return available, position if has_index else 0

@@ -1,0 +1,213 @@
+"""Index of a video: which packet is which frame, when it is shown, and where decoding can begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import SourceError, import_optional
+from .paths import is_url, open_binary
+from .truncated import PaddedFile
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# A decoder of ANSI art takes every .txt file for a video.
+_NOT_VIDEO_FORMATS = ("tty",)
+
+
+@dataclass(frozen=True, eq=False)
+class VideoIndex:
+    """The packets of a video stream, in the order of the file, and the frames they become.
+
+    Attributes
+    ----------
+    number : ndarray (n,), int64
+        Frame number (order of presentation) of each packet; -1 for one that is never shown.
+    time : ndarray (frames,), float64
+        Timestamp of each frame number, in seconds.
+    pts, dts, size : ndarray (n,), int64
+        Timestamps of presentation and decoding, in units of the stream, and bytes of each packet.
+    cut_off : ndarray (n,), bool
+        Packets that lie beyond the end of a truncated file.
+    keyframes : ndarray (k,), int64
+        Packets where decoding can begin, ascending; empty where seeking cannot be trusted.
+    """
+
+    number: npt.NDArray[np.int64]
+    time: npt.NDArray[np.float64]
+    pts: npt.NDArray[np.int64]
+    dts: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+    cut_off: npt.NDArray[np.bool_]
+    keyframes: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @cached_property
+    def packet_of_keyframe(self) -> dict[tuple[int, int], int]:
+        """Keyframe packets by (pts, size), which identify them after a seek."""
+        return {(int(self.pts[k]), int(self.size[k])): int(k) for k in self.keyframes}
+
+    @cached_property
+    def _keyframe_numbers(self) -> npt.NDArray[np.int64]:
+        return np.maximum.accumulate(self.number[self.keyframes])
+
+    def starts(self, number: int) -> npt.NDArray[np.int64]:
+        """Keyframe packets from which a frame can be decoded, the nearest first."""
+        earlier = np.searchsorted(self._keyframe_numbers, number, side="right")
+        return self.keyframes[:earlier][::-1]
+
+
+@contextmanager
+def open_container(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video and its (best) video stream, decoded by one thread.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be opened or has no video stream.
+    """
+    av = import_optional("av", f"reading {path!r}")
+    padded = PaddedFile.around(path)
+    file: Any = padded or (open_binary(path) if is_url(path) else None)
+    try:
+        try:
+            container = av.open(file or path, metadata_errors="ignore")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(f"{path}: cannot be opened as a video: {_reason(error)}") from error
+        with container:
+            stream = container.streams.best("video")
+            if stream is None or container.format.name in _NOT_VIDEO_FORMATS:
+                raise SourceError(f"{path}: has no video stream")
+            if stream.disposition & av.stream.Disposition.attached_pic:
+                raise SourceError(f"{path}: has no video stream, only a cover picture")
+            # Parallel work is by ranges of frames; threads of the decoder would only add delay and
+            # memory.
+            stream.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            yield container, stream
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
+    """Packets of the stream, in the order of the file.
+
+    A part of the file that cannot be parsed ends nothing: reading goes on behind it while there is
+    progress.
+    """
+    av = import_optional("av", "reading videos")
+    failures = 0
+    while failures < 100:
+        try:
+            for packet in container.demux(stream):
+                # The empty packet at the end would flush the decoder.
+                if packet.size:
+                    failures = 0
+                    yield packet
+            return
+        except av.error.FFmpegError:
+            failures += 1
+
+
+def scan(path: str) -> VideoIndex:
+    """Read the packets of a video once, without decoding them.
+
+    Where timestamps are missing, repeated or run backwards, the video is decoded once to learn the
+    order of its frames, their times follow from the frame rate, and it is always decoded from the
+    beginning.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be opened, has no video stream or no frames.
+    """
+    available = PaddedFile.available(path)
+    with open_container(path) as (container, stream):
+        rows = [_Packet.of(packet, stream, available) for packet in packets(container, stream)]
+        unit = stream.time_base or Fraction(1)
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+    trusted = _timestamps_tell_order(rows)
+    pts = np.array([row.pts if trusted and row.shown else -1 for row in rows], np.int64)
+    if trusted:
+        shown = np.flatnonzero([row.shown for row in rows])
+        order = shown[np.argsort(pts[shown])]
+        time: npt.NDArray[Any] = pts[order] * float(unit.numerator) / unit.denominator
+    else:
+        order = _decoded_order(path)
+        time = np.arange(len(order)) / rate
+    if not order.size:
+        raise SourceError(f"{path}: has no frames")
+    number = np.full(len(rows), -1, np.int64)
+    number[order] = np.arange(len(order))
+    begins = [trusted and row.begins and row.shown and not row.cut_off for row in rows]
+    return VideoIndex(
+        number=number,
+        time=time.astype(np.float64),
+        pts=pts,
+        dts=np.array([p if r.dts is None else r.dts for p, r in zip(pts, rows, strict=True)]),
+        size=np.array([row.size for row in rows], np.int64),
+        cut_off=np.array([row.cut_off for row in rows], np.bool_),
+        keyframes=np.flatnonzero(begins).astype(np.int64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """What the scan keeps of a packet."""
+
+    pts: int | None
+    dts: int | None
+    size: int
+    begins: bool
+    shown: bool
+    cut_off: bool
+
+    @classmethod
+    def of(cls, packet: Any, stream: VideoStream, available: float) -> _Packet:
+        # VP8 has packets that are decoded but never shown (RFC 6386 §9.1), an edit list (MP4) too.
+        hidden = stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
+        return cls(
+            pts=packet.pts,
+            dts=packet.dts,
+            size=packet.size,
+            begins=packet.is_keyframe,
+            shown=not (hidden or packet.is_discard),
+            cut_off=(packet.pos or 0) + packet.size > available,
+        )
+
+
+def _timestamps_tell_order(rows: list[_Packet]) -> bool:
+    pts = [row.pts for row in rows if row.shown]
+    dts = [row.dts for row in rows if row.dts is not None]
+    return None not in pts and len(set(pts)) == len(pts) and dts == sorted(dts)
+
+
+def _decoded_order(path: str) -> npt.NDArray[np.int64]:
+    """Packets in the order in which they are shown; a damaged one keeps its place."""
+    av = import_optional("av", "reading videos")
+    order: list[Any] = []
+    with open_container(path) as (container, stream):
+        for k, packet in enumerate(packets(container, stream)):
+            packet.pts = k
+            try:
+                order += [frame.pts for frame in packet.decode()]
+            except av.error.FFmpegError:
+                order.append(k)
+        order += [frame.pts for frame in stream.codec_context.decode(None)]
+    return np.array(list(dict.fromkeys(order)), np.int64)

@@ -1,0 +1,317 @@
+"""Transforms from the canonical frame to a frame: from eye corners, a face box, or a file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.canonical import DEFAULT_SHAPE, eye_corners
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+BOX_WIDTHS_PER_EYE_DISTANCE = 2.05
+"""Width of a frontal Viola-Jones box in outer-eye distances (measured, standard deviation 0.12)."""
+
+EYES_ABOVE_BOX_CENTRE = 0.18
+"""Height of the middle of the eyes above the box's centre, in outer-eye distances (sd 0.02)."""
+
+MATRIX_COLUMNS = tuple(f"h{row}{column}" for row in range(3) for column in range(3))
+EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
+BOX_COLUMNS = ("x", "y", "width", "height")
+
+_EXPECTED = (
+    "a column frame (and source, where there are several streams) with either h00,h01,...,h22, "
+    "or left_x,left_y,right_x,right_y, or x,y,width,height"
+)
+
+
+def from_eye_corners(
+    left: npt.ArrayLike, right: npt.ArrayLike, shape: tuple[int, int] = DEFAULT_SHAPE
+) -> FloatArray:
+    """Similarity that takes the canonical outer eye corners to two points of the frame.
+
+    Parameters
+    ----------
+    left, right : array_like, shape (..., 2)
+        (x, y) of the outer eye corner at the image's left and right, in frame pixels.
+    shape : (int, int)
+        Height and width of the canonical frame.
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3), float64
+        frame_from_canonical (equations §0). Singular where both points coincide, NaN where one of
+        them is.
+
+    Raises
+    ------
+    ValueError
+        If `left` and `right` are not points.
+
+    Examples
+    --------
+    >>> from_eye_corners((100.0, 180.0), (300.0, 180.0), (200, 200)).tolist()
+    [[2.0, -0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    corners = [np.asarray(points, dtype=np.float64) for points in (left, right)]
+    for name, points in zip(("left", "right"), corners, strict=True):
+        if points.ndim < 1 or points.shape[-1] != 2:
+            raise ValueError(f"{name}: expected points of shape (..., 2), got {points.shape}")
+    try:
+        corners = list(np.broadcast_arrays(*corners))
+    except ValueError:
+        shapes = f"{corners[0].shape} and {corners[1].shape}"
+        raise ValueError(f"left, right: expected points of one shape, got {shapes}") from None
+    # As complex numbers a similarity is z -> a z + b.
+    first, second = (points[..., 0] + 1j * points[..., 1] for points in corners)
+    canonical = eye_corners(shape) @ np.array([1.0, 1j])
+    a = (second - first) / (canonical[1] - canonical[0])
+    b = first - a * canonical[0]
+    transform = np.zeros((*a.shape, 3, 3))
+    transform[..., 0, 0] = transform[..., 1, 1] = a.real
+    transform[..., 0, 1] = -a.imag
+    transform[..., 1, 0] = a.imag
+    transform[..., 0, 2] = b.real
+    transform[..., 1, 2] = b.imag
+    transform[..., 2, 2] = 1.0
+    return transform
+
+
+def from_box(box: npt.ArrayLike, shape: tuple[int, int] = DEFAULT_SHAPE) -> FloatArray:
+    """Similarity, without rotation, from the box of OpenCV's frontal face detector.
+
+    The box of a Viola-Jones detector says where the eyes are only on average: it is 2.05 outer-eye
+    distances wide (standard deviation 0.12), and the middle of the eyes lies 0.18 of that distance
+    above its centre (0.02).
+
+    Parameters
+    ----------
+    box : array_like, shape (..., 4)
+        x, y of the top left pixel, width and height, in frame pixels.
+    shape : (int, int)
+        Height and width of the canonical frame.
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3), float64
+        frame_from_canonical. Singular where the width is zero, NaN where the box is.
+
+    Raises
+    ------
+    ValueError
+        If `box` is not an array of boxes, or a width or height is negative.
+
+    Examples
+    --------
+    >>> transform = from_box((100.0, 100.0, 205.0, 205.0), (200, 200))
+    >>> (transform @ [100.0, 90.0, 1.0]).tolist()
+    [202.0, 184.0, 1.0]
+    """
+    boxes = np.asarray(box, dtype=np.float64)
+    if boxes.ndim < 1 or boxes.shape[-1] != 4:
+        raise ValueError(f"box: expected x, y, width, height, shape (..., 4), got {boxes.shape}")
+    if (boxes[..., 2:] < 0.0).any():
+        raise ValueError("box: expected a width and height of at least 0")
+    eye_distance = boxes[..., 2] / BOX_WIDTHS_PER_EYE_DISTANCE
+    middle = boxes[..., :2] + (boxes[..., 2:] - 1.0) / 2.0
+    middle[..., 1] -= EYES_ABOVE_BOX_CENTRE * eye_distance
+    half = np.stack([eye_distance / 2.0, np.zeros_like(eye_distance)], axis=-1)
+    return from_eye_corners(middle - half, middle + half, shape)
+
+
+def read_transforms(
+    path: str | os.PathLike[str], *, shape: tuple[int, int] = DEFAULT_SHAPE
+) -> dict[str, npt.NDArray[Any]]:
+    """Read the transforms of a run, or a file of initial transforms.
+
+    Parameters
+    ----------
+    path : str or path
+        A run's folder (with ``transforms.parquet`` in it), a Parquet file or folder of parts, or a
+        CSV file. Its columns are ``frame``, optionally ``source``, and one of three forms: the
+        matrix ``h00``, ``h01``, ..., ``h22``; the outer eye corners at the image's left and right,
+        ``left_x``, ``left_y``, ``right_x``, ``right_y``; or a face detector's box ``x``, ``y``,
+        ``width``, ``height``. Empty cells (nulls) in all columns of the form mean that the frame
+        has no transform. Further columns are returned as they are.
+    shape : (int, int)
+        Height and width of the canonical frame, for eye corners and boxes.
+
+    Returns
+    -------
+    dict of ndarray
+        ``frame`` (n,) int64; ``frame_from_canonical`` (n, 3, 3) float64, NaN where there is none;
+        ``source`` (n,) object (str), if the file has it; and every further column, (n,). Rows are
+        in the file's order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or folder.
+    ValueError
+        If the file is neither Parquet nor CSV, columns are missing, a frame number is not an
+        integer, a number is not finite, or two rows are about the same frame. Singular matrices are
+        returned: a frame that cannot be aligned gets a status, it does not stop a run.
+    ImportError
+        If pyarrow is missing and the file is Parquet.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "eyes.csv")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write("frame,left_x,left_y,right_x,right_y\\n7,100,180,300,180\\n")
+    ...     transforms = read_transforms(path)
+    >>> transforms["frame"].tolist(), transforms["frame_from_canonical"][0, 0].tolist()
+    ([7], [2.0, -0.0, 0.0])
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file or folder of transforms")
+    if (file / "transforms.parquet").exists():
+        file = file / "transforms.parquet"
+    columns = _read_parquet(file) if _is_parquet(file) else _read_csv(file)
+    return _interpret(columns, file, shape)
+
+
+def _is_parquet(file: Path) -> bool:
+    if file.is_dir():
+        return True
+    with file.open("rb") as stream:
+        return stream.read(4) == b"PAR1"
+
+
+def _read_parquet(file: Path) -> dict[str, list[Any]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ImportError(
+            f'{file}: reading Parquet needs pyarrow: pip install "holdstill[cli]"'
+        ) from None
+    # Hidden files are parts that a run has not finished writing.
+    parts = sorted(p for p in file.glob("*.parquet") if p.name[0] not in "._")
+    if file.is_dir() and not parts:
+        raise ValueError(
+            f"{file}: a folder without transforms; expected a run's folder, or parts *.parquet"
+        )
+    try:
+        table = pa.concat_tables([pq.read_table(part) for part in parts or [file]])
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: not readable as Parquet ({error})") from None
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+def _read_csv(file: Path) -> dict[str, list[Any]]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [row for row in csv.reader(stream) if row]
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError(f"{file}: neither Parquet nor CSV; expected {_EXPECTED}") from None
+    header = [name.strip() for name in rows[0]] if rows else []
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{file}: row {number} has {len(row)} cells, but the header has {len(header)}"
+            )
+    cells = list(zip(*rows[1:], strict=True)) if len(rows) > 1 else [()] * len(header)
+    return {
+        name: [text.strip() or None for text in column]
+        for name, column in zip(header, cells, strict=True)
+    }
+
+
+def _interpret(
+    columns: dict[str, list[Any]], file: Path, shape: tuple[int, int]
+) -> dict[str, npt.NDArray[Any]]:
+    forms: list[tuple[Sequence[str], Callable[[FloatArray], FloatArray]]] = [
+        (MATRIX_COLUMNS, lambda values: values.reshape(-1, 3, 3)),
+        (EYE_COLUMNS, lambda values: from_eye_corners(values[:, :2], values[:, 2:], shape)),
+        (BOX_COLUMNS, lambda values: from_box(values, shape)),
+    ]
+    form = next((form for form in forms if set(form[0]) <= set(columns)), None)
+    if "frame" not in columns or form is None:
+        raise ValueError(f"{file}: found the columns {','.join(columns)}; expected {_EXPECTED}")
+    names, transforms_of = form
+    values = np.stack([_finite(columns[name], name, file) for name in names], axis=1)
+    missing = np.isnan(values)
+    _refuse(missing.any(axis=1) & ~missing.all(axis=1), f"some of {','.join(names)} empty", file)
+    if names is BOX_COLUMNS:
+        _refuse((values[:, 2:] < 0.0).any(axis=1), "a width or height below 0", file)
+    table: dict[str, npt.NDArray[Any]] = {"frame": _frame_numbers(columns["frame"], file)}
+    if "source" in columns:
+        table["source"] = _texts(columns["source"], file)
+    _refuse(_repeated(table), "the same frame as an earlier row", file)
+    transforms = transforms_of(values)
+    transforms[missing.all(axis=1)] = np.nan
+    table["frame_from_canonical"] = transforms
+    for name, column in columns.items():
+        if name not in table and name not in names:
+            table[name] = _as_array(column)
+    return table
+
+
+def _finite(column: list[Any], name: str, file: Path) -> FloatArray:
+    """Floats of a column, NaN where it is empty; every other value must be a finite number."""
+    try:
+        values = np.array([np.nan if cell is None else float(cell) for cell in column])
+    except (TypeError, ValueError):
+        _refuse(np.array([not _is_number(cell) for cell in column]), f"no number in {name}", file)
+        raise
+    empty = np.array([cell is None for cell in column], dtype=bool)
+    _refuse(~np.isfinite(values) & ~empty, f"a number that is not finite in {name}", file)
+    return values.astype(np.float64)
+
+
+def _is_number(cell: Any) -> bool:
+    if cell is None:
+        return True
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _frame_numbers(column: list[Any], file: Path) -> npt.NDArray[np.int64]:
+    values = _finite(column, "frame", file)
+    wrong = np.isnan(values) | (values != np.round(values)) | (values < -1.0) | (values >= 2.0**53)
+    _refuse(wrong, "no frame number (an integer from 0) in frame", file)
+    return values.astype(np.int64)
+
+
+def _texts(column: list[Any], file: Path) -> npt.NDArray[np.object_]:
+    _refuse(np.array([not isinstance(cell, str) for cell in column]), "no text in source", file)
+    return np.array(column, dtype=object)
+
+
+def _repeated(table: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    sources = table.get("source", np.zeros(len(table["frame"]), dtype=np.int8))
+    seen: set[tuple[Any, int]] = set()
+    repeated = []
+    for key in zip(sources.tolist(), table["frame"].tolist(), strict=True):
+        repeated.append(key in seen)
+        seen.add(key)
+    return np.array(repeated, dtype=bool)
+
+
+def _refuse(wrong: npt.ArrayLike, what: str, file: Path) -> None:
+    wrong = np.asarray(wrong, dtype=bool)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0]) + 1
+        raise ValueError(f"{file}: {what} in row {first} ({int(wrong.sum())} such rows)")
+
+
+def _as_array(column: list[Any]) -> npt.NDArray[Any]:
+    """Integers and floats as such (NaN for nulls), anything else as objects."""
+    if all(cell is None or _is_number(cell) for cell in column):
+        if all(cell is not None and str(cell).lstrip("+-").isdigit() for cell in column):
+            return np.array([int(cell) for cell in column], dtype=np.int64)
+        return np.array([np.nan if cell is None else float(cell) for cell in column])
+    return np.array(column, dtype=object)

@@ -1,0 +1,235 @@
+"""Where initial transforms come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from holdstill import initial as initial_module
+from holdstill.initial import TRACK_LENGTH, make_initial, tracks
+from holdstill.transforms import from_box
+
+BOX = np.array([40.0, 60.0, 205.0, 205.0])
+
+
+@dataclass
+class FakeFrame:
+    frame: int
+    source: str = "a.mp4"
+
+    def grey(self):
+        return self.frame
+
+
+class FakeDetector:
+    """Finds a face in some frames; knows which it was shown."""
+
+    def __init__(self, visible):
+        self.visible = visible
+        self.seen = []
+
+    @property
+    def calls(self):
+        return len(self.seen)
+
+    def detect(self, grey):
+        self.seen.append(grey)
+        return BOX if grey in self.visible else None
+
+
+@pytest.fixture
+def detector(monkeypatch):
+    def install(visible):
+        fake = FakeDetector(visible)
+        monkeypatch.setattr(initial_module, "FaceDetector", lambda **_: fake)
+        return fake
+
+    return install
+
+
+def matrix(k):
+    return np.diag([1.0 + k, 1.0 + k, 1.0])
+
+
+def run_track(track, numbers, aligns=lambda number: True):
+    """Propose and accept along a track; the number of a frame is its aligned scale."""
+    proposed = []
+    for number in numbers:
+        start = track.propose(FakeFrame(number), row=number)
+        proposed.append(start)
+        if start is not None:
+            track.accept(matrix(number) if aligns(number) else None)
+    return proposed
+
+
+def test_a_track_starts_by_detection_and_goes_on_from_the_previous_frame(detector):
+    fake = detector(range(100))
+    proposed = run_track(make_initial().for_track(), range(5))
+    np.testing.assert_array_equal(proposed[0], from_box(BOX))
+    for number in range(1, 5):
+        np.testing.assert_array_equal(proposed[number], matrix(number - 1))
+    assert fake.seen == [0]
+
+
+def test_every_track_detects_anew_and_detections_are_counted_together(detector):
+    detector(range(100))
+    initialiser = make_initial()
+    for first in (0, 20, 40):
+        start = run_track(initialiser.for_track(), range(first, first + 3))[0]
+        np.testing.assert_array_equal(start, from_box(BOX))
+    assert initialiser.detections == 3
+
+
+def test_a_lost_face_is_detected_on_the_next_frame(detector):
+    fake = detector(range(100))
+    run_track(make_initial().for_track(), range(10), aligns=lambda number: number != 6)
+    assert fake.seen == [0, 7]
+
+
+def test_a_face_that_stays_lost_is_looked_for_ever_more_rarely(detector):
+    fake = detector([])
+    assert run_track(make_initial().for_track(), range(40)) == [None] * 40
+    assert fake.seen == [0, 1, 3, 7, 15, 23, 31, 39]
+
+
+def test_a_detection_that_does_not_align_counts_as_a_failed_attempt(detector):
+    fake = detector(range(100))
+    run_track(make_initial().for_track(), range(16), aligns=lambda number: False)
+    assert fake.seen == [0, 1, 3, 7, 15]
+
+
+def test_a_face_found_again_is_followed_and_the_waiting_forgotten(detector):
+    fake = detector(range(3, 100))
+    run_track(make_initial().for_track(), range(20), aligns=lambda number: number not in (9, 10))
+    assert fake.seen == [0, 1, 3, 10, 11]
+
+
+def test_independent_frames_are_all_detected(detector):
+    fake = detector([0, 2, 9])
+    proposed = run_track(make_initial(independent=True).for_track(), range(10))
+    assert fake.seen == list(range(10))
+    assert [k for k, start in enumerate(proposed) if start is not None] == [0, 2, 9]
+
+
+def test_an_array_is_in_the_order_of_the_rows_and_nan_is_missing():
+    given = np.array([matrix(0), np.full((3, 3), np.nan), matrix(2)])
+    track = make_initial(given, n_rows=3).for_track()
+    np.testing.assert_array_equal(track.propose(FakeFrame(70), row=2), matrix(2))
+    assert track.propose(FakeFrame(0), row=1) is None
+    assert track.propose(FakeFrame(0), row=3) is None
+
+
+def test_given_transforms_do_not_depend_on_what_was_aligned_before():
+    track = make_initial(np.array([matrix(0), matrix(1)])).for_track()
+    track.propose(FakeFrame(0), row=0)
+    track.accept(None)
+    np.testing.assert_array_equal(track.propose(FakeFrame(1), row=1), matrix(1))
+
+
+def test_a_callable_is_asked_for_each_frame():
+    def initial(frame):
+        return None if frame.frame == 1 else matrix(frame.frame)
+
+    track = make_initial(initial).for_track()
+    np.testing.assert_array_equal(track.propose(FakeFrame(3), row=0), matrix(3))
+    assert track.propose(FakeFrame(1), row=0) is None
+
+
+def test_what_a_callable_returns_is_checked():
+    infinite = make_initial(lambda _: np.full((3, 3), np.inf)).for_track()
+    assert infinite.propose(FakeFrame(0), row=0) is None
+    with pytest.raises(ValueError, match=r"initial: .*\(3, 3\).*frame 5 of a\.mp4.*\(2, 3\)"):
+        make_initial(lambda _: np.eye(3)[:2]).for_track().propose(FakeFrame(5), row=0)
+
+
+def test_a_file_without_sources_goes_by_frame_number(tmp_path: Path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("frame,x,y,width,height\n7,40,60,205,205\n9,,,,\n")
+    track = make_initial(path).for_track()
+    np.testing.assert_array_equal(track.propose(FakeFrame(7), row=0), from_box(BOX))
+    assert track.propose(FakeFrame(8), row=1) is None
+    assert track.propose(FakeFrame(9), row=2) is None
+    with pytest.raises(ValueError, match=r"boxes.csv: 2 streams .* expected a column source"):
+        make_initial(path, n_streams=2)
+
+
+def test_boxes_of_a_file_are_read_for_the_canonical_shape(tmp_path: Path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("frame,x,y,width,height\n0,40,60,205,205\n")
+    start = make_initial(path, (100, 80)).for_track().propose(FakeFrame(0), row=0)
+    np.testing.assert_array_equal(start, from_box(BOX, (100, 80)))
+
+
+def table(sources, frames):
+    transforms = np.array([matrix(k) for k in range(len(frames))])
+    return {
+        "source": np.array(sources, dtype=object),
+        "frame": np.array(frames),
+        "frame_from_canonical": transforms,
+    }
+
+
+def test_sources_match_by_path_first_and_by_file_name_else():
+    track = make_initial(table(["x/a.mp4", "y/b.mp4", "C:\\z\\c.mp4"], [0, 0, 0])).for_track()
+    for source, k in [("x/a.mp4", 0), ("elsewhere/b.mp4", 1), ("/q/c.mp4", 2)]:
+        np.testing.assert_array_equal(track.propose(FakeFrame(0, source), row=0), matrix(k))
+    assert track.propose(FakeFrame(1, "x/a.mp4"), row=0) is None
+    assert track.propose(FakeFrame(0, "d.mp4"), row=0) is None
+
+
+def test_equal_file_names_in_different_folders_match_by_path_only():
+    track = make_initial(table(["x/a.mp4", "y/a.mp4"], [0, 0]), n_streams=2).for_track()
+    np.testing.assert_array_equal(track.propose(FakeFrame(0, "y/a.mp4"), row=0), matrix(1))
+    assert track.propose(FakeFrame(0, "z/a.mp4"), row=0) is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (np.zeros((3, 2, 3)), ValueError, r"initial: expected shape \(n, 3, 3\), got \(3, 2, 3\)"),
+        (np.eye(3), ValueError, r"initial: expected shape \(n, 3, 3\), got \(3, 3\)"),
+        (object(), TypeError, "initial: expected a path, .* got object"),
+        ({"frame": np.arange(3)}, ValueError, "initial: expected the keys frame and"),
+        (
+            {"frame": np.arange(3), "frame_from_canonical": np.zeros((2, 3, 3))},
+            ValueError,
+            "initial: 3 frame numbers for 2 transforms",
+        ),
+    ],
+)
+def test_malformed_initial_transforms_are_refused(bad, error, message):
+    with pytest.raises(error, match=message):
+        make_initial(bad)
+
+
+def test_arrays_of_the_wrong_length_or_with_infinities_are_refused():
+    with pytest.raises(ValueError, match="each of 5 frames, got 2"):
+        make_initial(np.array([matrix(0), matrix(1)]), n_rows=5)
+    given = np.array([matrix(0), matrix(1)])
+    given[1, 0, 2] = np.inf
+    with pytest.raises(ValueError, match=r"initial: expected finite numbers.* first at 1"):
+        make_initial(given)
+
+
+def test_singular_transforms_are_proposed_as_they_are():
+    start = make_initial(np.zeros((1, 3, 3))).for_track().propose(FakeFrame(0), row=0)
+    np.testing.assert_array_equal(start, np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize(("start", "stop", "every"), [(0, None, 1), (7, 901, 3), (240, 2000, 260)])
+def test_tracks_hold_every_selected_frame_once_and_never_cross_a_cut(start, stop, every):
+    cut = tracks(1000, start, stop, every)
+    frames = [frame for first, end in cut for frame in range(first, end, every)]
+    assert frames == list(range(1000))[start:stop:every]
+    for first, end in cut:
+        assert first // TRACK_LENGTH == (end - 1) // TRACK_LENGTH
+
+
+def test_where_tracks_are_cut_does_not_depend_on_where_the_selection_starts():
+    assert tracks(1000, start=300)[1:] == tracks(1000)[2:]
+    assert tracks(0) == [] and tracks(10, start=10) == []
+    with pytest.raises(ValueError, match="every from 1"):
+        tracks(10, every=0)

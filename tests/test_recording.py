@@ -1,0 +1,357 @@
+"""A run's folder: complete or not there, whatever happens on the way."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from holdstill import recording as recording_module
+from holdstill.recording import COLUMNS, OutputError, Recording
+from holdstill.transforms import read_transforms
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def columns(n=4, first=0, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "source": ["a video, with a comma.mp4"] * n,
+        "frame": np.arange(first, first + n),
+        "time": np.arange(first, first + n) / 25.0,
+        "frame_from_canonical": rng.normal(size=(n, 3, 3)),
+        "status": ["converged"] * n,
+        "iterations": np.full(n, 12),
+        "residual": rng.uniform(size=n),
+        "step": rng.uniform(size=n) * 1e-6,
+        "n_atoms": np.full(n, 3),
+        "evaluations": np.full(n, 19),
+    }
+
+
+def visible(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def decode(path: Path):
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [(float(f.time), f.to_ndarray(format="rgb24")) for f in container.decode(stream)]
+        return stream.codec_context.name, stream.codec_context.pix_fmt, frames
+
+
+def picture(k, height=48, width=64):
+    """A smooth colour picture whose mean grey level tells k."""
+    y, x = np.mgrid[:height, :width]
+    planes = [20 + 2 * k + 40 * x / width, 60 + 2 * k + 0 * x, 100 + 2 * k + 40 * y / height]
+    return np.stack(planes, axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def small_files():
+    """No file can grow beyond 16 kB, as if the disk were full."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_parts_have_the_fixed_columns_types_and_rows_in_order(tmp_path):
+    with Recording(tmp_path / "run") as recording:
+        recording.write_part(1, columns(3, first=4, seed=1))
+        recording.write_part(0, columns(4))
+        recording.finish({})
+    parts = sorted((tmp_path / "run" / "transforms.parquet").iterdir())
+    assert [part.name for part in parts] == ["part-00000.parquet", "part-00001.parquet"]
+    names = ["source", "frame", "time", *(f"h{i}{j}" for i in range(3) for j in range(3))]
+    names += ["status", "iterations", "residual", "step", "n_atoms", "evaluations"]
+    for part in parts:
+        schema = pq.read_schema(part)
+        assert schema.names == names == list(COLUMNS)
+        types = {"source": "string", "status": "string", "frame": "int64"}
+        types |= dict.fromkeys(("iterations", "n_atoms", "evaluations"), "int32")
+        assert [str(t) for t in schema.types] == [types.get(name, "double") for name in names]
+    table = read_transforms(tmp_path / "run")
+    assert table["frame"].tolist() == list(range(7))
+    given = [columns(4)["frame_from_canonical"], columns(3, seed=1)["frame_from_canonical"]]
+    np.testing.assert_array_equal(table["frame_from_canonical"], np.concatenate(given))
+
+
+def test_pyarrow_reads_the_folder_as_one_dataset(tmp_path):
+    with Recording(tmp_path / "run") as recording:
+        recording.write_part(0, columns(4))
+        recording.write_part(1, columns(2, first=4))
+        recording.finish({})
+    table = pq.read_table(tmp_path / "run" / "transforms.parquet")
+    assert table.column("frame").to_pylist() == list(range(6))
+
+
+def test_what_is_not_there_is_null(tmp_path):
+    rows = columns(3)
+    rows["frame_from_canonical"][1, 2, 2] = np.nan
+    rows["time"] = [None, np.nan, 1.0]
+    rows["residual"] = [0.1, np.inf, 0.3]
+    with Recording(tmp_path / "run") as recording:
+        recording.write_part(0, rows)
+        recording.finish({})
+    table = pq.read_table(tmp_path / "run" / "transforms.parquet")
+    for name in ("h00", "h12", "h22"):
+        assert [cell is None for cell in table.column(name).to_pylist()] == [False, True, False]
+    assert table.column("time").to_pylist() == [None, None, 1.0]
+    assert table.column("residual").to_pylist() == [0.1, None, 0.3]
+    assert np.isnan(read_transforms(tmp_path / "run")["frame_from_canonical"][1]).all()
+
+
+def test_equal_rows_give_equal_bytes(tmp_path):
+    written = []
+    for name in ("first", "second"):
+        with Recording(tmp_path / name) as recording:
+            recording.write_part(0, columns(250))
+        part = tmp_path / name / "transforms.parquet" / "part-00000.parquet"
+        written.append(part.read_bytes())
+    assert written[0] == written[1]
+
+
+def test_malformed_columns_are_refused(tmp_path):
+    recording = Recording(tmp_path / "run")
+    for change, message in [
+        ({"quality": np.ones(4)}, "columns: expected .*quality"),
+        ({"frame": np.arange(3)}, "columns: expected one length"),
+        ({"frame_from_canonical": np.zeros((4, 2, 3))}, r"expected shape \(n, 3, 3\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            recording.write_part(0, columns() | change)
+    with pytest.raises(ValueError, match="fps: expected"):
+        Recording(tmp_path / "other", fps=0.0)
+
+
+def test_run_json_is_finite_and_comes_last(tmp_path):
+    summary = {
+        "counts": {"converged": np.int64(4)},
+        "speed": np.float32(2.5),
+        "ratio": float("nan"),
+        "times": (1.0, np.inf),
+        "residuals": np.array([1.0, np.nan]),
+        "path": tmp_path,
+        "initial": None,
+    }
+    with Recording(tmp_path / "run") as recording:
+        recording.write_part(0, columns())
+        assert "run.json" not in visible(tmp_path / "run")
+        recording.finish(summary)
+    read = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert read == {
+        "counts": {"converged": 4},
+        "speed": 2.5,
+        "ratio": None,
+        "times": [1.0, None],
+        "residuals": [1.0, None],
+        "path": str(tmp_path),
+        "initial": None,
+    }
+
+
+def test_the_csv_beside_says_the_same_as_the_parts(tmp_path):
+    rows = columns(3)
+    rows["frame_from_canonical"][1] = np.nan
+    with Recording(tmp_path / "run") as recording:
+        recording.write_part(0, rows)
+        recording.write_part(1, columns(2, first=3))
+        recording.finish({}, csv=True)
+    with open(tmp_path / "run" / "transforms.csv", newline="") as file:
+        assert next(csv.reader(file)) == list(COLUMNS)
+    text = read_transforms(tmp_path / "run" / "transforms.csv")
+    parts = read_transforms(tmp_path / "run")
+    for name in ("frame", "frame_from_canonical", "residual", "step", "time", "iterations"):
+        np.testing.assert_array_equal(text[name], parts[name])
+    assert text["source"].tolist() == parts["source"].tolist()
+
+
+def test_the_video_has_one_picture_per_row_at_its_time(tmp_path):
+    with Recording(tmp_path / "run", fps=29.97) as recording:
+        # Tracks end in any order, and one may have no picture.
+        segments = {k: recording.open_segment(k) for k in (2, 0, 1, 3)}
+        for k in range(30):
+            segments[0 if k < 11 else 1 if k < 18 else 3].write(picture(k))
+        for segment in segments.values():
+            segment.close()
+        recording.finish({})
+    codec, pixels, frames = decode(tmp_path / "run" / "aligned.mp4")
+    assert (codec, pixels) == ("h264", "yuv420p")
+    assert len(frames) == 30
+    for k, (time, rgb) in enumerate(frames):
+        assert time == pytest.approx(k / 29.97, abs=1e-4)
+        assert np.abs(rgb.astype(int) - picture(k)).mean() < 2.0
+    assert visible(tmp_path / "run") == {"run.json", "aligned.mp4"}
+
+
+def test_joining_does_not_encode_again(tmp_path):
+    with Recording(tmp_path / "run") as recording:
+        segments = [recording.open_segment(index) for index in range(2)]
+        for k in range(24):
+            segments[k // 12].write(picture(k))
+        for segment in segments:
+            segment.close()
+        apart = [rgb for segment in segments for _, rgb in decode(segment.path)[2]]
+        recording.finish({})
+    together = [rgb for _, rgb in decode(tmp_path / "run" / "aligned.mp4")[2]]
+    np.testing.assert_array_equal(together, apart)
+
+
+def test_odd_sides_are_made_even_by_repeating_the_border(tmp_path):
+    with Recording(tmp_path / "run") as recording:
+        segment = recording.open_segment(0)
+        segment.write(picture(5, 45, 33))
+        recording.finish({})
+    ((_, rgb),) = decode(tmp_path / "run" / "aligned.mp4")[2]
+    assert rgb.shape == (46, 34, 3)
+    assert np.abs(rgb[:45, :33].astype(int) - picture(5, 45, 33)).mean() < 3.0
+
+
+def test_pictures_of_another_kind_or_size_are_refused(tmp_path):
+    with Recording(tmp_path / "run") as recording:
+        segment = recording.open_segment(0)
+        segment.write(picture(0))
+        with pytest.raises(ValueError, match="rgb: expected the size of the first picture"):
+            segment.write(picture(0, 50, 64))
+        for bad in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3))):
+            with pytest.raises(ValueError, match="rgb: expected uint8"):
+                segment.write(bad)
+
+
+def test_the_dictionary_appears_under_its_name_only_when_complete(tmp_path):
+    run = tmp_path / "run"
+
+    def save(path):
+        np.savez(path, atoms=np.ones(3))
+        assert "dictionary.npz" not in visible(run)
+
+    with Recording(run) as recording:
+        recording.write_dictionary(save)
+    assert visible(run) == {"dictionary.npz"}
+    np.testing.assert_array_equal(np.load(run / "dictionary.npz")["atoms"], np.ones(3))
+
+
+def test_ctrl_c_keeps_the_parts_so_far_and_nothing_half_done(tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt), Recording(run) as recording:
+        recording.write_part(0, columns(4))
+        segment = recording.open_segment(0)
+        segment.write(picture(0))
+        raise KeyboardInterrupt
+    assert visible(run) == {"transforms.parquet/part-00000.parquet"}
+    assert sorted(p.name for p in run.iterdir()) == ["transforms.parquet"]
+    assert read_transforms(run)["frame"].tolist() == [0, 1, 2, 3]
+
+
+def test_ctrl_c_while_a_part_is_written_keeps_the_ones_before(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt), Recording(run) as recording:
+        recording.write_part(0, columns(4))
+
+        def interrupted(descriptor):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(recording_module.os, "fsync", interrupted)
+        recording.write_part(1, columns(4, first=4))
+    assert visible(run) == {"transforms.parquet/part-00000.parquet"}
+
+
+def test_a_run_that_wrote_nothing_does_not_block_the_next(tmp_path):
+    with pytest.raises(RuntimeError), Recording(tmp_path / "run"):
+        raise RuntimeError
+    Recording(tmp_path / "run")
+
+
+def test_a_run_is_not_overwritten_unless_asked_for(tmp_path):
+    run = tmp_path / "run"
+    with Recording(run) as recording:
+        recording.write_part(0, columns())
+        recording.write_part(1, columns(first=4))
+        recording.finish({}, csv=True)
+    (run / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"already holds a run; choose another .*--out"):
+        Recording(run)
+    with Recording(run, overwrite=True) as recording:
+        recording.write_part(0, columns(2))
+        recording.finish({})
+    assert read_transforms(run)["frame"].tolist() == [0, 1]
+    assert visible(run) == {"run.json", "notes.txt", "transforms.parquet/part-00000.parquet"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_other_things_is_left_alone(tmp_path, overwrite):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"holds no run; choose another .*--out"):
+        Recording(tmp_path, overwrite=overwrite)
+    assert visible(tmp_path) == {"thesis.tex"}
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error_that_names_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OutputError, match=f"cannot write {path}: "):
+            Recording(path)
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_an_output_error(tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(OutputError, match="Permission denied"):
+        Recording(tmp_path)
+    tmp_path.chmod(0o755)
+
+
+def test_a_full_disk_stops_a_part_with_its_name_and_leaves_the_others(tmp_path, small_files):
+    run = tmp_path / "run"
+    with pytest.raises(OutputError, match=r"part-00001.parquet"), Recording(run) as recording:
+        recording.write_part(0, columns(1))
+        recording.write_part(1, columns(2000))
+    assert visible(run) == {"transforms.parquet/part-00000.parquet"}
+    assert read_transforms(run)["frame"].tolist() == [0]
+
+
+def test_a_full_disk_stops_the_video_with_its_name(tmp_path, small_files):
+    noise = np.random.default_rng(0).integers(0, 255, (20, 128, 128, 3), dtype=np.uint8)
+    with (
+        pytest.raises(OutputError, match=r"cannot write"),
+        Recording(tmp_path / "run") as run,
+    ):
+        segment = run.open_segment(0)
+        for rgb in noise:
+            segment.write(rgb)
+        segment.close()
+    assert visible(tmp_path / "run") == set()
+
+
+def test_a_full_disk_stops_the_dictionary_and_run_json(tmp_path, small_files):
+    with Recording(tmp_path / "run") as recording:
+        with pytest.raises(OutputError, match=r"dictionary.npz"):
+            recording.write_dictionary(lambda path: path.write_bytes(bytes(50_000)))
+        with pytest.raises(OutputError, match=r"run.json"):
+            recording.finish({"text": "x" * 50_000})
+    assert visible(tmp_path / "run") == set()
+
+
+def test_peak_memory_grows_by_what_a_process_takes_and_does_not_shrink():
+    code = (
+        "import numpy; from holdstill.recording import peak_memory\n"
+        "before = peak_memory(); block = numpy.ones(25_000_000); del block\n"
+        "print(before, peak_memory())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    if "None" in answer.stdout:
+        pytest.skip("peak memory is unknown on this system")
+    before, after = map(float, answer.stdout.split())
+    assert 180 < after - before < 210
