@@ -22,14 +22,17 @@ using FArray = py::array_t<T, py::array::f_style | py::array::forcecast>;
 template <typename T>
 using CArray = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
-inline std::string shape_text(const py::array& array) {
-  return py::str(array.attr("shape")).cast<std::string>();
-}
-
+// A failed conversion leaves a Python error behind, which this one replaces.
 [[noreturn]] inline void refuse(const std::string& argument, const std::string& expected,
-                                const py::array& got) {
-  throw py::value_error(argument + ": expected " + expected + ", got shape " + shape_text(got) +
-                        " of dtype " + py::str(got.dtype()).cast<std::string>());
+                                const py::handle& got) {
+  PyErr_Clear();
+  std::string found = "an object of type " + std::string(Py_TYPE(got.ptr())->tp_name);
+  if (py::isinstance<py::array>(got)) {
+    const auto array = py::reinterpret_borrow<py::array>(got);
+    found = "shape " + py::str(array.attr("shape")).cast<std::string>() + " of dtype " +
+            py::str(array.dtype()).cast<std::string>();
+  }
+  throw py::value_error(argument + ": expected " + expected + ", got " + found);
 }
 
 inline Shape parse_shape(const std::pair<int, int>& shape) {
@@ -90,7 +93,7 @@ inline Region parse_region(const py::object& roi, const Shape& shape) {
   const auto mask = CArray<bool>::ensure(roi);
   if (!mask || mask.ndim() != 2 || mask.shape(0) != shape.height || mask.shape(1) != shape.width)
     refuse("roi", "a mask of the canonical shape (" + std::to_string(shape.height) + ", " +
-                      std::to_string(shape.width) + ")", py::array(py::array::ensure(roi)));
+                      std::to_string(shape.width) + ")", roi);
   Region region(shape, mask.data());
   if (region.n_pixels() == 0)
     throw py::value_error("roi: the region of interest is empty; it needs at least one pixel");

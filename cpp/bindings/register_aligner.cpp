@@ -70,6 +70,7 @@ class PyAligner {
     if (frames.ndim() != 3 || frames.shape(0) < 1)
       refuse("frames", "a stack of grey images (n, height, width)", frames);
     const py::ssize_t n = frames.shape(0), r = aligner_->n_coefficients();
+    if (threads < 0) throw py::value_error("threads: expected at least 0, got " + std::to_string(threads));
     const auto starts = CArray<double>::ensure(initial);
     if (!starts || starts.ndim() != 3 || starts.shape(0) != n || starts.shape(1) != 3 ||
         starts.shape(2) != 3)

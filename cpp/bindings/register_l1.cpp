@@ -29,7 +29,7 @@ struct Problem {
   Map<const MatrixXd> j;
 };
 
-Problem parse_problem(const py::array& dictionary, const py::array& target,
+Problem parse_problem(const py::object& dictionary, const py::object& target,
                       const py::object& jacobian) {
   auto atoms = FArray<double>::ensure(dictionary);
   if (!atoms || atoms.ndim() != 2 || atoms.shape(0) < 1 || atoms.shape(1) < 1)
@@ -40,8 +40,9 @@ Problem parse_problem(const py::array& dictionary, const py::array& target,
   FArray<double> columns(std::vector<py::ssize_t>{atoms.shape(0), 0});
   if (!jacobian.is_none()) {
     columns = FArray<double>::ensure(jacobian);
-    if (!columns || columns.ndim() != 2 || columns.shape(0) != atoms.shape(0) || columns.shape(1) > 8)
-      refuse("jacobian", "shape (m, p), p at most 8, or None", py::array::ensure(jacobian));
+    if (!columns || columns.ndim() != 2 || columns.shape(0) != atoms.shape(0) ||
+        columns.shape(1) > std::min<py::ssize_t>(kMaxParameters, atoms.shape(0)))
+      refuse("jacobian", "shape (m, p), p at most 8 and at most m, or None", jacobian);
   }
   Map<const MatrixXd> a(atoms.data(), atoms.shape(0), atoms.shape(1));
   Map<const VectorXd> v(vector.data(), vector.shape(0));
@@ -87,7 +88,7 @@ L1Result finish(const Problem& problem, const Eliminated& eliminated, const Vect
           summary.bregman_iterations + summary.active_set_steps, summary.converged};
 }
 
-L1Result l1_least_squares(const py::array& dictionary, const py::array& target,
+L1Result l1_least_squares(const py::object& dictionary, const py::object& target,
                           const py::object& jacobian, double mu, const py::object& nu,
                           int bregman_iterations, const py::object& initial,
                           int max_active_set_steps) {
@@ -110,8 +111,9 @@ L1Result l1_least_squares(const py::array& dictionary, const py::array& target,
   if (!initial.is_none()) {
     const auto start = CArray<double>::ensure(initial);
     if (!start || start.ndim() != 1 || start.shape(0) != r)
-      refuse("initial", "shape (r,) = (" + std::to_string(r) + ",)", py::array::ensure(initial));
+      refuse("initial", "shape (r,) = (" + std::to_string(r) + ",)", initial);
     x = Map<const VectorXd>(start.data(), r);
+    require_finite(x.allFinite(), "initial");
   }
   const py::gil_scoped_release release;
   const Eliminated eliminated(problem);

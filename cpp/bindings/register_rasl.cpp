@@ -23,6 +23,10 @@ RaslStep apg(const RaslProblem& problem, double, double tol, int max_iterations,
   return rasl_apg(problem, tol, max_iterations, threads);
 }
 
+bool all_finite(const CArray<double>& array) {
+  return Eigen::Map<const Eigen::VectorXd>(array.data(), array.size()).allFinite();
+}
+
 PyRaslStep solve(Solver solver, const py::array& d, const py::array& q, const py::object& b,
                  double lambda, double rho, double tol, int max_iterations, int threads) {
   const auto images = FArray<double>::ensure(d);
@@ -34,17 +38,23 @@ PyRaslStep solve(Solver solver, const py::array& d, const py::array& q, const py
     refuse("Q", "shape (n, M, p) = (" + std::to_string(n) + ", " + std::to_string(m) + ", p)", q);
   const int p = static_cast<int>(q.shape(2));
   const auto bases = CArray<double>::ensure(q.attr("transpose")(0, 2, 1));
+  if (!bases || !all_finite(bases)) refuse("Q", "finite numbers", q);
   CArray<double> gauge;
   int n_gauge = 0;
   if (!b.is_none()) {
     const py::array given = py::array::ensure(b);
     if (!given || given.ndim() != 3 || given.shape(0) != n || given.shape(2) != p)
-      refuse("B", "shape (n, g, p) or None", given);
+      refuse("B", "shape (n, g, p) or None", b);
     n_gauge = static_cast<int>(given.shape(1));
     gauge = CArray<double>::ensure(given.attr("transpose")(0, 2, 1));
+    if (!gauge || !all_finite(gauge)) refuse("B", "finite numbers", b);
   }
-  if (!(lambda > 0.0)) throw py::value_error("lam: expected a positive number");
+  if (!(lambda > 0.0) || !std::isfinite(lambda))
+    throw py::value_error("lam: expected a positive number");
   if (!(rho > 1.0)) throw py::value_error("rho: expected a number above 1");
+  if (!(tol > 0.0)) throw py::value_error("tol: expected a positive number");
+  if (threads < 0) throw py::value_error("threads: expected at least 0");
+  if (max_iterations < 1) throw py::value_error("max_iterations: expected at least 1");
   const Eigen::Map<const Eigen::MatrixXd> matrix(images.data(), m, n);
   if (!matrix.allFinite()) throw py::value_error("D: expected finite entries");
   if (matrix.isZero(0.0)) throw py::value_error("D: expected a matrix that is not zero");

@@ -18,13 +18,13 @@ constexpr double kReviewMotion = 1.0;
 // and when the next step is likely the last (steps shrink by 0.2 to 0.4).
 constexpr double kReviewStep = 4.0;
 
-bool all_finite(const FrameView& frame) {
+bool all_finite(const FrameView& frame, std::vector<float>* row) {
   if (frame.type != PixelType::float32) return true;
-  std::vector<float> row(frame.width);
+  row->resize(frame.width);
   for (int y = 0; y < frame.height; ++y) {
-    frame.read_row(y, 0, frame.width, row.data());
+    frame.read_row(y, 0, frame.width, row->data());
     float sum = 0.0f;
-    for (const float value : row) sum += value * 0.0f;  // NaN as soon as one value is not finite
+    for (const float value : *row) sum += value * 0.0f;  // NaN as soon as one value is not finite
     if (!(sum == 0.0f)) return false;
   }
   return true;
@@ -184,7 +184,7 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
   auto n = work->n.topRows(n_candidates);
   auto beta = work->beta.head(n_candidates);
   beta = with_atoms.col(0) * inverse;
-  n.noalias() = with_atoms.rightCols(e) * chain * inverse;
+  n.noalias() = inverse * (with_atoms.rightCols(e) * chain);
   n.noalias() -= beta * v_j.transpose();
   step->r.triangularView<Eigen::Upper>().solveInPlace<Eigen::OnTheRight>(n);
   return true;
@@ -239,14 +239,17 @@ FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d
   work->x_all.setZero();
   out.status = iterate(frame, initial, work, &out);
   out.n_atoms = static_cast<int>((work->x_all.array() != 0.0).count());
-  Eigen::Map<Eigen::VectorXd>(coefficients, coefficients_.rows()) =
-      coefficients_.size() ? Eigen::VectorXd(coefficients_ * work->x_all) : work->x_all;
+  Eigen::Map<Eigen::VectorXd> by_atom(coefficients, n_coefficients());
+  if (coefficients_.size())
+    by_atom.noalias() = coefficients_ * work->x_all;
+  else
+    by_atom = work->x_all;
   return out;
 }
 
 Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
                              Workspace* work, FrameAlignment* out) const {
-  if (!all_finite(frame)) return Status::unreadable;
+  if (!all_finite(frame, &work->row)) return Status::unreadable;
   const Shape& shape = region_.shape();
   const std::optional<CentredTransform> start = centred(initial, shape);
   if (!start || !(std::abs(start->linear.determinant()) > 1e-12)) return Status::singular;

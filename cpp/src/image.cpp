@@ -26,29 +26,27 @@ void read_columns(const char* row, std::ptrdiff_t stride, int first, int last, i
 
 int radius_of(double sigma) { return static_cast<int>(4.0 * sigma + 0.5); }
 
-std::vector<float> gaussian_taps(double sigma) {
+void gaussian_taps(double sigma, std::vector<float>* taps) {
   const int radius = radius_of(sigma);
-  std::vector<double> taps(2 * radius + 1);
+  const auto bell = [sigma](int i) { return std::exp(-0.5 * i * i / (sigma * sigma)); };
   double sum = 0.0;
-  for (int i = -radius; i <= radius; ++i)
-    sum += taps[i + radius] = std::exp(-0.5 * i * i / (sigma * sigma));
-  std::vector<float> out(taps.size());
-  for (std::size_t i = 0; i < taps.size(); ++i) out[i] = static_cast<float>(taps[i] / sum);
-  return out;
+  for (int i = -radius; i <= radius; ++i) sum += bell(i);
+  taps->clear();
+  for (int i = -radius; i <= radius; ++i) taps->push_back(static_cast<float>(bell(i) / sum));
 }
 
-// Correlation taps of the Gaussian's derivative, scaled so that a unit ramp answers exactly 1.
-std::vector<float> derivative_taps(double sigma) {
+// Taps of the Gaussian's derivative, summed by parts: they act on differences of neighbours, so that
+// a flat frame answers exactly zero and not with rounding. A ramp of slope 1 answers `ramp`.
+void derivative_taps(double sigma, double ramp, std::vector<float>* taps) {
   const int radius = radius_of(sigma);
-  std::vector<double> taps(2 * radius + 1);
-  double ramp = 0.0;
-  for (int i = -radius; i <= radius; ++i) {
-    taps[i + radius] = i * std::exp(-0.5 * i * i / (sigma * sigma));
-    ramp += i * taps[i + radius];
+  const auto slope = [sigma](int i) { return i * std::exp(-0.5 * i * i / (sigma * sigma)); };
+  double sum = 0.0, partial = 0.0;
+  for (int i = -radius; i <= radius; ++i) sum += i * slope(i);
+  taps->clear();
+  for (int i = -radius; i < radius; ++i) {
+    partial -= slope(i);
+    taps->push_back(static_cast<float>(ramp * partial / sum));
   }
-  std::vector<float> out(taps.size());
-  for (std::size_t i = 0; i < taps.size(); ++i) out[i] = static_cast<float>(taps[i] / ramp);
-  return out;
 }
 
 }  // namespace
@@ -89,11 +87,9 @@ void Patch::choose_filter(const FrameView& frame, Feature feature, double sigma,
   while (0.7 * (2 << octave_) <= filter_sigma) ++octave_;
   full_width_ = ((frame.width - 1) >> octave_) + 1;
   full_height_ = ((frame.height - 1) >> octave_) + 1;
-  smoothing_ = gaussian_taps(filter_sigma);
-  if (feature != Feature::grey) {
-    derivative_ = derivative_taps(filter_sigma);
-    for (float& tap : derivative_) tap *= static_cast<float>(1 << octave_);
-  }
+  gaussian_taps(filter_sigma, &smoothing_);
+  // The decimated frame's derivatives are per pixel of its own.
+  if (feature != Feature::grey) derivative_taps(filter_sigma, 1 << octave_, &derivative_);
   area_ = {0, 0, 0, 0};
 }
 
@@ -135,10 +131,14 @@ void Patch::filter(const FrameView& frame) {
   for (int row = 0; row < n_source_rows; ++row) {
     frame.read_row(first_row + row, first_column, first_column + n_source_columns, source_row_.data());
     kernel.convolve_row(source_row_.data(), step, smoothing_.data(), n_taps, padded, row_of(0, row));
-    if (edges)
-      kernel.convolve_row(source_row_.data(), step, derivative_.data(), n_taps, padded,
-                          row_of(1, row));
+    if (!edges) continue;
+    for (int x = 0; x + 1 < n_source_columns; ++x) source_row_[x] = source_row_[x + 1] - source_row_[x];
+    kernel.convolve_row(source_row_.data(), step, derivative_.data(), n_taps - 1, padded,
+                        row_of(1, row));
   }
+  // The smoothed rows serve Iy alone: its derivative, too, acts on differences.
+  if (edges)
+    for (float* x = row_of(0, 0); x != row_of(0, n_source_rows - 1); ++x) *x = x[padded] - *x;
 
   // Column passes into a plane with the border of one: grey I, or edges Ix and Iy.
   const std::size_t plane = static_cast<std::size_t>(height + 2) * padded;
@@ -150,7 +150,7 @@ void Patch::filter(const FrameView& frame) {
       const int from = edges ? 1 - f : 0;
       for (int k = 0; k < n_taps; ++k) window_[k] = row_of(from, y * step + k);
       const std::vector<float>& taps = f == 0 ? smoothing_ : derivative_;
-      kernel.convolve_column(window_.data(), taps.data(), n_taps, padded,
+      kernel.convolve_column(window_.data(), taps.data(), static_cast<int>(taps.size()), padded,
                              filtered_.data() + f * plane + static_cast<std::size_t>(y) * padded);
     }
   }

@@ -5,7 +5,6 @@
 
 #include "holdstill/blas.hpp"
 #include "holdstill/parallel.hpp"
-#include "holdstill/proximal.hpp"
 
 namespace holdstill {
 namespace {
@@ -47,6 +46,10 @@ class SingularValueThreshold {
   MatrixXd gram_, vectors_, projector_;
   VectorXd values_;
 };
+
+VectorXd soft_threshold(const VectorXd& x, double t) {
+  return x - x.cwiseMin(t).cwiseMax(-t);
+}
 
 double spectral_norm(const MatrixXd& x) {
   MatrixXd gram, vectors;
@@ -139,20 +142,21 @@ RaslStep rasl_alm(const RaslProblem& problem, double rho, double tolerance, int 
     nuclear_norm = kept.nuclear_norm;
     // Images are independent from here on, but for the gauge.
     parallel_for(static_cast<int>(n), threads, [&](int, int i) {
-      const double threshold = problem.lambda / mu, inverse = 1.0 / mu;
-      e.col(i) = (moved.col(i) - a.col(i) + inverse * y.col(i)).unaryExpr([&](double x) {
-        return soft_threshold(x, threshold);
-      });
-      step.delta.col(i).noalias() =
-          problem.q_of(i).transpose() *
-          (a.col(i) + e.col(i) - problem.d.col(i) - inverse * y.col(i));
+      // With z = D + Q delta - A + Y/mu and its clipped part c, S(z) = z - c; and since Q^T Q = I the
+      // step's update is delta - Q^T c: one array in the place of four.
+      const double threshold = problem.lambda / mu;
+      auto clipped = target.col(i);  // reused: the A-step is done with it
+      e.col(i) = moved.col(i) - a.col(i) + y.col(i) / mu;
+      clipped = e.col(i).cwiseMin(threshold).cwiseMax(-threshold);
+      e.col(i) -= clipped;
+      step.delta.col(i).noalias() -= problem.q_of(i).transpose() * clipped;
     });
     gauge.project(&step.delta);
     const double next_mu = rho * mu;
     parallel_for(static_cast<int>(n), threads, [&](int, int i) {
       moved.col(i) = problem.d.col(i);
       moved.col(i).noalias() += problem.q_of(i) * step.delta.col(i);
-      auto gap = target.col(i);  // reused: the A-step is done with it
+      auto gap = target.col(i);
       gap = moved.col(i) - a.col(i) - e.col(i);
       squared_gap[i] = gap.squaredNorm();
       y.col(i) += mu * gap;
@@ -199,9 +203,8 @@ RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iteratio
       gradient.col(i) = a_hat.col(i) + e_hat.col(i) - problem.d.col(i);
       gradient.col(i).noalias() -= problem.q_of(i) * delta_hat.col(i);
       target.col(i) = a_hat.col(i) - gradient.col(i) / 3.0;
-      step.sparse.col(i) = (e_hat.col(i) - gradient.col(i) / 3.0).unaryExpr([&](double x) {
-        return soft_threshold(x, problem.lambda * kappa / 3.0);
-      });
+      step.sparse.col(i) = soft_threshold(e_hat.col(i) - gradient.col(i) / 3.0,
+                                          problem.lambda * kappa / 3.0);
       step.delta.col(i) = delta_hat.col(i) + problem.q_of(i).transpose() * gradient.col(i) / 3.0;
     });
     const auto kept = svt.apply(target, kappa / 3.0, &step.low_rank);

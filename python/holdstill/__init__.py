@@ -1,5 +1,53 @@
-"""Sub-pixel alignment of images of one linearly correlated thing."""
+"""Sub-pixel alignment of images of one linearly correlated thing, above all a talking face.
 
-from . import _blas, _core
+`fit` learns a low-rank dictionary from a small sample by RASL; `align` then aligns every further
+frame on its own, in constant memory.
+"""
+
+from importlib.metadata import version as _version
+
+from holdstill import _blas, _core
 
 _core.install_blas(**_blas.addresses())
+
+from holdstill.alignment import (  # noqa: E402  (the core needs its BLAS first)
+    Alignment,
+    AlignmentBatch,
+    align,
+    align_batch,
+    align_frame,
+    warp,
+)
+from holdstill.config import show_config  # noqa: E402
+from holdstill.dictionary import Dictionary  # noqa: E402
+from holdstill.fitting import NothingToAlignError, fit  # noqa: E402
+from holdstill.l1 import l1_least_squares  # noqa: E402
+from holdstill.rasl import RaslResult, rasl  # noqa: E402
+from holdstill.reference.l1 import L1Result  # noqa: E402
+from holdstill.sources import Frame, FrameSource, SourceError, open  # noqa: A004, E402
+from holdstill.transforms import read_transforms  # noqa: E402
+
+__version__ = _version("holdstill")
+
+__all__ = [
+    "Alignment",
+    "AlignmentBatch",
+    "Dictionary",
+    "Frame",
+    "FrameSource",
+    "L1Result",
+    "NothingToAlignError",
+    "RaslResult",
+    "SourceError",
+    "__version__",
+    "align",
+    "align_batch",
+    "align_frame",
+    "fit",
+    "l1_least_squares",
+    "open",
+    "rasl",
+    "read_transforms",
+    "show_config",
+    "warp",
+]

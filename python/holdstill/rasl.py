@@ -69,7 +69,8 @@ class RaslResult:
     iterations : int
         Outer iterations, each one linearisation and one inner problem.
     status : str
-        ``converged`` or ``max_iterations``.
+        ``converged`` (the corners rest), ``objective`` (its change fell to `objective_tolerance`)
+        or ``max_iterations``.
     seconds : float
         Wall time.
     """
@@ -128,8 +129,10 @@ def rasl(
     lambda_c: float = 1.0,
     solver: str = "alm",
     tolerance: float = 0.01,
+    objective_tolerance: float = 0.0,
     max_iterations: int = 50,
     gauge: bool = True,
+    threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     kernels: ModuleType | None = None,
 ) -> RaslResult:
@@ -161,10 +164,15 @@ def rasl(
         ``alm`` or ``apg``.
     tolerance : float
         Canonical pixels.
+    objective_tolerance : float
+        Stop, too, where an outer iteration lowers the objective by no more than this share of it;
+        0 never does. The published implementation stops at 1e-2.
     max_iterations : int
         Cap of the outer loop.
     gauge : bool
         Hold the mean motion of the batch; without it the batch zooms.
+    threads : int, optional
+        Threads of the compiled inner solver; as many as there are processors by default.
     progress : callable (done, total), optional
         Called after every outer iteration.
     kernels : module, optional
@@ -216,7 +224,7 @@ def rasl(
             transforms = compose_gauge(transforms, batch.initial, motion, batch.shape)
         D, Q, R = _linearize_batch(batch, transforms)
         B = canonical_motion(transforms, motion, batch.shape) @ np.linalg.inv(R) if gauge else None
-        inner = _solve(core, D, Q, B, lambda_c / float(np.sqrt(len(D))), solver, accuracy)
+        inner = _solve(core, D, Q, B, lambda_c / float(np.sqrt(len(D))), solver, accuracy, threads)
         if inner.rank == 0:
             raise ValueError(
                 f"lambda_c: at {lambda_c} nothing of the {len(batch.images)} images is left in "
@@ -229,10 +237,19 @@ def rasl(
             progress(len(moves), max_iterations)
         if moves[-1] <= tolerance and accuracy is _FINE:
             status = "converged"
+        elif (
+            objective_tolerance > 0
+            and len(moves) > 1
+            and objectives[-2] - objectives[-1] <= objective_tolerance * objectives[-1]
+        ):
+            status = "objective"
         # A and E belong to the transforms they were solved at: the last step is not taken.
-        if status == "converged" or len(moves) == max_iterations:
+        if status != "max_iterations" or len(moves) == max_iterations:
             break
         transforms, accuracy = moved, _next_accuracy(accuracy, moves[-1], tolerance)
+    if accuracy is _COARSE:
+        inner = _solve(core, D, Q, B, lambda_c / float(np.sqrt(len(D))), solver, _MEDIUM, threads)
+        objectives[-1] = float(inner.objective)
     return RaslResult(
         frame_from_canonical=transforms,
         low_rank=np.asarray(inner.low_rank),
@@ -267,10 +284,15 @@ def _solve(
     lam: float,
     solver: str,
     accuracy: _Accuracy,
+    threads: int | None,
 ) -> Any:
+    # Only the compiled solvers have threads of their own to set.
+    options: dict[str, Any] = {"lam": lam} if threads is None else {"lam": lam, "threads": threads}
     if solver == "alm":
-        return kernels.rasl_alm(D, Q, B, lam=lam, rho=accuracy.rho, tol=accuracy.alm_tolerance)
-    return kernels.rasl_apg(D, Q, B, lam=lam, tol=accuracy.apg_tolerance)
+        return kernels.rasl_alm(
+            D, Q, B, rho=accuracy.rho, tol=accuracy.alm_tolerance, **options
+        )
+    return kernels.rasl_apg(D, Q, B, tol=accuracy.apg_tolerance, **options)
 
 
 def _checked_batch(

@@ -48,6 +48,7 @@ class FrameAligner {
 
     Patch patch;
     L1Solver::Workspace l1;
+    std::vector<float> row;  // of the frame
     std::vector<double> atom_products, self_products;
     Eigen::MatrixXd n;       // A^T Q, rows by candidate
     Eigen::VectorXd beta;    // A^T P v, by candidate

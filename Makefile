@@ -1,0 +1,70 @@
+# Every habit of the project. All set-up happens in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
+
+.PHONY: demo test cpp-test bench lint format asan clean
+
+demo: $(VENV)/.installed
+	rm -rf holdstill-demo
+	$(BIN)/holdstill demo --out holdstill-demo
+
+test: $(VENV)/.installed cpp-test
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.bench
+	for file in benchmarks/*.py; do \
+	  case $$file in */common.py) ;; *) $(BIN)/python $$file || exit 1 ;; esac; done
+
+lint: $(VENV)/.lint $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.cpp' -o -name '*.hpp')
+	$(BIN)/python -m mypy
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest holdstill._core --ignore-disjoint-bases
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(find cpp -name '*.cpp' -o -name '*.hpp')
+
+# The core's own tests: they need doctest's header from the system's packages.
+cpp-test: $(VENV)/.installed
+	@if [ -z "$$(find /usr/include /usr/local/include /opt -name doctest.h 2>/dev/null | head -n 1)" ]; then \
+	  echo "no doctest.h: C++ tests skipped (install the system package doctest-dev to run them)"; \
+	else \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/cpp-tests -G Ninja \
+	    -DHOLDSTILL_TESTS=ON -DHOLDSTILL_WERROR=ON -DSKBUILD_PROJECT_VERSION=0 \
+	    -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
+	    -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" $(CMAKE_FLAGS) > build-cpp-tests.log && \
+	  rm build-cpp-tests.log && \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/cpp-tests --target holdstill_tests && \
+	  $(BIN)/ctest --test-dir build/cpp-tests --output-on-failure; fi
+
+asan:
+	$(MAKE) cpp-test CMAKE_FLAGS='-DCMAKE_CXX_FLAGS="-fsanitize=address,undefined\ -fno-omit-frame-pointer"'
+
+$(VENV)/.base:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+	$(PIP) install "scikit-build-core>=0.10" "pybind11>=2.13" "cython>=3.0" "numpy>=1.26" \
+	  "scipy>=1.11" "cmeel-eigen>=3.4,<3.5" cmake ninja
+	touch $@
+
+# Built in place of an isolated build: a second build recompiles what has changed only.
+$(VENV)/.installed: $(VENV)/.base $(SOURCES)
+	$(PIP) install --no-build-isolation -C cmake.define.HOLDSTILL_WERROR=ON ".[test]"
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(PIP) install --no-build-isolation ".[bench]"
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.base
+	$(PIP) install "ruff==0.17.*" "mypy==2.*" "clang-format==23.*"
+	touch $@
+
+clean:
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache holdstill-demo

@@ -1,0 +1,116 @@
+"""What every benchmark shares: the folder of real images, the machine, the table, the claims."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from holdstill import _core
+from holdstill.config import processor
+
+OUT = Path(__file__).parent / "out"
+"""Where benchmarks write their pictures; not part of the project."""
+
+
+class Claims:
+    """Prints whether each claim holds, and remembers whether one did not.
+
+    Examples
+    --------
+    >>> claims = Claims()
+    >>> claims.check(2 + 2 == 4, "two and two are four")
+    holds: two and two are four
+    >>> claims.exit_code()
+    0
+    """
+
+    def __init__(self) -> None:
+        self._broken = 0
+
+    def check(self, holds: bool, claim: str) -> None:
+        """Print the claim; it names what was found."""
+        print(f"{'holds' if holds else 'BROKEN'}: {claim}", flush=True)
+        self._broken += not holds
+
+    def exit_code(self) -> int:
+        """0 where all claims held, else 1."""
+        return 1 if self._broken else 0
+
+
+def data_folder(name: str) -> Path | None:
+    """Folder of real images, or None, having said so, where it is absent.
+
+    Parameters
+    ----------
+    name : str
+        Path below the folder that the environment variable HOLDSTILL_DATA names, else below
+        ``../shared/data`` beside the project's root.
+
+    Returns
+    -------
+    Path or None
+    """
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("HOLDSTILL_DATA", root.parent / "shared" / "data")) / name
+    if folder.is_dir():
+        return folder
+    print(f"{folder} is absent: nothing is measured on it (HOLDSTILL_DATA names another folder)")
+    return None
+
+
+def machine_line(packages: Sequence[str] = ()) -> str:
+    """Processor, cores, instruction set in use, and versions.
+
+    Parameters
+    ----------
+    packages : sequence of str
+        Distributions whose versions matter, beside holdstill, NumPy and SciPy.
+
+    Returns
+    -------
+    str
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    versions = [
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("holdstill", "numpy", "scipy", *packages)
+    ]
+    return (
+        f"{processor()}, {cores} cores, {_core.instruction_set()}; "
+        f"Python {platform.python_version()}, {', '.join(versions)}"
+    )
+
+
+def print_table(
+    title: str,
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    packages: Sequence[str] = (),
+) -> None:
+    """Print a Markdown table under its title and the machine it was measured on.
+
+    Parameters
+    ----------
+    title : str
+        What was measured, with units.
+    headers : sequence of str
+        Names of the columns.
+    rows : iterable of sequences
+        Cells; a number goes in as the text that shows its digits.
+    packages : sequence of str
+        See `machine_line`.
+    """
+    table = [[str(cell) for cell in row] for row in (headers, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    table.insert(1, ["-" * width for width in widths])
+    print(f"\n{title}\n{machine_line(packages)}\n")
+    for first, *others in table:
+        cells = [first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        print(f"| {' | '.join(cells)} |")
+    print(flush=True)

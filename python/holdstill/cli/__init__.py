@@ -1,0 +1,61 @@
+"""The command line: thin wrappers around the Python functions, whose defaults it does not repeat."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+
+from holdstill.cli.commands import COMMANDS
+from holdstill.cli.options import build_parser
+from holdstill.fitting import NothingToAlignError
+from holdstill.recording import OutputError
+from holdstill.run import NothingAlignedError
+
+OK, USAGE, NOTHING_ALIGNED, OUTPUT, INTERRUPTED = 0, 2, 3, 4, 130
+"""Exit codes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0: every frame has a row. 2: wrong usage, or no source readable. 3: no frame could be
+        aligned. 4: output could not be written. 130: interrupted.
+
+    Examples
+    --------
+    >>> main(["evaluate", "no-such-run", "--quiet"])
+    2
+    """
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.ERROR if options.quiet else logging.INFO,
+        format="%(message)s",
+    )
+    try:
+        result, text = COMMANDS[options.command](options)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the parts written so far are complete", INTERRUPTED)
+    except (NothingToAlignError, NothingAlignedError) as error:
+        return _fail(error, NOTHING_ALIGNED)
+    except OutputError as error:
+        return _fail(error, OUTPUT)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        return _fail(error, USAGE)
+    print(json.dumps(result, indent=2) if options.json else text)
+    return OK
+
+
+def _fail(message: object, code: int) -> int:
+    print(f"holdstill: {message}", file=sys.stderr)
+    return code

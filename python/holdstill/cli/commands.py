@@ -1,0 +1,203 @@
+"""The commands: each returns its results as an object and as text."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import holdstill
+from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS, given
+from holdstill.cli.progress import Progress
+from holdstill.config import processor
+from holdstill.dictionary import Dictionary
+from holdstill.evaluation import eye_corner_table, read_points
+from holdstill.fitting import fit
+from holdstill.recording import OutputError, is_run
+from holdstill.run import align_to_folder
+from holdstill.sources import FrameSource
+from holdstill.sources import open as open_source
+from holdstill.transforms import read_transforms
+
+Output = tuple[dict[str, Any], str]
+
+log = logging.getLogger("holdstill")
+
+
+def run_demo(options: argparse.Namespace) -> Output:
+    """``holdstill demo``."""
+    from holdstill.demo import run
+
+    with _progress(options, "demo", "frames") as progress:
+        return run(options.out, progress=progress, **given(options, ("threads",)))
+
+
+def run_fit(options: argparse.Namespace) -> Output:
+    """``holdstill fit``."""
+    started = time.perf_counter()
+    with open_source(_sources(options)) as frames:
+        dictionary = _fit(frames, options)
+    try:
+        dictionary.save(options.out)
+    except OSError as error:
+        raise OutputError(f"{options.out}: {error.strerror or error}") from error
+    result = {
+        "dictionary": options.out,
+        "summary": repr(dictionary),
+        "sha256": dictionary.digest,
+        "seconds": time.perf_counter() - started,
+        "provenance": dict(dictionary.provenance),
+    }
+    return result, f"{dictionary!r} in {result['seconds']:.1f} s: {options.out}"
+
+
+def run_align(options: argparse.Namespace) -> Output:
+    """``holdstill align``."""
+    selection = given(options, ("start", "stop", "every"))
+    _refuse_contradictions(options)
+    facts: dict[str, Any] = {
+        "holdstill": holdstill.__version__,
+        "processor": processor(),
+        "instruction_set": holdstill._core.instruction_set(),
+        "sources": _sources(options),
+        "selection": selection,
+        "initial": getattr(options, "initial", None),
+    }
+    if is_run(options.out):
+        raise FileExistsError(f"{options.out}: holds a run already; choose another --out")
+    with open_source(_sources(options), **selection) as frames:
+        if hasattr(options, "dictionary"):
+            dictionary = Dictionary.load(options.dictionary)
+        else:
+            started = time.perf_counter()
+            dictionary = _fit(frames, options)
+            facts["seconds_of_fit"] = time.perf_counter() - started
+        facts["provenance"] = dict(dictionary.provenance)
+        with _progress(options, "align", "frames") as progress:
+            summary = align_to_folder(
+                frames,
+                dictionary,
+                options.out,
+                getattr(options, "initial", None),
+                video=not options.no_video,
+                csv=options.csv,
+                progress=progress,
+                facts=facts,
+                **given(options, ALIGN_OPTIONS),
+            )
+    return {"run": options.out, **summary}, _align_text(options.out, summary)
+
+
+def run_evaluate(options: argparse.Namespace) -> Output:
+    """``holdstill evaluate``."""
+    run = Path(options.run)
+    if not is_run(run):
+        raise FileNotFoundError(f"{run}: not the folder of a run (no transforms.parquet in it)")
+    rows = read_transforms(run)
+    counts = dict(sorted(Counter(rows["status"].tolist()).items()))
+    solved = rows["iterations"] > 0
+    result: dict[str, Any] = {
+        "run": str(run),
+        "frames": len(rows["frame"]),
+        "status": counts,
+        "mean_iterations": float(rows["iterations"][solved].mean()) if solved.any() else None,
+        "max_iterations": int(rows["iterations"].max(initial=0)),
+        "mean_residual": float(np.nanmean(rows["residual"][solved])) if solved.any() else None,
+    }
+    lines = [f"{result['frames']} frames: " + _counts(counts)]
+    if solved.any():
+        lines.append(
+            f"iterations {result['mean_iterations']:.1f} on average, {result['max_iterations']} at "
+            f"most; residual {result['mean_residual']:.4f} on average"
+        )
+    if hasattr(options, "points"):
+        points = read_points(options.points, rows["frame"])
+        table = eye_corner_table(
+            rows["frame_from_canonical"],
+            points,
+            shape=_shape_of(run),
+            **given(options, ("eye_corners",)),
+        )
+        result["eye_corners"] = table.to_dict()
+        lines += ["", str(table)]
+    return result, "\n".join(lines)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
+    "demo": run_demo,
+    "fit": run_fit,
+    "align": run_align,
+    "evaluate": run_evaluate,
+}
+
+
+def _sources(options: argparse.Namespace) -> Any:
+    sources: list[str] = options.sources
+    return sources[0] if len(sources) == 1 else sources
+
+
+def _refuse_contradictions(options: argparse.Namespace) -> None:
+    if hasattr(options, "dictionary"):
+        of_fit = set(FIT_OPTIONS) - {"face", "threads"}
+        extra = sorted(f"--{name}" for name in of_fit if hasattr(options, name))
+        if extra:
+            raise ValueError(
+                f"--dictionary: the dictionary fixes {', '.join(extra)}; leave them away, or fit anew"
+            )
+
+
+def _fit(frames: FrameSource, options: argparse.Namespace) -> Dictionary:
+    keywords = given(options, FIT_OPTIONS)
+    if "n" not in keywords and len(frames) < _default_n():
+        keywords["n"] = len(frames)
+        log.info("the sample takes all %d frames: there are no more", len(frames))
+    with _progress(options, "RASL", "iterations", open_ended=True) as progress:
+        return fit(frames, getattr(options, "initial", None), progress=progress, **keywords)
+
+
+def _default_n() -> int:
+    assert fit.__kwdefaults__ is not None
+    return int(fit.__kwdefaults__["n"])
+
+
+@contextlib.contextmanager
+def _progress(
+    options: argparse.Namespace, label: str, unit: str, open_ended: bool = False
+) -> Iterator[Progress]:
+    progress = Progress(label, unit, quiet=options.quiet, open_ended=open_ended)
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def _shape_of(run: Path) -> tuple[int, int]:
+    try:
+        return Dictionary.load(run / "dictionary.npz").shape
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{run}: the run has no dictionary.npz") from None
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def _align_text(out: str, summary: dict[str, Any]) -> str:
+    files = sorted(path.name for path in Path(out).iterdir() if not path.name.startswith("."))
+    return "\n".join(
+        [
+            f"{summary['frames']} frames: {_counts(summary['status'])}",
+            f"{summary['frames_per_second']:.1f} frames/s, "
+            f"{summary['mean_iterations'] or 0:.1f} iterations a frame, "
+            f"{summary['detections']} detections",
+            f"{out}: {', '.join(files)}",
+        ]
+    )
+

@@ -1,0 +1,307 @@
+"""The low-rank dictionary of aligned images, and everything needed to align by it later."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+from holdstill import _core
+from holdstill.canonical import check_shape, roi_mask
+from holdstill.rasl import RaslResult
+
+FORMAT = "holdstill.dictionary"
+FORMAT_VERSION = 1
+_PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Dictionary:
+    """Aligned images that span what the thing looks like: Ã of the one-by-one method.
+
+    Made by :func:`holdstill.fit`, or by :meth:`from_rasl` from a batch of your own.
+
+    Parameters
+    ----------
+    atoms : ndarray, shape (M, r), float32
+        Unit-norm columns; M is the number of pixels of `roi`, twice that for edges.
+    shape : (int, int)
+        Height and width of the canonical frame.
+    motion : str
+        Motion model of the alignment.
+    features : str
+        ``grey``, ``edges`` or ``magnitude``.
+    sigma : float
+        σ of edges and magnitude, canonical pixels.
+    roi : ndarray (h, w), bool
+        Region of interest.
+    provenance : mapping
+        How it was made: numbers and strings only.
+
+    Raises
+    ------
+    ValueError
+        If the atoms do not fit the shape, region and feature, or are not finite.
+
+    Examples
+    --------
+    >>> columns = np.eye(16, 2, dtype=np.float32)
+    >>> Dictionary(columns, shape=(4, 4), motion="affine")
+    Dictionary(2 atoms, grey, affine, 4x4, 16 pixels)
+    """
+
+    atoms: npt.NDArray[np.float32]
+    shape: tuple[int, int]
+    motion: str
+    features: str = "grey"
+    sigma: float = 0.8
+    roi: npt.NDArray[np.bool_] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = check_shape(self.shape)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "roi", roi_mask(self.roi, shape))
+        if self.features not in _PLANES:
+            raise ValueError(
+                f"features: expected one of {', '.join(_PLANES)}, got {self.features!r}"
+            )
+        atoms = np.array(self.atoms, dtype=np.float32, order="F")
+        rows = _PLANES[self.features] * int(self.mask.sum())
+        if atoms.ndim != 2 or atoms.shape[0] != rows or atoms.shape[1] < 1:
+            raise ValueError(
+                f"atoms: expected shape ({rows}, r) for this shape, roi and feature, "
+                f"got {atoms.shape}"
+            )
+        if not np.isfinite(atoms).all():
+            raise ValueError("atoms: expected finite entries")
+        atoms.flags.writeable = False
+        object.__setattr__(self, "atoms", atoms)
+        self.aligner()  # refuses an unknown motion model or sigma now, not at the first frame
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """The region of interest, (h, w)."""
+        assert self.roi is not None
+        return self.roi
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms r."""
+        return int(self.atoms.shape[1])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what the alignment depends on; provenance is not part of it."""
+        content = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
+        content.update(np.packbits(self.mask).tobytes())
+        content.update(np.ascontiguousarray(self.atoms.T).tobytes())
+        return content.hexdigest()
+
+    @classmethod
+    def from_rasl(
+        cls,
+        result: RaslResult,
+        *,
+        shape: tuple[int, int],
+        motion: str,
+        features: str = "grey",
+        sigma: float = 0.8,
+        roi: str | os.PathLike[str] | npt.ArrayLike | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Dictionary:
+        """Take rank(A*) independent columns of a batch's low-rank part (equations §2).
+
+        The columns stay aligned images, not singular vectors: ‖x‖₁ depends on the basis. They are
+        chosen by a rank-revealing QR with column pivoting, and scaled to norm 1, so that μ means
+        the same for each.
+
+        Parameters
+        ----------
+        result : RaslResult
+            Of :func:`holdstill.rasl` with the same `shape`, `motion`, `features`, `sigma`, `roi`.
+        shape, motion, features, sigma, roi
+            As in :func:`holdstill.rasl`.
+        provenance : mapping, optional
+            Kept with the dictionary.
+
+        Returns
+        -------
+        Dictionary
+        """
+        low_rank = np.asarray(result.low_rank, dtype=np.float64)
+        _, triangle, pivots = scipy.linalg.qr(low_rank, mode="economic", pivoting=True)
+        weights = np.abs(np.diag(triangle))
+        # The rank that A's last step kept is soft: columns at rounding level are no images.
+        independent = int((weights > 1e-6 * weights[0]).sum())
+        atoms = low_rank[:, pivots[: max(1, min(result.rank, independent))]]
+        return cls(
+            (atoms / np.linalg.norm(atoms, axis=0)).astype(np.float32),
+            shape=shape,
+            motion=motion,
+            features=features,
+            sigma=sigma,
+            roi=roi_mask(roi, shape),
+            provenance=dict(provenance or {}),
+        )
+
+    def aligner(
+        self,
+        *,
+        mu: float = _core.DEFAULT_MU,
+        tolerance: float = _core.DEFAULT_TOLERANCE,
+        max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+        verify: bool = False,
+    ) -> _core.FrameAligner:
+        """The compiled aligner for this dictionary; kept, so that a second call costs nothing.
+
+        Parameters
+        ----------
+        mu : float
+            Weight μ of ‖x‖₁ in equations §3; 0 is plain least squares.
+        tolerance : float
+            Stop at ‖Δτ‖₂ ≤ tolerance.
+        max_iterations : int
+            Cap of the outer loop.
+        verify : bool
+            Solve over all atoms in every iteration, and certify each solve. Same result, slower.
+
+        Returns
+        -------
+        holdstill._core.FrameAligner
+            Safe to use from several threads at once.
+        """
+        options = (float(mu), float(tolerance), int(max_iterations), bool(verify))
+        if options not in self._aligners:
+            self._aligners[options] = _core.FrameAligner(
+                self.atoms,
+                shape=self.shape,
+                motion=self.motion,
+                features=self.features,
+                sigma=self.sigma,
+                roi=self.mask,
+                mu=mu,
+                tolerance=tolerance,
+                max_iterations=max_iterations,
+                verify=verify,
+            )
+        return self._aligners[options]
+
+    @cached_property
+    def _aligners(self) -> dict[tuple[float, float, int, bool], _core.FrameAligner]:
+        return {}
+
+    def atom_images(self) -> npt.NDArray[np.float32]:
+        """The atoms as pictures, zero outside the region of interest.
+
+        Returns
+        -------
+        ndarray, shape (r, h, w) or (r, 2, h, w) for edges (E_x, E_y), float32
+        """
+        planes = _PLANES[self.features]
+        pictures = np.zeros((self.n_atoms, planes, *self.shape), dtype=np.float32)
+        pictures[:, :, self.mask] = self.atoms.T.reshape(self.n_atoms, planes, -1)
+        return pictures if planes > 1 else pictures[:, 0]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        target = Path(path)
+        meta = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            **self._settings(),
+            "provenance": dict(self.provenance),
+        }
+        temporary = target.with_name(f".{target.name}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, meta=np.array(json.dumps(meta)), roi=self.mask, atoms=self.atoms)
+            temporary.replace(target)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Dictionary:
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Dictionary
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no dictionary, or one of another format version.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> made = Dictionary(np.eye(16, 2), shape=(4, 4), motion="similarity")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made.save(f"{folder}/two.npz")
+        ...     Dictionary.load(f"{folder}/two.npz").digest == made.digest
+        True
+        """
+        name = os.fspath(path)
+        if not os.path.isfile(name):
+            raise FileNotFoundError(f"{name}: no such dictionary file")
+        try:
+            with np.load(name, allow_pickle=False) as file:
+                meta = json.loads(str(file["meta"][()]))
+                if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+                    raise ValueError("it is no dictionary of holdstill")
+                if meta["format_version"] != FORMAT_VERSION:
+                    raise ValueError(
+                        f"format version {meta['format_version']}; this release reads version "
+                        f"{FORMAT_VERSION}: fit it again, or use the release that wrote it"
+                    )
+                return cls(
+                    file["atoms"],
+                    shape=tuple(meta["shape"]),
+                    motion=meta["motion"],
+                    features=meta["features"],
+                    sigma=float(meta["sigma"]),
+                    roi=file["roi"],
+                    provenance=meta["provenance"],
+                )
+        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{name}: not a readable dictionary: {error}") from error
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "shape": list(self.shape),
+            "motion": self.motion,
+            "features": self.features,
+            "sigma": self.sigma,
+        }
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        return (
+            f"Dictionary({self.n_atoms} atoms, {self.features}, {self.motion}, "
+            f"{height}x{width}, {int(self.mask.sum())} pixels)"
+        )

@@ -1,0 +1,245 @@
+"""Learn a dictionary: a sample of frames, RASL on it, its independent columns."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.canonical import DEFAULT_SHAPE, check_shape, roi_mask
+from holdstill.dictionary import Dictionary
+from holdstill.initial import Initial, Initialiser, make_initial
+from holdstill.rasl import RaslImageError, RaslResult, rasl
+from holdstill.sources import Frame, FrameSource
+from holdstill.sources import open as open_source
+
+SELECTIONS = ("random", "stratified", "consecutive")
+
+log = logging.getLogger("holdstill")
+
+
+class NothingToAlignError(ValueError):
+    """Too few frames of the sample could be used: no face found, unreadable, or black."""
+
+
+def fit(
+    source: Any,
+    initial: Initial = None,
+    *,
+    n: int = 100,
+    selection: str = "random",
+    seed: int = 0,
+    shape: tuple[int, int] = DEFAULT_SHAPE,
+    motion: str = "affine",
+    features: str = "grey",
+    sigma: float = 0.8,
+    roi: str | os.PathLike[str] | npt.ArrayLike | None = None,
+    lambda_c: float = 1.0,
+    objective_tolerance: float = 1e-2,
+    face: str = "largest",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dictionary:
+    """Learn the dictionary of a source: RASL on n of its frames (equations §1, §2; paper A §3.1).
+
+    Parameters
+    ----------
+    source : path, list of paths, array (n, H, W[, 3]) or FrameSource
+        Whatever :func:`holdstill.open` takes.
+    initial : None, path, array_like (n, 3, 3), mapping or callable
+        Where each frame's initial frame_from_canonical comes from; None is a face detector on every
+        frame of the sample. See :func:`holdstill.initial.make_initial`.
+    n : int
+        Frames in the sample, at least 2. Memory and time grow with it, not with the source.
+    selection : {"random", "stratified", "consecutive"}
+        Uniformly at random; one at random from each n-th of the source; or the first n, which is
+        the paper's counter-example.
+    seed : int
+        Of the random choice.
+    shape : (int, int)
+        Height and width of the canonical frame, pixels.
+    motion : str
+        ``translation``, ``euclidean``, ``similarity``, ``affine`` or ``homography``.
+    features : str
+        ``grey``, ``edges`` or ``magnitude``.
+    sigma : float
+        σ of edges and magnitude, canonical pixels.
+    roi : str, path, array_like (h, w) or None
+        Region of interest: a name, a mask image, a mask; None is the full canonical frame.
+    lambda_c : float
+        λ = λ_c/√M of RASL.
+    objective_tolerance : float
+        RASL stops where an iteration lowers its objective by less than this share, as the published
+        implementation does. On faces that turn, running on lowers the objective by another percent
+        and moves the frames apart: the guide on choosing options shows figures.
+    face : {"largest", "center"}
+        Which face, where the detector finds several.
+    threads : int, optional
+        Threads of RASL's inner solver; as many as there are processors by default.
+    progress : callable (done, total), optional
+        Called with the outer iterations of RASL.
+
+    Returns
+    -------
+    Dictionary
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range, or n exceeds the number of frames.
+    NothingToAlignError
+        If fewer than two frames of the sample could be used.
+    OSError
+        If the source cannot be opened.
+
+    Examples
+    --------
+    >>> from holdstill.synthetic import TalkingHead
+    >>> head = TalkingHead(12, size=(144, 180), shape=(40, 40), occlusion=False)
+    >>> frames = np.stack([frame for frame in head])
+    >>> fit(frames, head.initial(), n=8, shape=(40, 40), motion="similarity").shape
+    (40, 40)
+    """
+    shape = check_shape(shape)
+    mask = roi_mask(roi, shape)
+    frames = open_source(source)
+    order = _sampling_order(len(frames), n, selection, seed)
+    starts = make_initial(
+        initial,
+        shape,
+        independent=True,
+        face=face,
+        n_rows=len(frames),
+        n_streams=sum(stream.error is None for stream in frames.streams),
+    )
+    images, transforms, taken = _sample(frames, starts, order, n)
+    options: dict[str, Any] = {
+        "shape": shape,
+        "motion": motion,
+        "features": features,
+        "sigma": sigma,
+        "roi": mask,
+    }
+    result = _batch(
+        images,
+        transforms,
+        taken,
+        lambda_c=lambda_c,
+        objective_tolerance=objective_tolerance,
+        threads=threads,
+        progress=progress,
+        **options,
+    )
+    provenance = {
+        "n": n,
+        "selection": selection,
+        "seed": seed,
+        "sample": [[frame.source, frame.frame] for frame in taken],
+        "initial": _describe(initial),
+        "lambda_c": lambda_c,
+        "rasl": {
+            "status": result.status,
+            "iterations": result.iterations,
+            "objective": result.objective,
+            "rank": result.rank,
+            "last_move_px": result.moves[-1],
+        },
+    }
+    dictionary = Dictionary.from_rasl(result, provenance=provenance, **options)
+    log.info(
+        "RASL on %d frames: %s after %d iterations, %r",
+        len(taken),
+        result.status,
+        result.iterations,
+        dictionary,
+    )
+    return dictionary
+
+
+def _sampling_order(n_frames: int, n: int, selection: str, seed: int) -> list[int]:
+    """Positions to try: the sample first, then its replacements."""
+    if selection not in SELECTIONS:
+        raise ValueError(f"selection: expected one of {', '.join(SELECTIONS)}, got {selection!r}")
+    if int(n) != n or n < 2:
+        raise ValueError(f"n: expected an integer of at least 2, got {n!r}")
+    if n > n_frames:
+        raise ValueError(f"n: {n} frames asked for, the source has {n_frames}; give n={n_frames}")
+    random = np.random.default_rng(seed)
+    if selection == "consecutive":
+        return list(range(n_frames))
+    permutation = random.permutation(n_frames).tolist()
+    if selection == "random":
+        return permutation
+    edges = np.linspace(0, n_frames, n + 1).astype(int)
+    strata = [int(random.integers(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    chosen = set(strata)
+    return strata + [position for position in permutation if position not in chosen]
+
+
+def _sample(
+    frames: FrameSource, starts: Initialiser, order: list[int], n: int
+) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[np.float64]], list[Frame]]:
+    images: list[npt.NDArray[Any]] = []
+    transforms: list[npt.NDArray[np.float64]] = []
+    taken: list[Frame] = []
+    for frame, position in _read_ahead(frames, order, n):
+        if len(taken) == n:
+            break
+        grey = frame.grey() if frame.readable else None
+        if grey is None or not np.isfinite(grey).all():
+            continue
+        transform = starts.for_track().propose(frame, position)
+        if transform is None:
+            continue
+        images.append(grey)
+        transforms.append(transform)
+        taken.append(Frame(frame.source, frame.frame, frame.time))
+    if len(taken) < 2:
+        raise NothingToAlignError(
+            f"only {len(taken)} of {len(order)} frames could be used for the dictionary: the others "
+            "are unreadable, or no face was found in them; give initial transforms (initial=)"
+        )
+    if len(taken) < n:
+        log.warning("the sample has %d frames instead of %d: no more could be used", len(taken), n)
+    return images, transforms, taken
+
+
+def _read_ahead(
+    frames: FrameSource, order: list[int], n: int
+) -> Iterator[tuple[Frame, int]]:
+    """Frames in the order's batches of n, each batch by rising position: decoders read forward."""
+    for first in range(0, len(order), n):
+        for position in sorted(order[first : first + n]):
+            yield frames[position], position
+
+
+def _batch(
+    images: list[npt.NDArray[Any]],
+    transforms: list[npt.NDArray[np.float64]],
+    taken: list[Frame],
+    **options: Any,
+) -> RaslResult:
+    """RASL; a frame that it cannot use (black, outside, collapsed) leaves the sample."""
+    while True:
+        try:
+            return rasl(images, np.stack(transforms), **options)
+        except RaslImageError as error:
+            frame = taken.pop(error.index)
+            log.warning("frame %d of %s left out of the sample: %s", frame.frame, frame.source, error)
+            del images[error.index], transforms[error.index]
+            if len(images) < 2:
+                raise NothingToAlignError(
+                    f"fewer than two frames of the sample could be used; the last one: {error}"
+                ) from error
+
+
+def _describe(initial: Initial) -> str:
+    if initial is None:
+        return "face detector"
+    if isinstance(initial, (str, os.PathLike)):
+        return os.path.basename(os.fspath(initial))
+    return "callable" if callable(initial) else "given"

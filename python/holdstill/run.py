@@ -1,0 +1,277 @@
+"""A whole run: align a source into a folder of transforms, pictures and figures."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill import _core
+from holdstill.alignment import (
+    Alignment,
+    Track,
+    align_track,
+    initialiser_for,
+    plan_tracks,
+    run_in_order,
+    thread_count,
+    warp,
+)
+from holdstill.dictionary import Dictionary
+from holdstill.initial import Initial
+from holdstill.recording import Recording, peak_memory
+from holdstill.sources import Frame, FrameSource
+
+PART_ROWS = 1000
+"""A part holds consecutive whole tracks until it has this many rows."""
+
+_DEFAULT_FPS = 25.0
+
+
+class NothingAlignedError(RuntimeError):
+    """No frame of the run could be aligned; the folder holds a row for each all the same."""
+
+
+@dataclass
+class Stages:
+    """Seconds spent in each stage, summed over the threads."""
+
+    seconds: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.seconds[stage] += time.perf_counter() - started
+
+
+def align_to_folder(
+    frames: FrameSource,
+    dictionary: Dictionary,
+    folder: str | os.PathLike[str],
+    initial: Initial = None,
+    *,
+    threads: int | None = None,
+    independent: bool = False,
+    face: str = "largest",
+    mu: float = _core.DEFAULT_MU,
+    tolerance: float = _core.DEFAULT_TOLERANCE,
+    max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+    video: bool = True,
+    csv: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Align every frame and write the run's folder.
+
+    The folder gets ``dictionary.npz``, ``transforms.parquet`` (a folder of parts, each complete
+    when it appears; one row for every frame), ``aligned.mp4`` and, last, ``run.json``. Given the
+    dictionary, the parts are the same bytes for any number of threads.
+
+    Parameters
+    ----------
+    frames : FrameSource
+        Of :func:`holdstill.open`.
+    dictionary : Dictionary
+    folder : str or path
+        New, or empty.
+    initial, threads, independent, face, mu, tolerance, max_iterations
+        As in :func:`holdstill.align`.
+    video : bool
+        Write ``aligned.mp4``: a picture for every row, black where a frame has no transform.
+    csv : bool
+        Write ``transforms.csv`` beside.
+    progress : callable (done, total), optional
+        Called after every frame, from the threads that align.
+    facts : mapping, optional
+        Further entries for ``run.json``.
+
+    Returns
+    -------
+    dict
+        The contents of ``run.json``.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something already.
+    holdstill.recording.OutputError
+        If something cannot be written.
+    NothingAlignedError
+        If not one frame converged or came to a transform; everything has been written.
+    """
+    aligner = dictionary.aligner(mu=mu, tolerance=tolerance, max_iterations=max_iterations)
+    starts = initialiser_for(frames, dictionary, initial, independent=independent, face=face)
+    workers = thread_count(threads)
+    planned = plan_tracks(frames)
+    stages, counter = Stages(), _Counter(len(frames), progress)
+    started = time.perf_counter()
+    statuses: Counter[str] = Counter()
+    iterations = 0
+
+    with Recording(folder, fps=_frame_rate(frames)) as recording:
+        recording.write_dictionary(dictionary.save)
+
+        def work(job: tuple[int, Track], stopped: Callable[[], bool]) -> list[Alignment]:
+            index, track = job
+            segment = recording.open_segment(index) if video else None
+            found: list[Alignment] = []
+            pairs = align_track(frames, track, aligner, starts, stopped)
+            while True:
+                with stages.timed("decode and align"):
+                    pair = next(pairs, None)
+                if pair is None:
+                    break
+                if segment is not None:
+                    with stages.timed("picture"):
+                        segment.write(_picture(*pair, dictionary.shape))
+                found.append(_without_coefficients(pair[1]))
+                counter.count()
+            if segment is not None:
+                with stages.timed("picture"):
+                    segment.close()
+            return found
+
+        part, rows = 0, list[Alignment]()
+        # Closed before the recording is, come what may: the threads write into its folder.
+        with closing(run_in_order(work, list(enumerate(planned)), workers)) as results:
+            for found in results:
+                rows += found
+                statuses.update(alignment.status for alignment in found)
+                iterations += sum(alignment.iterations for alignment in found)
+                if len(rows) >= PART_ROWS:
+                    with stages.timed("write"):
+                        recording.write_part(part, _columns(rows))
+                    part, rows = part + 1, []
+        if rows:
+            with stages.timed("write"):
+                recording.write_part(part, _columns(rows))
+        seconds = time.perf_counter() - started
+        total = sum(statuses.values())
+        solved = total - statuses["not_found"] - statuses["unreadable"]
+        summary = {
+            **(facts or {}),
+            "options": {
+                "threads": workers,
+                "independent": independent,
+                "face": face,
+                "mu": mu,
+                "tolerance": tolerance,
+                "max_iterations": max_iterations,
+            },
+            "dictionary": {"sha256": dictionary.digest, "summary": repr(dictionary)},
+            "frames": total,
+            "status": dict(sorted(statuses.items())),
+            "mean_iterations": iterations / solved if solved else None,
+            "detections": starts.detections,
+            "seconds": {"align": seconds, "by_stage_over_threads": dict(stages.seconds)},
+            "frames_per_second": total / seconds if seconds > 0 else None,
+            "peak_memory_mb": peak_memory(),
+        }
+        recording.finish(summary, csv=csv)
+    if not any(statuses[status] for status in ("converged", "max_iterations")):
+        raise NothingAlignedError(
+            f"none of {total} frames could be aligned "
+            f"({', '.join(f'{count} {status}' for status, count in sorted(statuses.items()))})"
+        )
+    return summary
+
+
+class _Counter:
+    """Counts finished frames over all threads."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
+        self._total, self._progress, self._done = total, progress, 0
+        self._lock = threading.Lock()
+
+    def count(self) -> None:
+        with self._lock:
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+
+def _frame_rate(frames: FrameSource) -> float:
+    """Frames per second of the first stream that has times; pictures come without them."""
+    for index, numbers in enumerate(frames.numbers):
+        if len(numbers) < 2 or numbers.start < 0:
+            continue
+        times = [
+            frame.time
+            for frame in frames.read(index, numbers.start, numbers.start + 2 * numbers.step, numbers.step)
+        ]
+        if len(times) == 2 and times[0] is not None and times[1] is not None and times[1] > times[0]:
+            return float(np.clip(1.0 / (times[1] - times[0]), 1.0, 240.0))
+        return _DEFAULT_FPS
+    return _DEFAULT_FPS
+
+
+def _picture(frame: Frame, found: Alignment, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    if found.frame_from_canonical is None or frame.image is None:
+        return np.zeros((*shape, 3), dtype=np.uint8)
+    if not np.isfinite(found.frame_from_canonical).all():
+        return np.zeros((*shape, 3), dtype=np.uint8)
+    picture = warp(frame.image, found.frame_from_canonical, shape)
+    return _as_rgb8(picture)
+
+
+def _as_rgb8(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if picture.dtype == np.uint16:
+        picture = (picture >> 8).astype(np.uint8)
+    elif picture.dtype != np.uint8:
+        # Floats are taken for grey levels from 0 to 255, or from 0 to 1 where they stay below it.
+        levels = np.nan_to_num(picture.astype(np.float32))
+        scale = 255.0 if levels.max(initial=0.0) <= 1.0 else 1.0
+        picture = np.clip(levels * scale + 0.5, 0, 255).astype(np.uint8)
+    if picture.ndim == 2:
+        picture = np.repeat(picture[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(picture)
+
+
+def _without_coefficients(found: Alignment) -> Alignment:
+    """Rows wait for their part without the coefficients, which no column holds but their number."""
+    nonzero = found.coefficients[found.coefficients != 0.0]
+    return Alignment(
+        found.source,
+        found.frame,
+        found.time,
+        found.frame_from_canonical,
+        found.status,
+        found.iterations,
+        found.evaluations,
+        found.residual,
+        found.step,
+        nonzero,
+        found.gap,
+        found.objective,
+    )
+
+
+def _columns(rows: list[Alignment]) -> dict[str, Any]:
+    nowhere = np.full((3, 3), np.nan)
+    columns: dict[str, Any] = {
+        name: [getattr(row, name) for row in rows]
+        for name in (
+            "source", "frame", "time", "status", "iterations", "residual", "step", "n_atoms",
+            "evaluations",
+        )
+    }  # fmt: skip
+    columns["frame_from_canonical"] = np.stack(
+        [nowhere if row.frame_from_canonical is None else row.frame_from_canonical for row in rows]
+    )
+    return columns
+
+

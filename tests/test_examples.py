@@ -1,0 +1,164 @@
+"""The documentation: its snippets run, its commands parse, its references lead somewhere."""
+
+from __future__ import annotations
+
+import functools
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import holdstill
+from holdstill.cli import main
+from holdstill.cli.options import build_parser
+from holdstill.recording import COLUMNS
+from holdstill.synthetic import TalkingHead
+
+av = pytest.importorskip("av")
+pytest.importorskip("pyarrow")
+cv2 = pytest.importorskip("cv2")
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/guide.md")
+N_FRAMES = 10
+SAMPLE = 6
+
+
+def text_of(page):
+    return (PROJECT / page).read_text(encoding="utf-8")
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), flags=re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    """A folder with everything the examples read: a video, arrays, corners, and a run."""
+    folder = tmp_path_factory.mktemp("footage")
+    head = TalkingHead(N_FRAMES, size=(360, 450), occlusion=False)
+    with av.open(str(folder / "interview.mp4"), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=25, options={"crf": "14", "preset": "veryfast"}
+        )
+        stream.height, stream.width, stream.pix_fmt = 360, 450, "yuv420p"
+        for picture in head:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    video = str(folder / "interview.mp4")
+    np.save(folder / "frames.npy", np.stack([frame.grey() for frame in holdstill.open(video)]))
+    np.save(folder / "initial.npy", head.initial())
+    corners = head.points()[:, [0, 3]]
+    corners[4] = np.nan
+    np.save(folder / "corners.npy", corners)
+    assert (
+        main(["align", video, "--out", str(folder / "aligned"), "--n", str(SAMPLE), "--quiet"]) == 0
+    )
+    return folder
+
+
+@pytest.fixture
+def run_example(footage, monkeypatch):
+    """Runs an example as it stands, in the folder of its files; returns its variables."""
+
+    def run(name):
+        monkeypatch.chdir(footage)
+        # The examples take the default sample, of more frames than this footage has.
+        monkeypatch.setattr(holdstill, "fit", functools.partial(holdstill.fit, n=SAMPLE))
+        return runpy.run_path(str(PROJECT / "examples" / f"{name}.py"))
+
+    return run
+
+
+def test_every_python_block_of_the_text_is_an_example_and_every_example_is_in_the_text():
+    shown = [block for page in PAGES for block in blocks(page, "python")]
+    kept = [path.read_text(encoding="utf-8") for path in (PROJECT / "examples").glob("*.py")]
+    assert sorted(shown) == sorted(kept)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_the_text_parses(page):
+    commands = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    assert commands
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "holdstill"
+        assert build_parser().parse_args(arguments).command == arguments[0]
+
+
+def test_the_text_explains_every_status_and_every_column():
+    for status in holdstill.alignment.STATUSES:
+        assert f"| `{status}` |" in text_of("README.md")
+    for column in set(COLUMNS) - {f"h{i}{j}" for i in range(3) for j in range(3)}:
+        assert f"| `{column}` |" in text_of("docs/guide.md")
+
+
+def test_the_text_names_everything_public():
+    for name in set(holdstill.__all__) - {"__version__", "Frame", "L1Result"}:
+        assert re.search(rf"\b{name}\b", text_of("docs/guide.md") + text_of("README.md")), name
+
+
+def test_links_of_the_text_lead_to_files():
+    for page in (*PAGES, "docs/equations.md", "CONTRIBUTING.md"):
+        folder = (PROJECT / page).parent
+        targets = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)", text_of(page))
+        missing = [t for t in targets if "://" not in t and not (folder / t).exists()]
+        assert missing == []
+
+
+def test_equations_that_the_code_names_have_their_section_and_its_files_exist():
+    page = text_of("docs/equations.md")
+    sections = set(re.findall(r"^## (\d)\. ", page, flags=re.M))
+    assert sections == set("012345")
+    code = [p for kind in ("py", "cpp", "hpp") for p in PROJECT.glob(f"[cp]*/**/*.{kind}")]
+    named = {n for path in code for n in re.findall(r"equations(?:\.md)? §(\d+)", path.read_text())}
+    assert named
+    assert named <= sections
+    for path in re.findall(r"`((?:cpp|python)/[\w/.]+\.\w+)`", page):
+        assert (PROJECT / path).is_file(), path
+
+
+def test_fit_and_align_holds_the_face_still(run_example):
+    found = run_example("fit_and_align")
+    assert found["found"].frame == N_FRAMES - 1
+    assert found["face"].shape == (200, 200, 3)
+    assert (found["dictionary"].features, found["dictionary"].n_atoms > 0) == ("edges", True)
+
+
+def test_arrays_aligns_a_stack_in_one_call(run_example, footage):
+    batch = run_example("arrays")["batch"]
+    aligned = np.load(footage / "aligned.npy")
+    assert batch.converged.all()
+    np.testing.assert_array_equal(aligned, batch.frame_from_canonical)
+
+
+def test_own_initial_starts_from_the_eyes_and_nan_is_no_start(run_example):
+    found = run_example("own_initial")["found"]
+    expected = ["converged"] * N_FRAMES
+    expected[4] = "not_found"
+    assert [alignment.status for alignment in found] == expected
+
+
+def test_opencv_warps_by_the_same_matrix(run_example):
+    shown = run_example("opencv_warp")
+    ours = holdstill.warp(shown["frame"].image, shown["matrix"], (200, 200)).astype(float)
+    # OpenCV rounds positions to 1/32 pixel.
+    assert np.abs(shown["face"] - ours).mean() < 0.5
+
+
+def test_pandas_reads_the_matrices(run_example, footage):
+    pytest.importorskip("pandas")
+    matrices = run_example("pandas_table")["matrices"]
+    expected = holdstill.read_transforms(footage / "aligned")["frame_from_canonical"]
+    np.testing.assert_array_equal(matrices, expected)
+
+
+def test_pyarrow_finds_the_worst_frames(run_example, footage):
+    shown = run_example("pyarrow_table")
+    residual = holdstill.read_transforms(footage / "aligned")["residual"]
+    assert shown["worst"][0]["frame"] == int(np.argmax(residual))
+    assert len(shown["suspicious"]) == 0
