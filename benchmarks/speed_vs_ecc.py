@@ -34,7 +34,12 @@ from talking_face import (
 import holdstill
 from holdstill.canonical import roi_mask
 
-VARIANTS = (("grey", "full"), ("edges", "upper-face"), ("edges", "eyes"))
+VARIANTS = (
+    ("grey", "full"),
+    ("grey", "upper-face"),
+    ("edges", "upper-face"),
+    ("edges", "eyes"),
+)
 HEADERS = (
     "method", "ms", "median", "most", "iterations", "most", "ms/iteration", "speed", "warps",
     "px from ECC",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import scipy.ndimage
+
 from holdstill import _core, reference
 from holdstill.reference import FEATURES, MOTIONS
 

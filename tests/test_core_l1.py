@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from holdstill import _core, reference
 from sklearn.linear_model import Lasso
+
+from holdstill import _core, reference
 
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.ndimage
+
 from holdstill import _core, reference
 from holdstill.reference import FEATURES, MOTIONS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from holdstill import _core, reference
 from holdstill.reference import MOTIONS
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from holdstill import _core, reference
 
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

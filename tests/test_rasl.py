@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import holdstill.reference as reference
 import numpy as np
 import pytest
 import scipy.ndimage
+
+import holdstill.reference as reference
 from holdstill.gauge import compose_gauge
 from holdstill.rasl import RaslImageError, RaslResult, rasl
 from holdstill.reference import MOTIONS, linearize, robust_objective, update

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage
+
 from holdstill.reference import FEATURES, MOTIONS, align_frame, linearize, update
 from holdstill.reference.motion import map_points, parameters_from_matrix
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from holdstill.reference import l1_from_products, l1_least_squares, least_squares, soft_threshold
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from holdstill.reference import (
     MOTIONS,
     matrix_from_parameters,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from holdstill.reference import RaslStep, rasl_alm, rasl_apg, robust_objective
 from holdstill.reference.rasl_inner import singular_value_threshold
 

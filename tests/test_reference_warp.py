@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import scipy.ndimage
+
 from holdstill.reference import (
     FEATURES,
     MOTIONS,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from holdstill.sources import Frame, FrameSource, SourceError
 from holdstill.sources import open as open_source
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from holdstill.sources import open as open_source
 
 RNG = np.random.default_rng(0)

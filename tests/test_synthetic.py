@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pytest
-from holdstill.synthetic import LANDMARKS, TalkingHead, trajectories
 from scipy import ndimage
+
+from holdstill.synthetic import LANDMARKS, TalkingHead, trajectories
 
 Image = npt.NDArray[np.float64]
 SHAPE = (200, 200)

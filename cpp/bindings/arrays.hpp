@@ -92,8 +92,10 @@ inline Region parse_region(const py::object& roi, const Shape& shape) {
   if (roi.is_none()) return Region(shape, nullptr);
   const auto mask = CArray<bool>::ensure(roi);
   if (!mask || mask.ndim() != 2 || mask.shape(0) != shape.height || mask.shape(1) != shape.width)
-    refuse("roi", "a mask of the canonical shape (" + std::to_string(shape.height) + ", " +
-                      std::to_string(shape.width) + ")", roi);
+    refuse("roi",
+           "a mask of the canonical shape (" + std::to_string(shape.height) + ", " +
+               std::to_string(shape.width) + ")",
+           roi);
   Region region(shape, mask.data());
   if (region.n_pixels() == 0)
     throw py::value_error("roi: the region of interest is empty; it needs at least one pixel");

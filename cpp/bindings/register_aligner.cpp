@@ -21,16 +21,18 @@ class PyAligner {
       : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
     Region region = parse_region(roi, shape_);
     const auto columns = FArray<float>::ensure(atoms);
-    const py::ssize_t m =
-        static_cast<py::ssize_t>(n_planes(sampling_.feature)) * region.n_pixels();
+    const py::ssize_t m = static_cast<py::ssize_t>(n_planes(sampling_.feature)) * region.n_pixels();
     if (!columns || columns.ndim() != 2 || columns.shape(0) != m || columns.shape(1) < 1)
-      refuse("atoms", "shape (" + std::to_string(m) + ", r) for this shape, roi and feature", atoms);
+      refuse("atoms", "shape (" + std::to_string(m) + ", r) for this shape, roi and feature",
+             atoms);
     if (!(mu >= 0.0) || !std::isfinite(mu))
       throw py::value_error("mu: expected a number of at least 0, got " + std::to_string(mu));
     if (!(tolerance > 0.0))
-      throw py::value_error("tolerance: expected a positive number, got " + std::to_string(tolerance));
+      throw py::value_error("tolerance: expected a positive number, got " +
+                            std::to_string(tolerance));
     if (max_iterations < 1)
-      throw py::value_error("max_iterations: expected at least 1, got " + std::to_string(max_iterations));
+      throw py::value_error("max_iterations: expected at least 1, got " +
+                            std::to_string(max_iterations));
     const Eigen::Map<const Eigen::MatrixXf> matrix(columns.data(), m, columns.shape(1));
     if (!matrix.allFinite()) throw py::value_error("atoms: expected finite entries");
     AlignerOptions options;
@@ -61,8 +63,17 @@ class PyAligner {
       a = aligner_->align(view, start, work.get(), x);
       put(std::move(work));
     }
-    return {to_array(a.frame_from_canonical), name_of(a.status), a.iterations, a.n_atoms,
-            a.residual, a.step, a.objective, a.gap, a.worst_gap, a.outside, coefficients};
+    return {to_array(a.frame_from_canonical),
+            name_of(a.status),
+            a.iterations,
+            a.n_atoms,
+            a.residual,
+            a.step,
+            a.objective,
+            a.gap,
+            a.worst_gap,
+            a.outside,
+            coefficients};
   }
 
   // Frames of one stack on threads: fields as arrays of length n, one call.
@@ -70,7 +81,8 @@ class PyAligner {
     if (frames.ndim() != 3 || frames.shape(0) < 1)
       refuse("frames", "a stack of grey images (n, height, width)", frames);
     const py::ssize_t n = frames.shape(0), r = aligner_->n_coefficients();
-    if (threads < 0) throw py::value_error("threads: expected at least 0, got " + std::to_string(threads));
+    if (threads < 0)
+      throw py::value_error("threads: expected at least 0, got " + std::to_string(threads));
     const auto starts = CArray<double>::ensure(initial);
     if (!starts || starts.ndim() != 3 || starts.shape(0) != n || starts.shape(1) != 3 ||
         starts.shape(2) != 3)
@@ -79,8 +91,8 @@ class PyAligner {
     std::vector<Eigen::Matrix3d> matrices;
     for (py::ssize_t i = 0; i < n; ++i) {
       views.push_back(parse_frame(py::array(frames[py::int_(i)]), "frames"));
-      matrices.push_back(Eigen::Map<const Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(
-          starts.data(i, 0, 0)));
+      matrices.push_back(
+          Eigen::Map<const Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(starts.data(i, 0, 0)));
       check_family(matrices.back(), "initial[" + std::to_string(i) + "]");
     }
     py::array_t<double> coefficients({n, r});

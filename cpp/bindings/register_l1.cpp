@@ -84,8 +84,9 @@ L1Result finish(const Problem& problem, const Eliminated& eliminated, const Vect
   VectorXd step = eliminated.n.transpose() * x - eliminated.q_v;
   if (step.size()) eliminated.r.triangularView<Eigen::Upper>().solveInPlace(step);
   const VectorXd residual = problem.v + problem.j * step - problem.a * x;
-  return {to_vector(x), to_vector(step), to_vector(residual), summary.objective, summary.gap,
-          summary.bregman_iterations + summary.active_set_steps, summary.converged};
+  return {to_vector(x),      to_vector(step), to_vector(residual),
+          summary.objective, summary.gap,     summary.bregman_iterations + summary.active_set_steps,
+          summary.converged};
 }
 
 L1Result l1_least_squares(const py::object& dictionary, const py::object& target,

@@ -21,7 +21,8 @@ py::array_t<double> parameters_from_matrix(const py::array& frame_from_canonical
                                            const std::string& motion, const PyShape& shape) {
   const MotionModel model = motion_from_name(motion);
   const Parameters tau = parameters(
-      model, parse_transform(frame_from_canonical, "frame_from_canonical", parse_shape(shape), model));
+      model,
+      parse_transform(frame_from_canonical, "frame_from_canonical", parse_shape(shape), model));
   return py::array_t<double>(tau.size(), tau.data());
 }
 
@@ -31,8 +32,8 @@ py::array_t<double> matrix_from_parameters(const py::array& values, const py::ar
   const Shape canonical = parse_shape(shape);
   const auto start = centred(parse_matrix(base, "base"), canonical);
   if (!start) throw py::value_error("base: expected a finite 3x3 matrix");
-  return to_array(matrix(
-      transform(model, parse_parameters(values, "parameters", model), *start), canonical));
+  return to_array(
+      matrix(transform(model, parse_parameters(values, "parameters", model), *start), canonical));
 }
 
 py::array_t<double> update(const py::array& frame_from_canonical, const py::array& step,
@@ -56,11 +57,9 @@ py::array_t<double> warp_jacobian_at(const py::array& frame_from_canonical,
   const int p = n_parameters(model);
   py::array_t<double> out({xy.shape(0), py::ssize_t{2}, py::ssize_t{p}});
   for (py::ssize_t i = 0; i < xy.shape(0); ++i) {
-    const Eigen::Vector2d offset =
-        Eigen::Vector2d(xy.at(i, 0), xy.at(i, 1)) - canonical.centre();
-    Eigen::Map<Eigen::Matrix<double, 2, Eigen::Dynamic, Eigen::RowMajor>>(out.mutable_data(i), 2,
-                                                                         p) =
-        warp_jacobian(model, at, offset);
+    const Eigen::Vector2d offset = Eigen::Vector2d(xy.at(i, 0), xy.at(i, 1)) - canonical.centre();
+    Eigen::Map<Eigen::Matrix<double, 2, Eigen::Dynamic, Eigen::RowMajor>>(
+        out.mutable_data(i), 2, p) = warp_jacobian(model, at, offset);
   }
   return out;
 }
@@ -68,17 +67,18 @@ py::array_t<double> warp_jacobian_at(const py::array& frame_from_canonical,
 }  // namespace
 
 void register_motion(py::module_& module) {
-  module.def("n_parameters",
-             [](const std::string& motion) { return n_parameters(motion_from_name(motion)); },
-             py::arg("motion"));
+  module.def(
+      "n_parameters",
+      [](const std::string& motion) { return n_parameters(motion_from_name(motion)); },
+      py::arg("motion"));
   module.def("parameters_from_matrix", &parameters_from_matrix, py::arg("frame_from_canonical"),
              py::arg("motion"), py::arg("shape"));
   module.def("matrix_from_parameters", &matrix_from_parameters, py::arg("parameters"),
              py::arg("base"), py::arg("motion"), py::arg("shape"));
-  module.def("update", &update, py::arg("frame_from_canonical"), py::arg("step"),
-             py::arg("motion"), py::arg("shape"));
-  module.def("warp_jacobian", &warp_jacobian_at, py::arg("frame_from_canonical"),
-             py::arg("motion"), py::arg("shape"), py::arg("points"));
+  module.def("update", &update, py::arg("frame_from_canonical"), py::arg("step"), py::arg("motion"),
+             py::arg("shape"));
+  module.def("warp_jacobian", &warp_jacobian_at, py::arg("frame_from_canonical"), py::arg("motion"),
+             py::arg("shape"), py::arg("points"));
 }
 
 }  // namespace holdstill::bindings

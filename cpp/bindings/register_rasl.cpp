@@ -58,16 +58,22 @@ PyRaslStep solve(Solver solver, const py::array& d, const py::array& q, const py
   const Eigen::Map<const Eigen::MatrixXd> matrix(images.data(), m, n);
   if (!matrix.allFinite()) throw py::value_error("D: expected finite entries");
   if (matrix.isZero(0.0)) throw py::value_error("D: expected a matrix that is not zero");
-  const RaslProblem problem{matrix, bases.data(), n_gauge ? gauge.data() : nullptr, p, n_gauge,
-                            lambda};
+  const RaslProblem problem{matrix, bases.data(), n_gauge ? gauge.data() : nullptr,
+                            p,      n_gauge,      lambda};
   RaslStep step;
   {
     const py::gil_scoped_release release;
     step = solver(problem, rho, tol, max_iterations, threads);
   }
-  PyRaslStep out{release(std::move(step.low_rank)),    release(std::move(step.sparse)),
-                 release(step.delta.transpose()),      release(std::move(step.multipliers)),
-                 step.rank, step.iterations, step.objective, step.lower_bound, step.converged};
+  PyRaslStep out{release(std::move(step.low_rank)),
+                 release(std::move(step.sparse)),
+                 release(step.delta.transpose()),
+                 release(std::move(step.multipliers)),
+                 step.rank,
+                 step.iterations,
+                 step.objective,
+                 step.lower_bound,
+                 step.converged};
   return out;
 }
 
@@ -87,18 +93,16 @@ void register_rasl(py::module_& module) {
   module.def(
       "rasl_alm",
       [](const py::array& d, const py::array& q, const py::object& b, double lam, double rho,
-         double tol, int max_iterations, int threads) {
-        return solve(&alm, d, q, b, lam, rho, tol, max_iterations, threads);
-      },
+         double tol, int max_iterations,
+         int threads) { return solve(&alm, d, q, b, lam, rho, tol, max_iterations, threads); },
       py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(), py::arg("lam"),
       py::arg("rho") = 1.25, py::arg("tol") = 1e-7, py::arg("max_iterations") = 1000,
       py::arg("threads") = 0);
   module.def(
       "rasl_apg",
       [](const py::array& d, const py::array& q, const py::object& b, double lam, double tol,
-         int max_iterations, int threads) {
-        return solve(&apg, d, q, b, lam, 2.0, tol, max_iterations, threads);
-      },
+         int max_iterations,
+         int threads) { return solve(&apg, d, q, b, lam, 2.0, tol, max_iterations, threads); },
       py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(), py::arg("lam"),
       py::arg("tol") = 1e-7, py::arg("max_iterations") = 3000, py::arg("threads") = 0);
 }

@@ -23,9 +23,10 @@ Linearization linearize_frame(const py::array& image, const py::array& frame_fro
   const FrameView frame = parse_frame(image, "image");
   const auto at =
       parse_transform(frame_from_canonical, "frame_from_canonical", canonical, sampling.motion);
-  const auto filter_at = lowpass_from.is_none()
-                             ? std::optional(at)
-                             : centred(parse_matrix(py::array(lowpass_from), "lowpass_from"), canonical);
+  const auto filter_at =
+      lowpass_from.is_none()
+          ? std::optional(at)
+          : centred(parse_matrix(py::array(lowpass_from), "lowpass_from"), canonical);
   if (!filter_at) throw py::value_error("lowpass_from: expected a finite 3x3 matrix");
 
   const py::ssize_t m = static_cast<py::ssize_t>(n_planes(sampling.feature)) * region.n_pixels();
@@ -55,9 +56,13 @@ py::array warp_as(const py::array& image, const Eigen::Matrix3d& matrix, const S
   std::vector<py::ssize_t> size = {shape.height, shape.width};
   if (colour) size.push_back(channels);
   py::array_t<T> out(size);
-  const StridedImage<T> source{static_cast<const T*>(image.data()), static_cast<int>(image.shape(0)),
-                               static_cast<int>(image.shape(1)), channels, image.strides(0),
-                               image.strides(1), colour ? image.strides(2) : 0};
+  const StridedImage<T> source{static_cast<const T*>(image.data()),
+                               static_cast<int>(image.shape(0)),
+                               static_cast<int>(image.shape(1)),
+                               channels,
+                               image.strides(0),
+                               image.strides(1),
+                               colour ? image.strides(2) : 0};
   T* target = out.mutable_data();
   const py::gil_scoped_release release;
   warp(source, matrix, shape, target);
@@ -68,12 +73,14 @@ py::array warp_image(const py::array& image, const py::array& frame_from_canonic
                      const std::pair<int, int>& shape) {
   const Shape canonical = parse_shape(shape);
   const Eigen::Matrix3d matrix = parse_matrix(frame_from_canonical, "frame_from_canonical");
-  if (!matrix.allFinite())
-    throw py::value_error("frame_from_canonical: expected finite entries");
+  if (!matrix.allFinite()) throw py::value_error("frame_from_canonical: expected finite entries");
   const std::string expected = "(height, width[, channels]) of uint8, uint16, float32 or float64";
-  if ((image.ndim() != 2 && image.ndim() != 3) || image.size() == 0) refuse("image", expected, image);
-  if (py::isinstance<py::array_t<std::uint8_t>>(image)) return warp_as<std::uint8_t>(image, matrix, canonical);
-  if (py::isinstance<py::array_t<std::uint16_t>>(image)) return warp_as<std::uint16_t>(image, matrix, canonical);
+  if ((image.ndim() != 2 && image.ndim() != 3) || image.size() == 0)
+    refuse("image", expected, image);
+  if (py::isinstance<py::array_t<std::uint8_t>>(image))
+    return warp_as<std::uint8_t>(image, matrix, canonical);
+  if (py::isinstance<py::array_t<std::uint16_t>>(image))
+    return warp_as<std::uint16_t>(image, matrix, canonical);
   if (py::isinstance<py::array_t<float>>(image)) return warp_as<float>(image, matrix, canonical);
   if (py::isinstance<py::array_t<double>>(image)) return warp_as<double>(image, matrix, canonical);
   refuse("image", expected, image);

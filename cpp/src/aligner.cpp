@@ -8,8 +8,8 @@
 namespace holdstill {
 namespace {
 
-using SmallMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters,
-                                  kMaxParameters>;
+using SmallMatrix =
+    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 
 // Atoms kept in play between two looks at the whole dictionary: the support and the runners-up.
 constexpr int kRunnersUp = 6;
@@ -83,7 +83,8 @@ FrameAligner::Basis FrameAligner::orthonormal(const Eigen::Ref<const Eigen::Matr
   const Eigen::Index rank = qr.rank(), r = atoms.cols();
   Basis basis;
   basis.columns = (qr.householderQ() * Eigen::MatrixXd::Identity(atoms.rows(), rank)).cast<float>();
-  const Eigen::MatrixXd inverse = qr.matrixR().topLeftCorner(rank, rank)
+  const Eigen::MatrixXd inverse = qr.matrixR()
+                                      .topLeftCorner(rank, rank)
                                       .triangularView<Eigen::Upper>()
                                       .solve(Eigen::MatrixXd::Identity(rank, rank));
   Eigen::MatrixXd padded = Eigen::MatrixXd::Zero(r, rank);
@@ -96,8 +97,8 @@ FrameAligner::Basis FrameAligner::orthonormal(const Eigen::Ref<const Eigen::Matr
 struct FrameAligner::Step {
   double norm = 0.0;
   int outside = 0;
-  SmallMatrix r;        // J = Q R
-  Parameters delta;     // the solution's step
+  SmallMatrix r;     // J = Q R
+  Parameters delta;  // the solution's step
   L1Summary summary;
 };
 
@@ -225,9 +226,8 @@ void FrameAligner::choose_candidates(Workspace* work) const {
   const auto support =
       std::count_if(ranking.begin(), ranking.end(), [&](int i) { return work->x_all[i] != 0.0; });
   const auto kept = std::min<std::ptrdiff_t>(support + kRunnersUp, n_atoms_);
-  std::partial_sort(ranking.begin(), ranking.begin() + kept, ranking.end(), [&](int i, int j) {
-    return rank(i) != rank(j) ? rank(i) > rank(j) : i < j;
-  });
+  std::partial_sort(ranking.begin(), ranking.begin() + kept, ranking.end(),
+                    [&](int i, int j) { return rank(i) != rank(j) ? rank(i) > rank(j) : i < j; });
   work->candidates.assign(ranking.begin(), ranking.begin() + kept);
 }
 
@@ -276,7 +276,8 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const CentredTransform next =
         transform(sampling_.motion, parameters(sampling_.motion, current) + step.delta, current);
     const double change = std::sqrt(std::max(next.linear.determinant(), 0.0) *
-                                    (start->linear.determinant() > 0.0 ? 1.0 : -1.0)) / start_scale;
+                                    (start->linear.determinant() > 0.0 ? 1.0 : -1.0)) /
+                          start_scale;
     if (!(change < options_.max_scale_change && change > 1.0 / options_.max_scale_change))
       return Status::collapsed;
     moved = over_all ? 0.0 : moved + corner_motion(region_, current, next);

@@ -43,8 +43,8 @@ void gram(const Eigen::Ref<const Eigen::MatrixXd>& a, Eigen::MatrixXd* out) {
   out->triangularView<Eigen::StrictlyLower>() = out->transpose();
 }
 
-void multiply(const Eigen::Ref<const Eigen::MatrixXd>& a, const Eigen::Ref<const Eigen::MatrixXd>& b,
-              Eigen::Ref<Eigen::MatrixXd> out) {
+void multiply(const Eigen::Ref<const Eigen::MatrixXd>& a,
+              const Eigen::Ref<const Eigen::MatrixXd>& b, Eigen::Ref<Eigen::MatrixXd> out) {
   require(dgemm);
   const int m = static_cast<int>(a.rows()), k = static_cast<int>(a.cols());
   const int n = static_cast<int>(b.cols());

@@ -17,7 +17,8 @@ void read_columns(const char* row, std::ptrdiff_t stride, int first, int last, i
   for (; x < std::min(last, 0); ++x) *out++ = at(0);
   if (stride == static_cast<std::ptrdiff_t>(sizeof(T))) {
     const T* pixels = reinterpret_cast<const T*>(row);
-    for (const int end = std::min(last, width); x < end; ++x) *out++ = static_cast<float>(pixels[x]);
+    for (const int end = std::min(last, width); x < end; ++x)
+      *out++ = static_cast<float>(pixels[x]);
   } else {
     for (const int end = std::min(last, width); x < end; ++x) *out++ = at(x);
   }
@@ -35,8 +36,8 @@ void gaussian_taps(double sigma, std::vector<float>* taps) {
   for (int i = -radius; i <= radius; ++i) taps->push_back(static_cast<float>(bell(i) / sum));
 }
 
-// Taps of the Gaussian's derivative, summed by parts: they act on differences of neighbours, so that
-// a flat frame answers exactly zero and not with rounding. A ramp of slope 1 answers `ramp`.
+// Taps of the Gaussian's derivative, summed by parts: they act on differences of neighbours, so
+// that a flat frame answers exactly zero and not with rounding. A ramp of slope 1 answers `ramp`.
 void derivative_taps(double sigma, double ramp, std::vector<float>* taps) {
   const int radius = radius_of(sigma);
   const auto slope = [sigma](int i) { return i * std::exp(-0.5 * i * i / (sigma * sigma)); };
@@ -55,9 +56,12 @@ void FrameView::read_row(int row, int first, int last, float* out) const {
   const char* start = static_cast<const char*>(pixels) +
                       static_cast<std::ptrdiff_t>(std::clamp(row, 0, height - 1)) * row_stride;
   switch (type) {
-    case PixelType::uint8: return read_columns<std::uint8_t>(start, column_stride, first, last, width, out);
-    case PixelType::uint16: return read_columns<std::uint16_t>(start, column_stride, first, last, width, out);
-    case PixelType::float32: return read_columns<float>(start, column_stride, first, last, width, out);
+    case PixelType::uint8:
+      return read_columns<std::uint8_t>(start, column_stride, first, last, width, out);
+    case PixelType::uint16:
+      return read_columns<std::uint16_t>(start, column_stride, first, last, width, out);
+    case PixelType::float32:
+      return read_columns<float>(start, column_stride, first, last, width, out);
   }
 }
 
@@ -78,7 +82,8 @@ void Patch::choose_filter(const FrameView& frame, Feature feature, double sigma,
   double filter_sigma = lowpass_sigma(initial.linear);
   // Edges are those of the low-passed frame: variances add, and one filtering does both.
   if (feature != Feature::grey)
-    filter_sigma = std::hypot(filter_sigma, sigma * std::sqrt(std::abs(initial.linear.determinant())));
+    filter_sigma =
+        std::hypot(filter_sigma, sigma * std::sqrt(std::abs(initial.linear.determinant())));
   // A wider filter than the frame can hold changes nothing but the time it takes.
   filter_sigma = std::min(filter_sigma, 0.25 * std::max({frame.width, frame.height, 3}));
   // Bilinear samples of the decimated frame are as good as those of the frame itself where the blur
@@ -103,9 +108,11 @@ void Patch::cover(const FrameView& frame, double x_min, double y_min, double x_m
                             std::min(clipped(x_max * s, full_width_) + 2, full_width_),
                             std::min(clipped(y_max * s, full_height_) + 2, full_height_)};
   if (area_.x1 > area_.x0 && area_.contains(wanted)) return;
-  const int margin_x = 4 + (wanted.x1 - wanted.x0) / 16, margin_y = 4 + (wanted.y1 - wanted.y0) / 16;
+  const int margin_x = 4 + (wanted.x1 - wanted.x0) / 16,
+            margin_y = 4 + (wanted.y1 - wanted.y0) / 16;
   area_ = {std::max(wanted.x0 - margin_x, 0), std::max(wanted.y0 - margin_y, 0),
-           std::min(wanted.x1 + margin_x, full_width_), std::min(wanted.y1 + margin_y, full_height_)};
+           std::min(wanted.x1 + margin_x, full_width_),
+           std::min(wanted.y1 + margin_y, full_height_)};
   filter(frame);
 }
 
@@ -118,7 +125,8 @@ void Patch::filter(const FrameView& frame) {
   const int n_taps = static_cast<int>(smoothing_.size()), radius = n_taps / 2, step = 1 << octave_;
   const int width = std::max(area_.x1 - area_.x0, 2), height = std::max(area_.y1 - area_.y0, 2);
   const int padded = width + 2;
-  const int first_column = (area_.x0 - 1) * step - radius, first_row = (area_.y0 - 1) * step - radius;
+  const int first_column = (area_.x0 - 1) * step - radius,
+            first_row = (area_.y0 - 1) * step - radius;
   const int n_source_rows = (height + 1) * step + n_taps;
   const int n_source_columns = (padded - 1) * step + n_taps;
 
@@ -129,10 +137,13 @@ void Patch::filter(const FrameView& frame) {
     return rows_.data() + (static_cast<std::size_t>(filter) * n_source_rows + row) * padded;
   };
   for (int row = 0; row < n_source_rows; ++row) {
-    frame.read_row(first_row + row, first_column, first_column + n_source_columns, source_row_.data());
-    kernel.convolve_row(source_row_.data(), step, smoothing_.data(), n_taps, padded, row_of(0, row));
+    frame.read_row(first_row + row, first_column, first_column + n_source_columns,
+                   source_row_.data());
+    kernel.convolve_row(source_row_.data(), step, smoothing_.data(), n_taps, padded,
+                        row_of(0, row));
     if (!edges) continue;
-    for (int x = 0; x + 1 < n_source_columns; ++x) source_row_[x] = source_row_[x + 1] - source_row_[x];
+    for (int x = 0; x + 1 < n_source_columns; ++x)
+      source_row_[x] = source_row_[x + 1] - source_row_[x];
     kernel.convolve_row(source_row_.data(), step, derivative_.data(), n_taps - 1, padded,
                         row_of(1, row));
   }
@@ -170,8 +181,8 @@ void Patch::filter(const FrameView& frame) {
   for (int y = 0; y < height; ++y) {
     const auto rows_around = [&](int f, const float* rows[3]) {
       for (int k = 0; k < 3; ++k)
-        rows[k] = filtered_.data() + f * plane +
-                  static_cast<std::size_t>(inside_row(y + k)) * padded + 1;
+        rows[k] =
+            filtered_.data() + f * plane + static_cast<std::size_t>(inside_row(y + k)) * padded + 1;
     };
     float* out = texels_.data() + static_cast<std::size_t>(y) * width * channels;
     const float *ix[3], *iy[3];

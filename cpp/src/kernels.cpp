@@ -30,8 +30,8 @@ const Table& by_name(const std::string& name) {
   }
   std::string known;
   for (const auto& candidate : names) known += (known.empty() ? "" : ", ") + candidate;
-  throw std::invalid_argument("HOLDSTILL_ISA: expected one of " + known + " on this processor, got " +
-                              name);
+  throw std::invalid_argument("HOLDSTILL_ISA: expected one of " + known +
+                              " on this processor, got " + name);
 }
 
 const Table& active() {

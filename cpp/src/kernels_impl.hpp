@@ -1,5 +1,5 @@
-// The kernels' one source. Each including file sets HOLDSTILL_LANES and the table's name; everything
-// here has internal linkage, so that no instruction set leaks into another file.
+// The kernels' one source. Each including file sets HOLDSTILL_LANES and the table's name;
+// everything here has internal linkage, so that no instruction set leaks into another file.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -144,7 +144,8 @@ int positions(const Texels& texels, const Projection& p, const float* a, const f
     const double clamped_y = std::min(std::max(y, p.y_min), p.y_max);
     const bool inside = (clamped_x == x) & (clamped_y == y);
     n_inside += inside;
-    // The patch covers the frame's border wherever a sample is clamped: these two guard memory only.
+    // The patch covers the frame's border wherever a sample is clamped: these two guard memory
+    // only.
     const int cell_x = static_cast<int>(std::max(0.0, std::min(clamped_x, last_x)));
     const int cell_y = static_cast<int>(std::max(0.0, std::min(clamped_y, last_y)));
     at->fx[i] = static_cast<float>(std::min(std::max(clamped_x - cell_x, 0.0), 1.0));
@@ -292,8 +293,8 @@ void edge_columns(const Samples& samples, const Projection& projection, int n_co
   if (magnitude) magnitude_of_edges(1 + n_columns, columns);
 }
 
-// Float32 sums of a few terms, float64 sums of those: sums over a whole block in float32 are good to
-// 1e-7, which leaves steps of 1e-6 where the outer loop should come to rest.
+// Float32 sums of a few terms, float64 sums of those: sums over a whole block in float32 are good
+// to 1e-7, which leaves steps of 1e-6 where the outer loop should come to rest.
 constexpr int kTerms = 4;
 
 struct Sum {
@@ -359,8 +360,8 @@ void self_products(const Columns& columns, int n_rows, int length, double* sums)
 }
 
 constexpr Table make_table(const char* name) {
-  return {name,         convolve_row, convolve_column, grey_texels,   edge_texels,
-          sample,       grey_columns, edge_columns,    self_products, products};
+  return {name,   convolve_row, convolve_column, grey_texels,   edge_texels,
+          sample, grey_columns, edge_columns,    self_products, products};
 }
 
 }  // namespace

@@ -27,15 +27,24 @@ L1Solver::L1Solver(Eigen::MatrixXd gram, const L1Options& options)
 }
 
 L1Solver::Workspace::Workspace(int n_atoms, int n_parameters)
-    : x(n_atoms), gradient(n_atoms), rhs(n_atoms), target(n_atoms), d(n_atoms), b(n_atoms),
-      q(n_atoms), gamma(n_atoms, n_atoms), z(n_atoms, n_parameters),
-      small(n_parameters, n_parameters), small_rhs(n_parameters) {
+    : x(n_atoms),
+      gradient(n_atoms),
+      rhs(n_atoms),
+      target(n_atoms),
+      d(n_atoms),
+      b(n_atoms),
+      q(n_atoms),
+      gamma(n_atoms, n_atoms),
+      z(n_atoms, n_parameters),
+      small(n_parameters, n_parameters),
+      small_rhs(n_parameters) {
   support.reserve(n_atoms);
   thetas.reserve(n_atoms + 1);
 }
 
 // equations.md §3, split Bregman:
-//   y <- (B^T B + nu C^T C)^-1 (B^T v + nu C^T (d - b));  d <- S_{mu/nu}(C y + b);  b <- b + C y - d
+//   y <- (B^T B + nu C^T C)^-1 (B^T v + nu C^T (d - b));  d <- S_{mu/nu}(C y + b);  b <- b + C y -
+//   d
 // with the step eliminated and the rank-p update of the dictionary's factor:
 //   (M - N N^T)^-1 q = w + Z (I - N^T Z)^-1 N^T w,  w = M^-1 q,  Z = M^-1 N.
 void L1Solver::split_bregman(const L1Products& products, Workspace* work) const {
@@ -77,8 +86,7 @@ void L1Solver::correlation(const L1Products& products, const Eigen::Ref<const Ei
   for (Eigen::Index j = 0; j < n; ++j) {
     if (x[j] == 0.0) continue;
     nx += x[j] * products.n.row(j).transpose();
-    for (Eigen::Index i = 0; i < n; ++i)
-      gradient[i] -= gram_(candidates[i], candidates[j]) * x[j];
+    for (Eigen::Index i = 0; i < n; ++i) gradient[i] -= gram_(candidates[i], candidates[j]) * x[j];
   }
   gradient.noalias() += products.n * nx;
 }
@@ -93,8 +101,8 @@ bool L1Solver::solve_on_support(const L1Products& products,
   for (Eigen::Index i = 0; i < s; ++i) {
     for (Eigen::Index j = 0; j <= i; ++j) gamma_ss(i, j) = gamma(products, support[i], support[j]);
     // A new atom enters at zero: its sign is that of its correlation.
-    const double sign = x[support[i]] != 0.0 ? sign_of(x[support[i]])
-                                             : sign_of(work->gradient[support[i]]);
+    const double sign =
+        x[support[i]] != 0.0 ? sign_of(x[support[i]]) : sign_of(work->gradient[support[i]]);
     work->rhs[i] = sign;
     target[i] = products.beta[support[i]] - options_.mu * sign;
   }
@@ -108,8 +116,8 @@ bool L1Solver::solve_on_support(const L1Products& products,
 }
 
 // The best of 1 and the sign changes on the way from x to the target, by the objective itself.
-double L1Solver::line_search(const L1Products& products,
-                             const Eigen::Ref<const Eigen::VectorXd>& x, Workspace* work) const {
+double L1Solver::line_search(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
+                             Workspace* work) const {
   const auto& support = work->support;
   const Eigen::Index s = static_cast<Eigen::Index>(support.size());
   auto& thetas = work->thetas;
@@ -120,8 +128,7 @@ double L1Solver::line_search(const L1Products& products,
     const double xi = x[support[i]], di = work->target[i] - xi;
     slope -= work->gradient[support[i]] * di;
     for (Eigen::Index j = 0; j < s; ++j)
-      curvature += di * gamma(products, support[i], support[j]) *
-                   (work->target[j] - x[support[j]]);
+      curvature += di * gamma(products, support[i], support[j]) * (work->target[j] - x[support[j]]);
     if (xi != 0.0 && xi * work->target[i] < 0.0) thetas.push_back(xi / (xi - work->target[i]));
   }
   double best = 0.0, best_value = std::numeric_limits<double>::infinity();
@@ -143,7 +150,8 @@ L1Summary L1Solver::solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd
   support.clear();
   for (Eigen::Index i = 0; i < n; ++i)
     if (x[i] != 0.0) support.push_back(static_cast<int>(i));
-  const double slack = kStationarity * options_.mu + 1e-15 * std::sqrt(std::max(products.energy, 0.0));
+  const double slack =
+      kStationarity * options_.mu + 1e-15 * std::sqrt(std::max(products.energy, 0.0));
 
   L1Summary summary;
   correlation(products, x, work);
@@ -165,8 +173,9 @@ L1Summary L1Solver::solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd
         xi = stops_here ? 0.0 : xi + theta * (target - xi);
         sign_changed = sign_changed || xi * work->rhs[i] <= 0.0;
       }
-      support.erase(std::remove_if(support.begin(), support.end(), [&](int i) { return x[i] == 0.0; }),
-                    support.end());
+      support.erase(
+          std::remove_if(support.begin(), support.end(), [&](int i) { return x[i] == 0.0; }),
+          support.end());
       correlation(products, x, work);
       stationary = (theta == 1.0 && !sign_changed) || support.empty();
     }
@@ -222,8 +231,7 @@ void L1Solver::certify(const L1Products& products, const Eigen::Ref<const Eigen:
   summary->residual = std::sqrt(rr);
   if (mu == 0.0) return;  // without a penalty the normal equations are the certificate
   const double vr = products.energy - beta_x;
-  const double omega =
-      largest > 0.0 ? mu / largest : std::numeric_limits<double>::infinity();
+  const double omega = largest > 0.0 ? mu / largest : std::numeric_limits<double>::infinity();
   const double k = rr > 0.0 ? std::clamp(vr / rr, -omega, omega) : 0.0;
   summary->gap = std::max(summary->objective - k * vr + 0.5 * k * k * rr, 0.0);
 }

@@ -104,11 +104,16 @@ struct Homography {
 template <typename Visitor>
 auto visit(MotionModel model, Visitor&& visitor) {
   switch (model) {
-    case MotionModel::translation: return visitor(Translation{});
-    case MotionModel::euclidean: return visitor(Euclidean{});
-    case MotionModel::similarity: return visitor(Similarity{});
-    case MotionModel::affine: return visitor(Affine{});
-    case MotionModel::homography: break;
+    case MotionModel::translation:
+      return visitor(Translation{});
+    case MotionModel::euclidean:
+      return visitor(Euclidean{});
+    case MotionModel::similarity:
+      return visitor(Similarity{});
+    case MotionModel::affine:
+      return visitor(Affine{});
+    case MotionModel::homography:
+      break;
   }
   return visitor(Homography{});
 }
@@ -126,7 +131,8 @@ MotionModel motion_from_name(const std::string& name) {
       "'");
 }
 
-// F ~ [L + t p^T, t; p^T, 1] [I, -c; 0, 1], so right-multiplying by [I, c; 0, 1] uncovers L, t and p.
+// F ~ [L + t p^T, t; p^T, 1] [I, -c; 0, 1], so right-multiplying by [I, c; 0, 1] uncovers L, t and
+// p.
 std::optional<CentredTransform> centred(const Eigen::Matrix3d& frame_from_canonical,
                                         const Shape& shape) {
   const Vector2d c = shape.centre();
@@ -163,7 +169,8 @@ int n_entries(MotionModel model) {
 std::optional<std::string> outside_family(MotionModel model, const CentredTransform& transform) {
   constexpr double kTolerance = 1e-6;
   if (model != MotionModel::homography) {
-    // p is per canonical pixel; 1e-9 moves the far corner of a 4096-pixel frame by 4e-6 of its size.
+    // p is per canonical pixel; 1e-9 moves the far corner of a 4096-pixel frame by 4e-6 of its
+    // size.
     if (transform.projective.cwiseAbs().maxCoeff() > 1e-9)
       return "it is a homography, which the motion model does not contain";
   }

@@ -47,9 +47,7 @@ class SingularValueThreshold {
   VectorXd values_;
 };
 
-VectorXd soft_threshold(const VectorXd& x, double t) {
-  return x - x.cwiseMin(t).cwiseMax(-t);
-}
+VectorXd soft_threshold(const VectorXd& x, double t) { return x - x.cwiseMin(t).cwiseMax(-t); }
 
 double spectral_norm(const MatrixXd& x) {
   MatrixXd gram, vectors;
@@ -91,8 +89,8 @@ class Gauge {
 double upper_bound(const RaslProblem& problem, const RaslStep& step, double nuclear_norm) {
   double l1 = 0.0;
   for (Index i = 0; i < problem.n(); ++i)
-    l1 += (problem.d.col(i) + problem.q_of(i) * step.delta.col(i) - step.low_rank.col(i))
-              .lpNorm<1>();
+    l1 +=
+        (problem.d.col(i) + problem.q_of(i) * step.delta.col(i) - step.low_rank.col(i)).lpNorm<1>();
   return nuclear_norm + problem.lambda * l1;
 }
 
@@ -103,8 +101,7 @@ double lower_bound(const RaslProblem& problem, const Gauge& gauge, const MatrixX
   for (Index i = 0; i < problem.n(); ++i) along.col(i) = problem.q_of(i).transpose() * y.col(i);
   gauge.project(&along);
   for (Index i = 0; i < problem.n(); ++i) y.col(i) -= problem.q_of(i) * along.col(i);
-  const double excess =
-      std::max({1.0, spectral_norm(y), y.cwiseAbs().maxCoeff() / problem.lambda});
+  const double excess = std::max({1.0, spectral_norm(y), y.cwiseAbs().maxCoeff() / problem.lambda});
   return y.cwiseProduct(problem.d).sum() / excess;
 }
 
@@ -131,8 +128,8 @@ RaslStep rasl_alm(const RaslProblem& problem, double rho, double tolerance, int 
   e = MatrixXd::Zero(m, n);
   step.delta = MatrixXd::Zero(problem.n_parameters, n);
   double mu = 1.25 / spectral, nuclear_norm = 0.0;
-  MatrixXd moved = problem.d;                 // D + Q delta
-  MatrixXd target = moved - e + y / mu;       // what the A-step sees
+  MatrixXd moved = problem.d;            // D + Q delta
+  MatrixXd target = moved - e + y / mu;  // what the A-step sees
   VectorXd squared_gap(n);
   SingularValueThreshold svt;
 
@@ -142,8 +139,8 @@ RaslStep rasl_alm(const RaslProblem& problem, double rho, double tolerance, int 
     nuclear_norm = kept.nuclear_norm;
     // Images are independent from here on, but for the gauge.
     parallel_for(static_cast<int>(n), threads, [&](int, int i) {
-      // With z = D + Q delta - A + Y/mu and its clipped part c, S(z) = z - c; and since Q^T Q = I the
-      // step's update is delta - Q^T c: one array in the place of four.
+      // With z = D + Q delta - A + Y/mu and its clipped part c, S(z) = z - c; and since Q^T Q = I
+      // the step's update is delta - Q^T c: one array in the place of four.
       const double threshold = problem.lambda / mu;
       auto clipped = target.col(i);  // reused: the A-step is done with it
       e.col(i) = moved.col(i) - a.col(i) + y.col(i) / mu;
@@ -203,8 +200,8 @@ RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iteratio
       gradient.col(i) = a_hat.col(i) + e_hat.col(i) - problem.d.col(i);
       gradient.col(i).noalias() -= problem.q_of(i) * delta_hat.col(i);
       target.col(i) = a_hat.col(i) - gradient.col(i) / 3.0;
-      step.sparse.col(i) = soft_threshold(e_hat.col(i) - gradient.col(i) / 3.0,
-                                          problem.lambda * kappa / 3.0);
+      step.sparse.col(i) =
+          soft_threshold(e_hat.col(i) - gradient.col(i) / 3.0, problem.lambda * kappa / 3.0);
       step.delta.col(i) = delta_hat.col(i) + problem.q_of(i).transpose() * gradient.col(i) / 3.0;
     });
     const auto kept = svt.apply(target, kappa / 3.0, &step.low_rank);
@@ -223,9 +220,9 @@ RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iteratio
       }
       along += 3.0 * (step.delta - delta_hat);
       gauge.project(&along);
-      const double subgradient = std::sqrt((3.0 * (a_hat - step.low_rank) + residual).squaredNorm() +
-                                           (3.0 * (e_hat - step.sparse) + residual).squaredNorm() +
-                                           along.squaredNorm());
+      const double subgradient =
+          std::sqrt((3.0 * (a_hat - step.low_rank) + residual).squaredNorm() +
+                    (3.0 * (e_hat - step.sparse) + residual).squaredNorm() + along.squaredNorm());
       const double size = std::sqrt(step.low_rank.squaredNorm() + step.sparse.squaredNorm() +
                                     step.delta.squaredNorm());
       if (subgradient <= 3.0 * tolerance * std::max(1.0, size)) {
@@ -237,8 +234,7 @@ RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iteratio
   }
   step.iterations = std::min(step.iterations, max_iterations);
   step.multipliers = problem.d - step.low_rank - step.sparse;
-  for (Index i = 0; i < n; ++i)
-    step.multipliers.col(i) += problem.q_of(i) * step.delta.col(i);
+  for (Index i = 0; i < n; ++i) step.multipliers.col(i) += problem.q_of(i) * step.delta.col(i);
   step.multipliers /= kappa;
   step.objective = upper_bound(problem, step, nuclear_norm);
   step.lower_bound = lower_bound(problem, gauge, step.multipliers);

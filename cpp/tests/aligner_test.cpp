@@ -40,8 +40,8 @@ struct Case {
     double largest = 0.0;
     for (const Eigen::Vector2d& corner : region.corners()) {
       const Eigen::Vector3d pixel = (corner + kShape.centre()).homogeneous();
-      largest = std::max(largest, ((truth.inverse() * found * pixel).hnormalized() -
-                                   pixel.head<2>()).norm());
+      largest = std::max(
+          largest, ((truth.inverse() * found * pixel).hnormalized() - pixel.head<2>()).norm());
     }
     return largest;
   }

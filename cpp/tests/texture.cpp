@@ -30,10 +30,9 @@ FrameView Frame<Pixel>::view() const {
   constexpr PixelType type = sizeof(Pixel) == 1   ? PixelType::uint8
                              : sizeof(Pixel) == 2 ? PixelType::uint16
                                                   : PixelType::float32;
-  return {pixels_.data(), type,
-          height_,        width_,
-          static_cast<std::ptrdiff_t>(sizeof(Pixel)) * width_,
-          sizeof(Pixel)};
+  return {
+      pixels_.data(), type, height_, width_, static_cast<std::ptrdiff_t>(sizeof(Pixel)) * width_,
+      sizeof(Pixel)};
 }
 
 template class Frame<std::uint8_t>;

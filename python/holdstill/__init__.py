@@ -24,7 +24,7 @@ from holdstill.fitting import NothingToAlignError, fit  # noqa: E402
 from holdstill.l1 import l1_least_squares  # noqa: E402
 from holdstill.rasl import RaslResult, rasl  # noqa: E402
 from holdstill.reference.l1 import L1Result  # noqa: E402
-from holdstill.sources import Frame, FrameSource, SourceError, open  # noqa: A004, E402
+from holdstill.sources import Frame, FrameSource, SourceError, open  # noqa: E402
 from holdstill.transforms import read_transforms  # noqa: E402
 
 __version__ = _version("holdstill")

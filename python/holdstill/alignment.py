@@ -215,7 +215,7 @@ def align_batch(
     aligner = dictionary.aligner(
         mu=mu, tolerance=tolerance, max_iterations=max_iterations, verify=verify
     )
-    found = aligner.align_batch(stack, initial, threads=thread_count(threads))
+    found = aligner.align_batch(stack, np.asarray(initial), threads=thread_count(threads))
     return AlignmentBatch(
         frame_from_canonical=found["frame_from_canonical"],
         status=np.array(found["status"]),
@@ -481,9 +481,7 @@ def _align_all(
 
     if threads == 1:
         pieces: Iterator[list[Alignment]] = (
-            [found]
-            for track in planned
-            for _, found in align_track(frames, track, aligner, starts)
+            [found] for track in planned for _, found in align_track(frames, track, aligner, starts)
         )
     else:
         pieces = run_in_order(found_in, planned, threads)
@@ -496,7 +494,10 @@ def _align_all(
 
 
 def _aligned(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -> Alignment:
-    found = aligner.align(_as_grey(frame), initial)
+    try:
+        found = aligner.align(_as_grey(frame), initial)
+    except ValueError as error:
+        raise ValueError(f"frame {frame.frame} of {frame.source}: {error}") from None
     solved = found.iterations > 0
     return Alignment(
         frame.source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +117,7 @@ def roi_mask(
         roi = "full"
     if isinstance(roi, str) and roi in ROIS:
         y, x = np.mgrid[:height, :width]
-        mask = ROIS[roi](x / width, y / height)
+        mask: npt.NDArray[Any] = ROIS[roi](x / width, y / height)
     elif isinstance(roi, (str, os.PathLike)):
         mask = _read_mask(roi)
     else:
@@ -141,7 +141,9 @@ def _read_mask(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError('roi: reading a mask image needs Pillow: pip install "holdstill[cli]"') from None
+        raise ImportError(
+            'roi: reading a mask image needs Pillow: pip install "holdstill[cli]"'
+        ) from None
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("L"))

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from holdstill.alignment import warp
 from holdstill.evaluation import EyeCornerTable, eye_corner_table
 from holdstill.fitting import fit
-from holdstill.recording import OutputError, Segment
+from holdstill.outputs import output_errors
 from holdstill.run import align_to_folder
+from holdstill.segments import Segment
 from holdstill.sources import open as open_source
 from holdstill.synthetic import TalkingHead
 from holdstill.transforms import MATRIX_COLUMNS, read_transforms
@@ -102,7 +103,7 @@ def run(
 def _write_inputs(folder: Path, head: TalkingHead, initial: npt.NDArray[np.float64]) -> Path:
     """The video, and the initial transforms as a tracker would hand them over."""
     video = folder / "talking_head.mp4"
-    try:
+    with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         segment = Segment(video, head.fps)
         for frame in head:
@@ -113,10 +114,6 @@ def _write_inputs(folder: Path, head: TalkingHead, initial: npt.NDArray[np.float
             writer.writerow(["frame", *MATRIX_COLUMNS])
             for number, matrix in enumerate(initial):
                 writer.writerow([number, *matrix.ravel().tolist()])
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"{folder}: {error.strerror or error}") from error
     return video
 
 

@@ -269,6 +269,8 @@ class Dictionary:
         name = os.fspath(path)
         if not os.path.isfile(name):
             raise FileNotFoundError(f"{name}: no such dictionary file")
+        if not zipfile.is_zipfile(name):
+            raise ValueError(f"{name}: not a dictionary: it is no .npz archive")
         try:
             with np.load(name, allow_pickle=False) as file:
                 meta = json.loads(str(file["meta"][()]))

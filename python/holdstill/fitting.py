@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -171,11 +172,11 @@ def _sampling_order(n_frames: int, n: int, selection: str, seed: int) -> list[in
     random = np.random.default_rng(seed)
     if selection == "consecutive":
         return list(range(n_frames))
-    permutation = random.permutation(n_frames).tolist()
+    permutation: list[int] = random.permutation(n_frames).tolist()
     if selection == "random":
         return permutation
     edges = np.linspace(0, n_frames, n + 1).astype(int)
-    strata = [int(random.integers(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    strata = [int(random.integers(a, b)) for a, b in pairwise(edges)]
     chosen = set(strata)
     return strata + [position for position in permutation if position not in chosen]
 
@@ -200,17 +201,15 @@ def _sample(
         taken.append(Frame(frame.source, frame.frame, frame.time))
     if len(taken) < 2:
         raise NothingToAlignError(
-            f"only {len(taken)} of {len(order)} frames could be used for the dictionary: the others "
-            "are unreadable, or no face was found in them; give initial transforms (initial=)"
+            f"only {len(taken)} of {len(order)} frames could be used for the dictionary: the "
+            "others are unreadable, or no face was found in them; give initial transforms (initial=)"
         )
     if len(taken) < n:
         log.warning("the sample has %d frames instead of %d: no more could be used", len(taken), n)
     return images, transforms, taken
 
 
-def _read_ahead(
-    frames: FrameSource, order: list[int], n: int
-) -> Iterator[tuple[Frame, int]]:
+def _read_ahead(frames: FrameSource, order: list[int], n: int) -> Iterator[tuple[Frame, int]]:
     """Frames in the order's batches of n, each batch by rising position: decoders read forward."""
     for first in range(0, len(order), n):
         for position in sorted(order[first : first + n]):
@@ -229,7 +228,9 @@ def _batch(
             return rasl(images, np.stack(transforms), **options)
         except RaslImageError as error:
             frame = taken.pop(error.index)
-            log.warning("frame %d of %s left out of the sample: %s", frame.frame, frame.source, error)
+            log.warning(
+                "frame %d of %s left out of the sample: %s", frame.frame, frame.source, error
+            )
             del images[error.index], transforms[error.index]
             if len(images) < 2:
                 raise NothingToAlignError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
@@ -52,19 +53,18 @@ def l1_least_squares(
 
     Examples
     --------
-    >>> import numpy as np
     >>> result = l1_least_squares(np.eye(3), [3.0, -1.0, 0.25], mu=0.5)
     >>> result.coefficients.round(12).tolist(), bool(result.gap < 1e-12)
     ([2.5, -0.5, 0.0], True)
     """
     found = _core.l1_least_squares(
-        dictionary,
-        target,
-        jacobian,
+        np.asarray(dictionary),
+        np.asarray(target),
+        None if jacobian is None else np.asarray(jacobian),
         mu=mu,
         nu=nu,
         bregman_iterations=bregman_iterations,
-        initial=initial,
+        initial=None if initial is None else np.asarray(initial),
     )
     return L1Result(
         found.coefficients,

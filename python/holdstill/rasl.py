@@ -289,9 +289,7 @@ def _solve(
     # Only the compiled solvers have threads of their own to set.
     options: dict[str, Any] = {"lam": lam} if threads is None else {"lam": lam, "threads": threads}
     if solver == "alm":
-        return kernels.rasl_alm(
-            D, Q, B, rho=accuracy.rho, tol=accuracy.alm_tolerance, **options
-        )
+        return kernels.rasl_alm(D, Q, B, rho=accuracy.rho, tol=accuracy.alm_tolerance, **options)
     return kernels.rasl_apg(D, Q, B, tol=accuracy.apg_tolerance, **options)
 
 
@@ -328,7 +326,7 @@ def _checked_batch(
         except ValueError as error:
             raise ValueError(f"initial[{index}]: {error}") from None
         if not abs(np.linalg.det(linear_part(transform, shape))) > 0:
-            raise ValueError(f"initial[{index}]: expected an invertible transform")
+            raise RaslImageError(index, "its initial transform is not invertible")
     return _Batch(frames, start, shape, motion, features, sigma, mask, kernels)
 
 

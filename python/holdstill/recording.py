@@ -7,12 +7,10 @@ hidden name, flushed to the disk and renamed. ``run.json`` comes last.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.outputs import OutputError, as_json, output_errors, replacing
+from holdstill.segments import Segment, concatenate, load_av
 from holdstill.transforms import MATRIX_COLUMNS
 
 COLUMNS = {
@@ -39,21 +39,6 @@ COLUMNS = {
 _OWN_FILES = ("run.json", "aligned.mp4", "dictionary.npz", "transforms.csv")
 _PARTS = "transforms.parquet"
 _SEGMENTS = ".segments"
-_INSTALL = 'pip install "holdstill[cli]"'
-
-_ENCODERS: dict[str, dict[str, str]] = {
-    # Without B-frames every packet is one picture, in order: joining segments is counting.
-    "libx264": {"preset": "veryfast", "crf": "16", "bf": "0"},
-    "mpeg4": {"qscale": "2", "flags": "+qscale"},
-}
-"""Encoders of the aligned video in order of preference, with their options."""
-
-_BT601, _LIMITED_RANGE = 6, 1
-"""What the conversion from RGB to yuv420p does, in FFmpeg's numbers, so that players undo it."""
-
-
-class OutputError(OSError):
-    """An output could not be written: a full disk, a folder without permission."""
 
 
 class Recording:
@@ -106,10 +91,10 @@ class Recording:
         self.folder = Path(folder)
         self.fps = fps
         self._segments: dict[int, Segment] = {}
-        with _output_errors(self.folder):
+        with output_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        _refuse_other_contents(self.folder, overwrite)
-        with _output_errors(self.folder):
+        refuse_other_contents(self.folder, overwrite)
+        with output_errors(self.folder):
             _clear(self.folder)
             self._parts.mkdir()
 
@@ -128,9 +113,10 @@ class Recording:
     ) -> None:
         self._drop_segments()
         if kind is not None:
-            # A folder without parts would pass for a run, and be refused the next time.
+            # Without a part there is nothing to keep, and what is left would bar the next run.
             with contextlib.suppress(OSError):
                 self._parts.rmdir()
+                _clear(self.folder)
 
     def write_part(self, index: int, columns: Mapping[str, Any]) -> None:
         """Write the rows of a group of tracks: ``transforms.parquet/part-<index>.parquet``.
@@ -153,7 +139,7 @@ class Recording:
         """
         _, pq = _pyarrow()
         table = _table(columns)
-        with _replacing(self._parts / f"part-{index:05d}.parquet") as temporary:
+        with replacing(self._parts / f"part-{index:05d}.parquet") as temporary:
             pq.write_table(
                 table, temporary, version="2.6", compression="snappy", row_group_size=1 << 20
             )
@@ -167,7 +153,7 @@ class Recording:
             If it cannot be written.
         """
         # np.savez appends .npz to any other name.
-        with _replacing(self.folder / "dictionary.npz", suffix=".tmp.npz") as temporary:
+        with replacing(self.folder / "dictionary.npz", suffix=".tmp.npz") as temporary:
             save(temporary)
 
     def open_segment(self, index: int) -> Segment:
@@ -192,8 +178,8 @@ class Recording:
         ImportError
             If PyAV is missing.
         """
-        _av()
-        with _output_errors(self.folder):
+        load_av()
+        with output_errors(self.folder):
             (self.folder / _SEGMENTS).mkdir(exist_ok=True)
         segment = Segment(self.folder / _SEGMENTS / f"{index:05d}.mp4", self.fps)
         self._segments[index] = segment
@@ -219,13 +205,13 @@ class Recording:
         for segment in segments:
             segment.close()
         if segments:
-            with _replacing(self.folder / "aligned.mp4") as temporary:
-                _concatenate(segments, temporary)
+            with replacing(self.folder / "aligned.mp4") as temporary:
+                concatenate(segments, temporary)
         self._drop_segments()
         if csv:
             self._write_csv()
-        text = json.dumps(_finite_json(summary), indent=2, allow_nan=False) + "\n"
-        with _replacing(self.folder / "run.json") as temporary:
+        text = as_json(summary) + "\n"
+        with replacing(self.folder / "run.json") as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def _write_csv(self) -> None:
@@ -234,7 +220,7 @@ class Recording:
 
         options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="none")
         with (
-            _replacing(self.folder / "transforms.csv") as temporary,
+            replacing(self.folder / "transforms.csv") as temporary,
             pyarrow.csv.CSVWriter(temporary, _schema(pa), write_options=options) as writer,
         ):
             for part in sorted(self._parts.glob("part-*.parquet")):
@@ -245,129 +231,6 @@ class Recording:
             segment.abandon()
         self._segments.clear()
         shutil.rmtree(self.folder / _SEGMENTS, ignore_errors=True)
-
-
-class Segment:
-    """A stretch of the aligned video: H.264 (MPEG-4 where that encoder is missing), yuv420p.
-
-    Stretches are encoded apart, so that tracks may run in parallel, and joined at the end.
-
-    Parameters
-    ----------
-    path : path
-        The file to write.
-    fps : float
-        Frames per second.
-
-    Attributes
-    ----------
-    n_pictures : int
-        Pictures written so far.
-    """
-
-    def __init__(self, path: Path, fps: float) -> None:
-        self.path = path
-        self.rate = Fraction(fps).limit_denominator(1001)
-        self.n_pictures = 0
-        self._container: Any = None
-        self._stream: Any = None
-        self._shape: tuple[int, ...] = ()
-
-    def write(self, rgb: npt.NDArray[np.uint8]) -> None:
-        """Append a picture.
-
-        Parameters
-        ----------
-        rgb : ndarray, shape (h, w, 3), uint8
-            All pictures of a video have one size. An odd side is made even, as yuv420p needs, by
-            repeating the last row or column.
-
-        Raises
-        ------
-        ValueError
-            If `rgb` is no such picture, or of another size than the first.
-        OutputError
-            If it cannot be written.
-        """
-        picture = np.asarray(rgb)
-        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-            raise ValueError(
-                f"rgb: expected uint8 of shape (h, w, 3), got {picture.dtype} {picture.shape}"
-            )
-        height, width = picture.shape[:2]
-        if height % 2 or width % 2:
-            picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        if self._container is not None and picture.shape != self._shape:
-            raise ValueError(f"rgb: expected the size of the first picture, got {height}x{width}")
-        with _output_errors(self.path):
-            if self._container is None:
-                self._open(picture.shape)
-            frame = _av().VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame.pts, frame.time_base = self.n_pictures, 1 / self.rate
-            self._container.mux(self._stream.encode(frame))
-        self.n_pictures += 1
-
-    def close(self) -> None:
-        """Finish the file; a second call does nothing.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be written.
-        """
-        if self._container is None:
-            return
-        with _output_errors(self.path):
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-        self._container = self._stream = None
-
-    def abandon(self) -> None:
-        """Let go of the file without finishing it."""
-        container, self._container, self._stream = self._container, None, None
-        if container is not None:
-            with contextlib.suppress(Exception):
-                container.close()
-
-    def _open(self, shape: tuple[int, ...]) -> None:
-        av = _av()
-        self._shape = shape
-        self._container = av.open(str(self.path), "w", format="mp4")
-        encoder = next(name for name in _ENCODERS if name in av.codecs_available)
-        stream = self._container.add_stream(
-            encoder, rate=self.rate, options=dict(_ENCODERS[encoder])
-        )
-        stream.height, stream.width = shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = 1 / self.rate
-        stream.codec_context.colorspace = _BT601
-        stream.codec_context.color_range = _LIMITED_RANGE
-        # Several segments are encoded at a time; and one thread gives the same bytes every time.
-        stream.codec_context.thread_count = 1
-        self._stream = stream
-
-
-def _concatenate(segments: Sequence[Segment], path: Path) -> None:
-    """Join closed segments without encoding again; picture i is shown at i/fps."""
-    av = _av()
-    rate = segments[0].rate
-    position = 0
-    with av.open(str(path), "w", format="mp4") as joined:
-        stream: Any = None
-        for segment in segments:
-            with av.open(str(segment.path)) as part:
-                if stream is None:
-                    stream = joined.add_stream_from_template(part.streams.video[0])
-                    stream.time_base = 1 / rate
-                for packet in part.demux(part.streams.video[0]):
-                    if packet.size == 0:
-                        continue
-                    packet.stream = stream
-                    packet.time_base = 1 / rate
-                    packet.pts = packet.dts = position
-                    packet.duration = 1
-                    joined.mux(packet)
-                    position += 1
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
@@ -391,7 +254,19 @@ def peak_memory() -> float | None:
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-def _refuse_other_contents(folder: Path, overwrite: bool) -> None:
+def refuse_other_contents(folder: Path, overwrite: bool = False) -> None:
+    """Raise FileExistsError unless the folder is new, empty or, with `overwrite`, a run's.
+
+    Raises
+    ------
+    FileExistsError
+    OutputError
+        If it stands where a file is.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; choose another folder (--out)")
     if is_run(folder):
         if not overwrite:
             raise FileExistsError(f"{folder} already holds a run; choose another folder (--out)")
@@ -410,47 +285,15 @@ def _clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """Give a hidden name beside `path` to write to, which then becomes `path` at once."""
-    temporary = path.with_name(f".{path.name}{suffix}")
-    try:
-        with _output_errors(path):
-            yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
 def _pyarrow() -> tuple[Any, Any]:
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise ImportError(f"writing transforms.parquet needs pyarrow: {_INSTALL}") from None
+        raise ImportError(
+            'writing transforms.parquet needs pyarrow: pip install "holdstill[cli]"'
+        ) from None
     return pyarrow, pyarrow.parquet
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError:
-        raise ImportError(f"writing the aligned video needs PyAV: {_INSTALL}") from None
-    return av
 
 
 def _schema(pa: Any) -> Any:
@@ -485,20 +328,3 @@ def _column(pa: Any, cells: Any, kind: str) -> Any:
         values: npt.NDArray[np.float64] = np.asarray(cells, dtype=np.float64)
         return pa.array(values, mask=~np.isfinite(values))
     return pa.array(np.asarray(cells, dtype=kind))
-
-
-def _finite_json(value: Any) -> Any:
-    """Turn NumPy values and paths into plain ones, and numbers that are not finite into None."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite_json(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _finite_json(value.tolist())
-    if isinstance(value, (list, tuple, set)):
-        return [_finite_json(item) for item in value]
-    if isinstance(value, np.generic):
-        return _finite_json(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -37,14 +37,24 @@ _DEFAULT_FPS = 25.0
 
 
 class NothingAlignedError(RuntimeError):
-    """No frame of the run could be aligned; the folder holds a row for each all the same."""
+    """No frame of the run could be aligned; the folder holds a row for each all the same.
+
+    Attributes
+    ----------
+    summary : dict
+        The contents of ``run.json``.
+    """
+
+    def __init__(self, message: str, summary: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.summary = summary
 
 
 @dataclass
 class Stages:
     """Seconds spent in each stage, summed over the threads."""
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -185,7 +195,8 @@ def align_to_folder(
     if not any(statuses[status] for status in ("converged", "max_iterations")):
         raise NothingAlignedError(
             f"none of {total} frames could be aligned "
-            f"({', '.join(f'{count} {status}' for status, count in sorted(statuses.items()))})"
+            f"({', '.join(f'{count} {status}' for status, count in sorted(statuses.items()))})",
+            summary,
         )
     return summary
 
@@ -211,9 +222,16 @@ def _frame_rate(frames: FrameSource) -> float:
             continue
         times = [
             frame.time
-            for frame in frames.read(index, numbers.start, numbers.start + 2 * numbers.step, numbers.step)
+            for frame in frames.read(
+                index, numbers.start, numbers.start + 2 * numbers.step, numbers.step
+            )
         ]
-        if len(times) == 2 and times[0] is not None and times[1] is not None and times[1] > times[0]:
+        if (
+            len(times) == 2
+            and times[0] is not None
+            and times[1] is not None
+            and times[1] > times[0]
+        ):
             return float(np.clip(1.0 / (times[1] - times[0]), 1.0, 240.0))
         return _DEFAULT_FPS
     return _DEFAULT_FPS
@@ -273,5 +291,3 @@ def _columns(rows: list[Alignment]) -> dict[str, Any]:
         [nowhere if row.frame_from_canonical is None else row.frame_from_canonical for row in rows]
     )
     return columns
-
-

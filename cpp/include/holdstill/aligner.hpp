@@ -1,4 +1,5 @@
-// One-by-one alignment of a frame against a dictionary of aligned images: Algorithm 1, equations.md §3.
+// One-by-one alignment of a frame against a dictionary of aligned images: Algorithm 1, equations.md
+// §3.
 //
 //   min_{x, tau}  1/2 || v(tau) - A x ||^2 + mu || x ||_1,    v = f(I o tau) / || f(I o tau) ||
 #pragma once
@@ -13,8 +14,8 @@
 namespace holdstill {
 
 struct AlignerOptions {
-  double mu = 1e-3;           // weight of || x ||_1; 0 is plain least squares
-  double tolerance = 1e-6;    // on || step ||_2
+  double mu = 1e-3;         // weight of || x ||_1; 0 is plain least squares
+  double tolerance = 1e-6;  // on || step ||_2
   int max_iterations = 300;
   double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
   double max_outside = 0.5;       // share of the region's samples that may lie outside the frame
@@ -27,8 +28,8 @@ struct FrameAlignment {
   Status status = Status::unreadable;
   Eigen::Matrix3d frame_from_canonical = Eigen::Matrix3d::Identity();
   int iterations = 0;
-  double residual = 0.0;   // || v - A x ||_2 with the step's part removed, v of unit norm
-  double step = 0.0;       // last || step ||_2
+  double residual = 0.0;  // || v - A x ||_2 with the step's part removed, v of unit norm
+  double step = 0.0;      // last || step ||_2
   double objective = 0.0;
   double gap = 0.0;        // duality gap at the returned point, over all atoms
   double worst_gap = 0.0;  // largest gap / objective of all solves over all atoms
@@ -50,10 +51,10 @@ class FrameAligner {
     L1Solver::Workspace l1;
     std::vector<float> row;  // of the frame
     std::vector<double> atom_products, self_products;
-    Eigen::MatrixXd n;       // A^T Q, rows by candidate
-    Eigen::VectorXd beta;    // A^T P v, by candidate
-    Eigen::VectorXd x;       // by candidate
-    Eigen::VectorXd x_all;   // by atom
+    Eigen::MatrixXd n;      // A^T Q, rows by candidate
+    Eigen::VectorXd beta;   // A^T P v, by candidate
+    Eigen::VectorXd x;      // by candidate
+    Eigen::VectorXd x_all;  // by atom
     std::vector<int> all, candidates, ranking;
     std::vector<const float*> rows;
   };
@@ -66,8 +67,8 @@ class FrameAligner {
   const AlignerOptions& options() const { return options_; }
   const Region& region() const { return region_; }
 
-  // Never throws on a bad frame: its status says what is wrong. coefficients: n_coefficients() doubles.
-  // Thread-safe, one workspace per thread.
+  // Never throws on a bad frame: its status says what is wrong. coefficients: n_coefficients()
+  // doubles. Thread-safe, one workspace per thread.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
                        double* coefficients) const;
 

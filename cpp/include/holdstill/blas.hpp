@@ -12,8 +12,8 @@ void install(std::uintptr_t dgemm, std::uintptr_t dsyrk, std::uintptr_t dsyevr);
 // A^T A, both triangles.
 void gram(const Eigen::Ref<const Eigen::MatrixXd>& a, Eigen::MatrixXd* out);
 // out = a b
-void multiply(const Eigen::Ref<const Eigen::MatrixXd>& a, const Eigen::Ref<const Eigen::MatrixXd>& b,
-              Eigen::Ref<Eigen::MatrixXd> out);
+void multiply(const Eigen::Ref<const Eigen::MatrixXd>& a,
+              const Eigen::Ref<const Eigen::MatrixXd>& b, Eigen::Ref<Eigen::MatrixXd> out);
 // Eigenvalues in rising order and eigenvectors of a symmetric matrix, which is overwritten.
 // Throws std::runtime_error if LAPACK reports a failure.
 void symmetric_eigen(Eigen::MatrixXd* symmetric, Eigen::VectorXd* values, Eigen::MatrixXd* vectors);

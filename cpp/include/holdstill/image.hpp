@@ -41,9 +41,9 @@ struct Rectangle {
   }
 };
 
-// The low-passed (grey) or Gaussian-derivative (edges) image of one rectangle of a frame, values and
-// gradients interleaved. Where the filter is wide the frame is kept at every 2^octave-th pixel only.
-// A pixel's value does not depend on the rectangle, so that a patch may be grown at will.
+// The low-passed (grey) or Gaussian-derivative (edges) image of one rectangle of a frame, values
+// and gradients interleaved. Where the filter is wide the frame is kept at every 2^octave-th pixel
+// only. A pixel's value does not depend on the rectangle, so that a patch may be grown at will.
 class Patch {
  public:
   // The filter is chosen at `initial` and then stays: once per frame, never per iteration.
@@ -64,8 +64,8 @@ class Patch {
 
   Feature feature_ = Feature::grey;
   int octave_ = 0;
-  int full_width_ = 0, full_height_ = 0;  // of the decimated frame
-  Rectangle area_{0, 0, 0, 0};            // of the decimated frame
+  int full_width_ = 0, full_height_ = 0;       // of the decimated frame
+  Rectangle area_{0, 0, 0, 0};                 // of the decimated frame
   std::vector<float> smoothing_, derivative_;  // taps
   std::vector<float> texels_, source_row_, rows_, filtered_;
   std::vector<const float*> window_;

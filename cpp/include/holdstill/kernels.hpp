@@ -12,11 +12,12 @@ namespace holdstill::kernels {
 // Pixels of the region of interest are visited in blocks of this many: small enough for the block's
 // columns to stay in the first-level cache, large enough to amortise the calls.
 constexpr int kBlock = 256;
-constexpr int kMaxColumns = 8;   // homography; the affine family has six
-constexpr int kMaxPlanes = 2;    // edges stack two planes
+constexpr int kMaxColumns = 8;  // homography; the affine family has six
+constexpr int kMaxPlanes = 2;   // edges stack two planes
 
 // Where a block's samples are taken: W = L (a, b) / z + t in patch pixels, z = 1 + p . (a, b). In
-// float64: t rounded to float32 moves in steps of 3e-5 pixels, and the outer loop would never settle.
+// float64: t rounded to float32 moves in steps of 3e-5 pixels, and the outer loop would never
+// settle.
 struct Projection {
   double l[4], t[2], p[2];
   double x_min, x_max, y_min, y_max;  // the frame's border in patch pixels
@@ -55,7 +56,8 @@ struct Table {
   // texels (I, Ix, Iy, 0) of a row of I; `here` has a neighbour on either side of the n pixels
   void (*grey_texels)(const float* above, const float* here, const float* below, int n,
                       float* texels);
-  // texels (Ix, Iy, Ixx, Ixy, Iyy, 0, 0, 0) of a row of Ix and Iy; each array holds {above, here, below}
+  // texels (Ix, Iy, Ixx, Ixy, Iyy, 0, 0, 0) of a row of Ix and Iy; each array holds {above, here,
+  // below}
   void (*edge_texels)(const float* const ix[3], const float* const iy[3], int n, float* texels);
   // Bilinear samples of n pixels at canonical offsets (a, b); returns how many lie outside.
   int (*sample)(const Texels& texels, const Projection& projection, const float* a, const float* b,

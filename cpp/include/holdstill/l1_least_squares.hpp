@@ -3,8 +3,9 @@
 //   min_{x, d}  1/2 || v + J d - A x ||^2 + mu || x ||_1
 //
 // With J = Q R and P = I - Q Q^T the step is eliminated, d = R^-1 Q^T (A x - v), which leaves
-// min_x 1/2 || P (v - A x) ||^2 + mu || x ||_1. The solver sees products only: the Gram matrix A^T A,
-// factored once per dictionary, and per linearisation N = A^T Q, beta = A^T P v, energy = v^T P v.
+// min_x 1/2 || P (v - A x) ||^2 + mu || x ||_1. The solver sees products only: the Gram matrix A^T
+// A, factored once per dictionary, and per linearisation N = A^T Q, beta = A^T P v, energy = v^T P
+// v.
 #pragma once
 
 #include <Eigen/Dense>
@@ -13,9 +14,9 @@
 namespace holdstill {
 
 struct L1Options {
-  double mu = 1e-3;                // weight of the l1 norm
-  double penalty = 0.01;           // split Bregman's nu, as a share of tr(A^T A) / r
-  int bregman_iterations = 20;     // before the active set takes over; it does the exact part
+  double mu = 1e-3;             // weight of the l1 norm
+  double penalty = 0.01;        // split Bregman's nu, as a share of tr(A^T A) / r
+  int bregman_iterations = 20;  // before the active set takes over; it does the exact part
   int max_active_set_steps = 1000;
 };
 
@@ -54,8 +55,8 @@ class L1Solver {
     std::vector<double> thetas;
   };
 
-  // Split Bregman from x = d = b = 0 (all atoms must be candidates): fills workspace.d, a first guess
-  // with exact zeros.
+  // Split Bregman from x = d = b = 0 (all atoms must be candidates): fills workspace.d, a first
+  // guess with exact zeros.
   void split_bregman(const L1Products& products, Workspace* work) const;
   // Exact active set from the guess in `x`, which it overwrites with the solution; gap included.
   L1Summary solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd> x, Workspace* work) const;

@@ -1,4 +1,5 @@
-// Motion models: families of transforms frame_from_canonical and their parameters (equations.md §0).
+// Motion models: families of transforms frame_from_canonical and their parameters (equations.md
+// §0).
 //
 // Parameters are taken about the centre c of the canonical frame, W(u) = L (u - c) / z + t with
 // z = 1 + p . (u - c), so that a linear change and a shift are decoupled.
@@ -31,14 +32,15 @@ struct CentredTransform {
 };
 
 // Nothing where F is not finite or sends the canonical centre to infinity.
-std::optional<CentredTransform> centred(const Eigen::Matrix3d& frame_from_canonical, const Shape& shape);
+std::optional<CentredTransform> centred(const Eigen::Matrix3d& frame_from_canonical,
+                                        const Shape& shape);
 Eigen::Matrix3d matrix(const CentredTransform& transform, const Shape& shape);
 
 constexpr int kMaxParameters = 8;
 using Parameters = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kMaxParameters, 1>;
 // d(entries)/d(parameters): entries are (l11, l12, l21, l22, tx, ty[, p1, p2]), or (tx, ty) alone.
-using EntryJacobian = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters,
-                                    kMaxParameters>;
+using EntryJacobian =
+    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 
 int n_parameters(MotionModel model);
 // How many entries of a CentredTransform the model moves: 2, 6 or 8.

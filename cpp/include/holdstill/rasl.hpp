@@ -1,6 +1,7 @@
 // RASL's inner convex problem (equations.md §1):
 //
-//   min || A ||_* + lambda || E ||_1   s.t.  D + sum_i Q_i delta_i e_i^T = A + E,  sum_i B_i delta_i = 0
+//   min || A ||_* + lambda || E ||_1   s.t.  D + sum_i Q_i delta_i e_i^T = A + E,  sum_i B_i
+//   delta_i = 0
 #pragma once
 
 #include <Eigen/Dense>
@@ -28,7 +29,7 @@ struct RaslProblem {
 struct RaslStep {
   Eigen::MatrixXd low_rank, sparse, multipliers;  // A, E, Y
   Eigen::MatrixXd delta;                          // p x n, column i is R_i d(tau_i)
-  int rank = 0;              // singular values that the last A-step kept
+  int rank = 0;                                   // singular values that the last A-step kept
   int iterations = 0;
   double objective = 0.0;    // || A ||_* + lambda || D + Q delta - A ||_1: an upper bound
   double lower_bound = 0.0;  // <Y, D> of the multipliers made dual feasible

@@ -15,13 +15,20 @@ enum class Status {
 
 inline const char* name_of(Status status) {
   switch (status) {
-    case Status::converged: return "converged";
-    case Status::max_iterations: return "max_iterations";
-    case Status::out_of_frame: return "out_of_frame";
-    case Status::singular: return "singular";
-    case Status::collapsed: return "collapsed";
-    case Status::not_found: return "not_found";
-    case Status::unreadable: return "unreadable";
+    case Status::converged:
+      return "converged";
+    case Status::max_iterations:
+      return "max_iterations";
+    case Status::out_of_frame:
+      return "out_of_frame";
+    case Status::singular:
+      return "singular";
+    case Status::collapsed:
+      return "collapsed";
+    case Status::not_found:
+      return "not_found";
+    case Status::unreadable:
+      return "unreadable";
   }
   return "";
 }

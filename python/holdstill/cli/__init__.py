@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from holdstill.cli.commands import COMMANDS
 from holdstill.cli.options import build_parser
 from holdstill.fitting import NothingToAlignError
-from holdstill.recording import OutputError
+from holdstill.outputs import OutputError, as_json
 from holdstill.run import NothingAlignedError
 
 OK, USAGE, NOTHING_ALIGNED, OUTPUT, INTERRUPTED = 0, 2, 3, 4, 130
@@ -45,14 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result, text = COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        return _fail("interrupted; the parts written so far are complete", INTERRUPTED)
-    except (NothingToAlignError, NothingAlignedError) as error:
+        return _fail(
+            "interrupted; what has been written under its final name is complete", INTERRUPTED
+        )
+    except NothingAlignedError as error:
+        if options.json:
+            print(as_json(error.summary))
+        return _fail(error, NOTHING_ALIGNED)
+    except NothingToAlignError as error:
         return _fail(error, NOTHING_ALIGNED)
     except OutputError as error:
         return _fail(error, OUTPUT)
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _fail(error, USAGE)
-    print(json.dumps(result, indent=2) if options.json else text)
+    print(as_json(result) if options.json else text)
     return OK
 
 

@@ -20,7 +20,8 @@ from holdstill.config import processor
 from holdstill.dictionary import Dictionary
 from holdstill.evaluation import eye_corner_table, read_points
 from holdstill.fitting import fit
-from holdstill.recording import OutputError, is_run
+from holdstill.outputs import OutputError
+from holdstill.recording import is_run, refuse_other_contents
 from holdstill.run import align_to_folder
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
@@ -42,6 +43,8 @@ def run_demo(options: argparse.Namespace) -> Output:
 def run_fit(options: argparse.Namespace) -> Output:
     """``holdstill fit``."""
     started = time.perf_counter()
+    if not Path(options.out).absolute().parent.is_dir():
+        raise OutputError(f"{options.out}: its folder does not exist")
     with open_source(_sources(options)) as frames:
         dictionary = _fit(frames, options)
     try:
@@ -70,8 +73,7 @@ def run_align(options: argparse.Namespace) -> Output:
         "selection": selection,
         "initial": getattr(options, "initial", None),
     }
-    if is_run(options.out):
-        raise FileExistsError(f"{options.out}: holds a run already; choose another --out")
+    refuse_other_contents(Path(options.out))
     with open_source(_sources(options), **selection) as frames:
         if hasattr(options, "dictionary"):
             dictionary = Dictionary.load(options.dictionary)
@@ -155,6 +157,10 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 
 def _fit(frames: FrameSource, options: argparse.Namespace) -> Dictionary:
     keywords = given(options, FIT_OPTIONS)
+    if len(frames) < 2:
+        raise ValueError(
+            "a dictionary cannot be learnt from one frame; give more, or one by --dictionary"
+        )
     if "n" not in keywords and len(frames) < _default_n():
         keywords["n"] = len(frames)
         log.info("the sample takes all %d frames: there are no more", len(frames))
@@ -200,4 +206,3 @@ def _align_text(out: str, summary: dict[str, Any]) -> str:
             f"{out}: {', '.join(files)}",
         ]
     )
-

@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import Any
 
+from holdstill import __version__
 from holdstill.canonical import ROIS
 from holdstill.fitting import SELECTIONS
 from holdstill.reference.motion import MOTIONS
@@ -26,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="holdstill",
         description="Align the face in every frame of a video to sub-pixel precision.",
     )
+    parser.add_argument("--version", action="version", version=f"holdstill {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_fit(commands)
@@ -88,7 +90,9 @@ def _add_align(commands: Any) -> None:
         "holdstill align interview.mp4 --out aligned --roi upper-face",
     )
     _add_sources(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run, new or empty")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder of the run, new or empty"
+    )
     parser.add_argument("--dictionary", metavar="FILE.npz", help="of 'holdstill fit'")
     _add_fit_options(parser)
     _add_shared_options(parser)

@@ -96,13 +96,15 @@ def prepare_frame(
         raise ValueError(f"features: expected one of {', '.join(FEATURES)}, got {features!r}")
     if not (np.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma: expected a positive number of canonical pixels, got {sigma}")
+    # A filter wider than the frame can hold changes nothing but the time it takes.
+    widest = 0.25 * max(*np.shape(image)[:2], 3)
     if features == "grey":
-        blur = lowpass_sigma(lowpass_from, shape)
+        blur = min(lowpass_sigma(lowpass_from, shape), widest)
         level = octave(blur)
         frame = low_pass(image, blur)[:: 2**level, :: 2**level]
         planes = [frame, *central_differences(frame)]
     else:
-        blur = feature_sigma(lowpass_from, shape, sigma)
+        blur = min(feature_sigma(lowpass_from, shape, sigma), widest)
         level = octave(blur)
         g_x, g_y = (
             2**level * plane[:: 2**level, :: 2**level]
