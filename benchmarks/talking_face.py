@@ -83,7 +83,9 @@ def mean_picture(pictures: list[Grey]) -> Grey:
     return np.asarray(np.rint(np.mean(pictures, axis=0)), dtype=np.uint8)
 
 
-def ecc(template: Grey, image: Grey, image_from_template: FloatArray) -> FloatArray | None:
+def ecc(
+    template: Grey, image: Grey, image_from_template: FloatArray, epsilon: float = ECC_EPSILON
+) -> FloatArray | None:
     """findTransformECC, affine; None where it gives up."""
     warp = image_from_template[:2].astype(np.float32)
     end = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS
@@ -93,7 +95,7 @@ def ecc(template: Grey, image: Grey, image_from_template: FloatArray) -> FloatAr
             image,
             warp,
             cv2.MOTION_AFFINE,
-            (end, ECC_ITERATIONS, ECC_EPSILON),
+            (end, ECC_ITERATIONS, epsilon),
             None,
             ECC_BLUR,
         )

@@ -16,7 +16,7 @@ DEFAULT_SHAPE = (200, 200)
 """Height and width of the canonical frame where none is given."""
 
 EYE_CORNERS = ((0.25, 0.45), (0.75, 0.45))
-"""Outer eye corners, image left then image right, as fractions (x of the width, y of the height)."""
+"""Outer eye corners, image left then right, as fractions (x of the width, y of the height)."""
 
 
 def _ellipse(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Mask:
@@ -37,7 +37,7 @@ ROIS = {
     "eyes": _rectangle(0.12, 0.88, 0.20, 0.50),
     "mouth": _rectangle(0.25, 0.75, 0.70, 1.0),
 }
-"""Regions of interest by name, as functions of the pixel position in fractions of the canonical frame."""
+"""Regions of interest by name, as functions of the position in fractions of the canonical frame."""
 
 
 def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -93,8 +93,9 @@ def roi_mask(
     Parameters
     ----------
     roi : str, path, array_like (h, w) or None
-        A name (``full``, ``face``, ``upper-face``, ``eyes-nose``, ``eyes``, ``mouth``), the path of a mask image of
-        the canonical size, or a mask: nonzero pixels belong to the region. None is ``full``.
+        A name (``full``, ``face``, ``upper-face``, ``eyes-nose``, ``eyes``, ``mouth``), the path
+        of a mask image of the canonical size, or a mask: nonzero pixels belong to the region. None
+        is ``full``.
     shape : (int, int)
         Height and width of the canonical frame.
 

@@ -202,7 +202,7 @@ def _sample(
     if len(taken) < 2:
         raise NothingToAlignError(
             f"only {len(taken)} of {len(order)} frames could be used for the dictionary: the "
-            "others are unreadable, or no face was found in them; give initial transforms (initial=)"
+            "others are unreadable, or no face was found in them; give initial transforms"
         )
     if len(taken) < n:
         log.warning("the sample has %d frames instead of %d: no more could be used", len(taken), n)

@@ -1,4 +1,4 @@
-"""The command line: thin wrappers around the Python functions, whose defaults it does not repeat."""
+"""The command line: thin wrappers around the Python functions, which hold the defaults."""
 
 from __future__ import annotations
 

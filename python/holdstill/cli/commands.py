@@ -151,7 +151,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
         extra = sorted(f"--{name}" for name in of_fit if hasattr(options, name))
         if extra:
             raise ValueError(
-                f"--dictionary: the dictionary fixes {', '.join(extra)}; leave them away, or fit anew"
+                f"--dictionary: it fixes {', '.join(extra)}; leave them away, or fit anew"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the command line accepts. An option that is not given is not passed on: defaults are Python's."""
+"""What the command line accepts. Options not given are not passed on: defaults are Python's."""
 
 from __future__ import annotations
 

@@ -1,0 +1,135 @@
+"""The dictionary: independent columns of A, and a file that other releases can refuse."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from holdstill import Dictionary
+
+
+@pytest.fixture
+def dictionary() -> Dictionary:
+    atoms = np.linalg.qr(np.random.default_rng(3).normal(size=(72, 3)))[0]
+    return Dictionary(
+        atoms,
+        shape=(6, 8),
+        motion="affine",
+        features="edges",
+        sigma=1.1,
+        roi=np.arange(48).reshape(6, 8) < 36,
+        provenance={"n": 3, "sample": [["a.mp4", 4]]},
+    )
+
+
+def test_loads_what_it_saved_to_the_last_bit(dictionary: Dictionary, tmp_path: Path) -> None:
+    dictionary.save(tmp_path / "d.npz")
+    loaded = Dictionary.load(tmp_path / "d.npz")
+    assert np.array_equal(loaded.atoms, dictionary.atoms)
+    assert np.array_equal(loaded.mask, dictionary.mask)
+    assert (loaded.shape, loaded.motion, loaded.features, loaded.sigma) == (
+        (6, 8), "affine", "edges", 1.1,
+    )  # fmt: skip
+    assert loaded.provenance == dictionary.provenance
+    assert loaded.digest == dictionary.digest
+
+
+def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dictionary) -> None:
+    other = dictionary.atoms.copy()
+    other[0, 0] = np.nextafter(other[0, 0], 1)
+    keywords = {
+        "shape": (6, 8), "motion": "affine", "features": "edges", "sigma": 1.1,
+        "roi": dictionary.mask,
+    }  # fmt: skip
+    digests = {dictionary.digest, Dictionary(other, **keywords).digest}
+    for change in ({"motion": "similarity"}, {"sigma": 1.2}):
+        digests.add(Dictionary(dictionary.atoms, **{**keywords, **change}).digest)
+    assert len(digests) == 4
+
+
+def test_another_format_version_is_refused_with_advice(
+    dictionary: Dictionary, tmp_path: Path
+) -> None:
+    path = tmp_path / "d.npz"
+    dictionary.save(path)
+    with np.load(path) as file:
+        content = dict(file)
+    meta = json.loads(str(content["meta"]))
+    content["meta"] = np.array(json.dumps({**meta, "format_version": 99}))
+    np.savez(path, **content)
+    with pytest.raises(ValueError, match="version 99.*fit it again"):
+        Dictionary.load(path)
+
+
+def test_a_pickle_in_the_place_of_an_array_is_never_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "evil.npz"
+    np.savez(path, meta=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ValueError, match="not a readable dictionary"):
+        Dictionary.load(path)
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps([1, 2]))
+    with pytest.raises(ValueError, match=r"no \.npz archive"):
+        Dictionary.load(tmp_path / "pickle.npz")
+
+
+def test_a_missing_or_cut_file_is_named(dictionary: Dictionary, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+        Dictionary.load(tmp_path / "none.npz")
+    dictionary.save(tmp_path / "cut.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:700])
+    with pytest.raises(ValueError, match=r"cut\.npz"):
+        Dictionary.load(tmp_path / "cut.npz")
+
+
+def test_a_failed_save_leaves_the_old_file(dictionary: Dictionary, tmp_path: Path) -> None:
+    path = tmp_path / "d.npz"
+    dictionary.save(path)
+    before = path.read_bytes()
+    unserialisable = Dictionary(
+        np.eye(16, 2), shape=(4, 4), motion="affine", provenance={"bad": object()}
+    )
+    with pytest.raises(TypeError):
+        unserialisable.save(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d.npz"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"atoms": np.eye(15, 2)}, "atoms: expected shape"),
+        ({"atoms": np.full((16, 2), np.nan)}, "atoms: expected finite"),
+        ({"features": "corners"}, "features: expected"),
+        ({"motion": "spline"}, "motion: expected"),
+        ({"shape": (4, 1)}, "shape: expected"),
+        ({"roi": np.zeros((4, 4), bool)}, "roi: the region of interest is empty"),
+        ({"roi": np.ones((3, 4), bool)}, "roi: expected a mask"),
+        ({"sigma": -1.0}, "sigma: expected"),
+    ],
+)
+def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:
+    good: dict[str, object] = {"atoms": np.eye(16, 2), "shape": (4, 4), "motion": "affine"}
+    with pytest.raises(ValueError, match=message):
+        Dictionary(**{**good, **change})  # type: ignore[arg-type]
+
+
+def test_atoms_are_as_many_independent_columns_of_a_as_its_rank_scaled_to_norm_one() -> None:
+    random = np.random.default_rng(0)
+    low_rank = random.normal(size=(64, 3)) @ random.normal(size=(3, 10))
+    result = SimpleNamespace(low_rank=low_rank, rank=5)  # the rank that RASL reports is soft
+    atoms = Dictionary.from_rasl(result, shape=(8, 8), motion="affine").atoms  # type: ignore[arg-type]
+    assert np.linalg.matrix_rank(atoms, tol=1e-5) == atoms.shape[1] == 3
+    np.testing.assert_allclose(np.linalg.norm(atoms, axis=0), 1.0, atol=1e-6)
+    cosines = np.abs(atoms.T @ (low_rank / np.linalg.norm(low_rank, axis=0)))
+    np.testing.assert_allclose(cosines.max(axis=1), 1.0, atol=1e-5)
+
+
+def test_atom_images_put_the_region_back_into_the_frame(dictionary: Dictionary) -> None:
+    images = dictionary.atom_images()
+    assert images.shape == (3, 2, 6, 8)
+    assert not images[:, :, ~dictionary.mask].any()
+    np.testing.assert_array_equal(images[1, 1][dictionary.mask], dictionary.atoms[36:, 1])
