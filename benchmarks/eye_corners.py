@@ -122,7 +122,8 @@ def holdstill_row(face: TalkingFace, features: str, roi: str, seed: int, claims:
     started = time.thread_time()
     found = list(holdstill.align(face.frames, dictionary, face.initial, threads=1))
     milliseconds = (time.thread_time() - started) * 1e3 / len(found)
-    transforms = np.stack([alignment.frame_from_canonical for alignment in found])
+    # A frame without a transform would be missing from the table; none is.
+    transforms = np.array([alignment.frame_from_canonical for alignment in found], np.float64)
     iterations = np.array([alignment.iterations for alignment in found])
     converged = float(np.mean([alignment.converged for alignment in found]))
     gap = max(alignment.gap / alignment.objective for alignment in found)

@@ -6,7 +6,7 @@ One thread. Decoded grey frames and their initial transforms go in, a transform 
 given the template as the canonical square and the full frame to search, with the initial transform
 as its start, as one would call it; and beside that a crop made through the initial transform. The
 criteria differ: ECC's is an increment of correlation below 1e-6, holdstill's a step of norm 1e-6.
-What either leaves undone is shown beside its time, as the distance to where it ends when it goes on.
+What either leaves undone is shown beside its time: how far off it is from where it would end.
 """
 
 from __future__ import annotations

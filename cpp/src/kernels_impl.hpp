@@ -297,14 +297,20 @@ void edge_columns(const Samples& samples, const Projection& projection, int n_co
 // to 1e-7, which leaves steps of 1e-6 where the outer loop should come to rest.
 constexpr int kTerms = 4;
 
+// The halves of a vector are added before they are widened: one register of float64 for each sum.
 struct Sum {
 #if defined(__GNUC__) || defined(__clang__)
-  typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double))));
+  typedef double Lanes __attribute__((vector_size(kLanes / 2 * sizeof(double))));
   Lanes lanes = {};
-  void operator+=(const V& v) { lanes += __builtin_convertvector(v, Lanes); }
+  void operator+=(const V& v) {
+    Vec<kLanes / 2> halves[2];
+    static_assert(sizeof halves == sizeof v, "two halves");
+    std::memcpy(halves, &v, sizeof v);
+    lanes += __builtin_convertvector(halves[0] + halves[1], Lanes);
+  }
   double total() const {
     double sum = 0.0;
-    for (int i = 0; i < kLanes; ++i) sum += lanes[i];
+    for (int i = 0; i < kLanes / 2; ++i) sum += lanes[i];
     return sum;
   }
 #else
