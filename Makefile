@@ -11,8 +11,10 @@ demo: $(VENV)/.installed
 	rm -rf holdstill-demo
 	$(BIN)/holdstill demo --out holdstill-demo
 
+# One BLAS thread: the tests' products are small, and waiting threads slow a busy machine down.
 test: $(VENV)/.installed cpp-test
-	$(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules --pyargs holdstill
 
 bench: $(VENV)/.bench
 	for file in benchmarks/*.py; do \

@@ -1,4 +1,4 @@
-"""One by one: against the truth of the synthetic head, and the same on every way through the API."""
+"""One by one: against the synthetic head's truth, and the same on every way through the API."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_another_format_version_is_refused_with_advice(
     meta = json.loads(str(content["meta"]))
     content["meta"] = np.array(json.dumps({**meta, "format_version": 99}))
     np.savez(path, **content)
-    with pytest.raises(ValueError, match="version 99.*fit it again"):
+    with pytest.raises(ValueError, match=r"version 99.*fit it again"):
         Dictionary.load(path)
 
 

@@ -47,6 +47,11 @@ class SingularValueThreshold {
   VectorXd values_;
 };
 
+// Starting threads costs more than a small batch's columns are worth.
+int worthwhile_threads(const RaslProblem& problem, int requested) {
+  return problem.m() * problem.n() < (Index{1} << 19) ? 1 : requested;
+}
+
 VectorXd soft_threshold(const VectorXd& x, double t) { return x - x.cwiseMin(t).cwiseMax(-t); }
 
 double spectral_norm(const MatrixXd& x) {
@@ -115,6 +120,7 @@ double lower_bound(const RaslProblem& problem, const Gauge& gauge, const MatrixX
 RaslStep rasl_alm(const RaslProblem& problem, double rho, double tolerance, int max_iterations,
                   int threads) {
   const Index m = problem.m(), n = problem.n();
+  threads = worthwhile_threads(problem, threads);
   const Gauge gauge(problem);
   const double spectral = spectral_norm(problem.d);
   const double limit = tolerance * problem.d.norm();
@@ -175,6 +181,7 @@ RaslStep rasl_alm(const RaslProblem& problem, double rho, double tolerance, int 
 //   kappa (|| A ||_* + lambda || E ||_1) + 1/2 || D + Q delta - A - E ||^2
 RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iterations, int threads) {
   const Index m = problem.m(), n = problem.n();
+  threads = worthwhile_threads(problem, threads);
   const Gauge gauge(problem);
   const double spectral = spectral_norm(problem.d);
   double kappa = spectral, nuclear_norm = 0.0;

@@ -4,7 +4,6 @@ import numpy as np
 import numpy.typing as npt
 
 _FloatArray = npt.NDArray[np.float64]
-_Mask = npt.NDArray[np.bool_]
 _Frame = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16, np.float32, np.float64)
 _Shape = tuple[int, int]
@@ -72,8 +71,8 @@ def linearize(
     motion: str,
     features: str = "grey",
     sigma: float = 0.8,
-    roi: _Mask | None = None,
-    lowpass_from: npt.NDArray[np.number] | None = None,
+    roi: npt.ArrayLike | None = None,
+    lowpass_from: npt.ArrayLike | None = None,
     normalize: bool = True,
 ) -> Linearization: ...
 def warp(
@@ -99,14 +98,14 @@ class L1Result(_Result):
     def converged(self) -> bool: ...
 
 def l1_least_squares(
-    dictionary: npt.NDArray[np.number],
-    target: npt.NDArray[np.number],
-    jacobian: npt.NDArray[np.number] | None = None,
+    dictionary: npt.ArrayLike,
+    target: npt.ArrayLike,
+    jacobian: npt.ArrayLike | None = None,
     *,
     mu: float,
     nu: float | None = None,
     bregman_iterations: int = 20,
-    initial: npt.NDArray[np.number] | None = None,
+    initial: npt.ArrayLike | None = None,
     max_active_set_steps: int = 1000,
 ) -> L1Result: ...
 
@@ -135,7 +134,7 @@ class RaslStep(_Result):
 def rasl_alm(
     D: npt.NDArray[np.number],
     Q: npt.NDArray[np.number],
-    B: npt.NDArray[np.number] | None = None,
+    B: npt.ArrayLike | None = None,
     *,
     lam: float,
     rho: float = 1.25,
@@ -146,7 +145,7 @@ def rasl_alm(
 def rasl_apg(
     D: npt.NDArray[np.number],
     Q: npt.NDArray[np.number],
-    B: npt.NDArray[np.number] | None = None,
+    B: npt.ArrayLike | None = None,
     *,
     lam: float,
     tol: float = 1e-7,
@@ -202,7 +201,7 @@ class FrameAligner(metaclass=_Bound):
         motion: str,
         features: str = "grey",
         sigma: float = 0.8,
-        roi: _Mask | None = None,
+        roi: npt.ArrayLike | None = None,
         mu: float = 0.001,
         tolerance: float = 1e-06,
         max_iterations: int = 300,

@@ -321,10 +321,12 @@ def _checked_batch(
             )
         if not np.isfinite(frame).all():
             raise RaslImageError(index, "expected finite grey levels, got NaN or inf")
-        if not abs(np.linalg.det(linear_part(transform, shape))) > 0:
-            raise RaslImageError(index, "its initial transform is not invertible")
         try:
+            if not abs(np.linalg.det(linear_part(transform, shape))) > 0:
+                raise RaslImageError(index, "its initial transform is not invertible")
             parameters_from_matrix(transform, motion, shape)
+        except RaslImageError:
+            raise
         except ValueError as error:
             raise ValueError(f"initial[{index}]: {error}") from None
     return _Batch(frames, start, shape, motion, features, sigma, mask, kernels)
