@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+CPP_BUILD := build/cpp-tests
+CPP_BUILD_TYPE := Release
+CPP_FLAGS :=
+BENCHMARKS := rasl_peers eye_corners speed_vs_ecc memory same_bytes
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 
 .PHONY: demo test cpp-test bench lint format asan clean
@@ -17,8 +21,7 @@ test: $(VENV)/.installed cpp-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules --pyargs holdstill
 
 bench: $(VENV)/.bench
-	for file in benchmarks/*.py; do \
-	  case $$file in */common.py) ;; *) $(BIN)/python $$file || exit 1 ;; esac; done
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: $(VENV)/.lint $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -37,16 +40,18 @@ cpp-test: $(VENV)/.installed
 	@if [ -z "$$(find /usr/include /usr/local/include /opt -name doctest.h 2>/dev/null | head -n 1)" ]; then \
 	  echo "no doctest.h: C++ tests skipped (install the system package doctest-dev to run them)"; \
 	else \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/cpp-tests -G Ninja \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja --log-level=WARNING \
 	    -DHOLDSTILL_TESTS=ON -DHOLDSTILL_WERROR=ON -DSKBUILD_PROJECT_VERSION=0 \
-	    -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
-	    -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" $(CMAKE_FLAGS) > build-cpp-tests.log && \
-	  rm build-cpp-tests.log && \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/cpp-tests --target holdstill_tests && \
-	  $(BIN)/ctest --test-dir build/cpp-tests --output-on-failure; fi
+	    -DCMAKE_BUILD_TYPE=$(CPP_BUILD_TYPE) -DCMAKE_CXX_FLAGS="$(CPP_FLAGS)" \
+	    -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
+	    -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" && \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build $(CPP_BUILD) --target holdstill_tests && \
+	  $(BIN)/ctest --test-dir $(CPP_BUILD) --output-on-failure; fi
 
+# Not at -O3: the sanitizers' checks in unrolled loops would compile for a quarter of an hour.
 asan:
-	$(MAKE) cpp-test CMAKE_FLAGS='-DCMAKE_CXX_FLAGS="-fsanitize=address,undefined\ -fno-omit-frame-pointer"'
+	$(MAKE) cpp-test CPP_BUILD=build/asan CPP_BUILD_TYPE=None \
+	  CPP_FLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined"
 
 $(VENV)/.base:
 	$(PYTHON) -m venv $(VENV)

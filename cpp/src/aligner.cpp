@@ -263,7 +263,8 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   for (out->iterations = 0; out->iterations < options_.max_iterations;) {
     if (!cover(frame, region_, current, &work->patch)) return Status::collapsed;
     const bool cold = out->iterations == 0;
-    const bool over_all = always_all || cold || moved > kReviewMotion ||
+    const bool last = out->iterations + 1 == options_.max_iterations;  // certified all the same
+    const bool over_all = always_all || cold || last || moved > kReviewMotion ||
                           out->step <= kReviewStep * options_.tolerance;
     const std::vector<int>& candidates = over_all ? work->all : work->candidates;
     const bool full_rank = linearize(current, candidates, work, &step);

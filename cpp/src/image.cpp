@@ -84,7 +84,7 @@ void Patch::choose_filter(const FrameView& frame, Feature feature, double sigma,
   if (feature != Feature::grey)
     filter_sigma =
         std::hypot(filter_sigma, sigma * std::sqrt(std::abs(initial.linear.determinant())));
-  // A wider filter than the frame can hold changes nothing but the time it takes.
+  // Bounds the time on frames far smaller than their transform says.
   filter_sigma = std::min(filter_sigma, 0.25 * std::max({frame.width, frame.height, 3}));
   // Bilinear samples of the decimated frame are as good as those of the frame itself where the blur
   // is at least 0.7 of its pixels.

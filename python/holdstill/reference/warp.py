@@ -96,7 +96,7 @@ def prepare_frame(
         raise ValueError(f"features: expected one of {', '.join(FEATURES)}, got {features!r}")
     if not (np.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma: expected a positive number of canonical pixels, got {sigma}")
-    # A filter wider than the frame can hold changes nothing but the time it takes.
+    # Bounds the time on frames far smaller than their transform says.
     widest = 0.25 * max(*np.shape(image)[:2], 3)
     if features == "grey":
         blur = min(lowpass_sigma(lowpass_from, shape), widest)
