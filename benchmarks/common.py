@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from holdstill import _core
 from holdstill.config import processor
@@ -114,3 +116,18 @@ def print_table(
         cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         print(f"| {' | '.join(cells)} |")
     print(flush=True)
+
+
+def peer(module: str) -> Any:
+    """Import a library to compare with; without it the benchmark ends, having said so.
+
+    Raises
+    ------
+    SystemExit
+        With code 0, if it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        print(f'nothing is measured: {error}; pip install "holdstill[bench]"')
+        raise SystemExit(0) from None

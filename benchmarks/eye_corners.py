@@ -16,10 +16,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
-from common import Claims, data_folder, print_table
-from pystackreg import StackReg
+from common import Claims, data_folder, peer, print_table
 from talking_face import (
     SHAPE,
     FloatArray,
@@ -34,6 +32,9 @@ from talking_face import (
 
 import holdstill
 from holdstill.evaluation import EyeCornerTable, eye_corner_table, map_to_canonical
+
+cv2 = peer("cv2")
+StackReg = peer("pystackreg").StackReg
 
 SAMPLE = 100
 VARIANTS = (
@@ -122,7 +123,7 @@ def holdstill_row(face: TalkingFace, features: str, roi: str, seed: int, claims:
     started = time.thread_time()
     found = list(holdstill.align(face.frames, dictionary, face.initial, threads=1))
     milliseconds = (time.thread_time() - started) * 1e3 / len(found)
-    # A frame without a transform would be missing from the table; none is.
+    # Fails where a frame has no transform: the table would be of fewer frames than the peers'.
     transforms = np.array([alignment.frame_from_canonical for alignment in found], np.float64)
     iterations = np.array([alignment.iterations for alignment in found])
     converged = float(np.mean([alignment.converged for alignment in found]))

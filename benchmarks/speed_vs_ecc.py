@@ -17,10 +17,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, peer, print_table
 from talking_face import (
     SHAPE,
     FloatArray,
@@ -34,6 +33,8 @@ from talking_face import (
 
 import holdstill
 from holdstill.canonical import roi_mask
+
+cv2 = peer("cv2")
 
 VARIANTS = (
     ("grey", "full", 1e-6),

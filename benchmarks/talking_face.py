@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from common import peer
 
 import holdstill
 from holdstill.canonical import roi_mask
+
+cv2 = peer("cv2")
 
 SHAPE = (200, 200)
 ECC_EPSILON = 1e-6

@@ -10,8 +10,8 @@ from conftest import SmallHead
 from scipy.ndimage import map_coordinates
 
 from holdstill import align, align_batch, align_frame, warp
-from holdstill.alignment import run_in_order
 from holdstill.evaluation import eye_corner_table
+from holdstill.threads import run_in_order
 
 
 def corner_error(small: SmallHead, transforms: np.ndarray) -> float:

@@ -13,7 +13,6 @@ _core.install_blas(**_blas.addresses())
 from holdstill.alignment import (  # noqa: E402  (the core needs its BLAS first)
     Alignment,
     AlignmentBatch,
-    align,
     align_batch,
     align_frame,
     warp,
@@ -25,6 +24,7 @@ from holdstill.l1 import l1_least_squares  # noqa: E402
 from holdstill.rasl import RaslResult, rasl  # noqa: E402
 from holdstill.reference.l1 import L1Result  # noqa: E402
 from holdstill.sources import Frame, FrameSource, SourceError, open  # noqa: E402
+from holdstill.streaming import align  # noqa: E402
 from holdstill.transforms import read_transforms  # noqa: E402
 
 __version__ = _version("holdstill")

@@ -15,20 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
-from holdstill.alignment import (
-    Alignment,
-    Track,
-    align_track,
-    initialiser_for,
-    plan_tracks,
-    run_in_order,
-    thread_count,
-    warp,
-)
+from holdstill.alignment import Alignment, warp
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.recording import Recording, peak_memory
 from holdstill.sources import Frame, FrameSource
+from holdstill.streaming import Track, align_track, initialiser_for, plan_tracks
+from holdstill.threads import run_in_order, thread_count
 
 PART_ROWS = 1000
 """A part holds consecutive whole tracks until it has this many rows."""
