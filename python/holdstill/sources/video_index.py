@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,64 +139,66 @@ def scan(path: str) -> VideoIndex:
         If it cannot be opened, has no video stream or no frames.
     """
     available = PaddedFile.available(path)
+    seen = _Packets()
     with open_container(path) as (container, stream):
-        rows = [_Packet.of(packet, stream, available) for packet in packets(container, stream)]
+        hides = stream.codec_context.name in ("vp8", "libvpx")
+        for packet in packets(container, stream):
+            seen.add(packet, hides, available)
         unit = stream.time_base or Fraction(1)
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-    trusted = _timestamps_tell_order(rows)
-    pts = np.array([row.pts if trusted and row.shown else -1 for row in rows], np.int64)
+    pts, dts, size = (np.array(column, np.int64) for column in (seen.pts, seen.dts, seen.size))
+    begins, shown, cut_off = (
+        np.frombuffer(column, np.bool_) for column in (seen.begins, seen.shown, seen.cut_off)
+    )
+    trusted = _timestamps_tell_order(pts[shown], dts[dts != _NONE])
     if trusted:
-        shown = np.flatnonzero([row.shown for row in rows])
-        order = shown[np.argsort(pts[shown])]
+        candidates = np.flatnonzero(shown)
+        order = candidates[np.argsort(pts[candidates])]
         time: npt.NDArray[Any] = pts[order] * float(unit.numerator) / unit.denominator
     else:
         order = _decoded_order(path)
         time = np.arange(len(order)) / rate
     if not order.size:
         raise SourceError(f"{path}: has no frames")
-    number = np.full(len(rows), -1, np.int64)
+    number = np.full(len(pts), -1, np.int64)
     number[order] = np.arange(len(order))
-    begins = [trusted and row.begins and row.shown and not row.cut_off for row in rows]
+    pts = np.where(shown & trusted, pts, -1)
     return VideoIndex(
         number=number,
         time=time.astype(np.float64),
         pts=pts,
-        dts=np.array([p if r.dts is None else r.dts for p, r in zip(pts, rows, strict=True)]),
-        size=np.array([row.size for row in rows], np.int64),
-        cut_off=np.array([row.cut_off for row in rows], np.bool_),
-        keyframes=np.flatnonzero(begins).astype(np.int64),
+        dts=np.where(dts == _NONE, pts, dts),
+        size=size,
+        cut_off=cut_off.copy(),
+        keyframes=np.flatnonzero(begins & shown & ~cut_off & trusted).astype(np.int64),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Packet:
-    """What the scan keeps of a packet."""
+_NONE = -(2**63)
+"""In the place of a missing timestamp; FFmpeg's own mark."""
 
-    pts: int | None
-    dts: int | None
-    size: int
-    begins: bool
-    shown: bool
-    cut_off: bool
 
-    @classmethod
-    def of(cls, packet: Any, stream: VideoStream, available: float) -> _Packet:
+class _Packets:
+    """What the scan keeps of each packet, as columns: a long video has millions of them."""
+
+    def __init__(self) -> None:
+        self.pts, self.dts, self.size = array("q"), array("q"), array("q")
+        self.begins, self.shown, self.cut_off = bytearray(), bytearray(), bytearray()
+
+    def add(self, packet: Any, hides: bool, available: float) -> None:
         # VP8 has packets that are decoded but never shown (RFC 6386 §9.1), an edit list (MP4) too.
-        hidden = stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
-        return cls(
-            pts=packet.pts,
-            dts=packet.dts,
-            size=packet.size,
-            begins=packet.is_keyframe,
-            shown=not (hidden or packet.is_discard),
-            cut_off=(packet.pos or 0) + packet.size > available,
-        )
+        hidden = packet.is_discard or (hides and not memoryview(packet)[0] & 0x10)
+        self.pts.append(_NONE if packet.pts is None else packet.pts)
+        self.dts.append(_NONE if packet.dts is None else packet.dts)
+        self.size.append(packet.size)
+        self.begins.append(bool(packet.is_keyframe))
+        self.shown.append(not hidden)
+        self.cut_off.append((packet.pos or 0) + packet.size > available)
 
 
-def _timestamps_tell_order(rows: list[_Packet]) -> bool:
-    pts = [row.pts for row in rows if row.shown]
-    dts = [row.dts for row in rows if row.dts is not None]
-    return None not in pts and len(set(pts)) == len(pts) and dts == sorted(dts)
+def _timestamps_tell_order(pts: npt.NDArray[np.int64], dts: npt.NDArray[np.int64]) -> bool:
+    complete = bool((pts != _NONE).all()) and len(np.unique(pts)) == len(pts)
+    return complete and bool((np.diff(dts) >= 0).all())
 
 
 def _decoded_order(path: str) -> npt.NDArray[np.int64]:
