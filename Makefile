@@ -28,7 +28,8 @@ lint: $(VENV)/.lint $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.cpp' -o -name '*.hpp')
 	$(BIN)/python -m mypy
-	MYPYPATH=python $(BIN)/python -m mypy.stubtest holdstill._core --ignore-disjoint-bases
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest holdstill._core \
+	  --mypy-config-file pyproject.toml --ignore-disjoint-bases
 
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix-only .

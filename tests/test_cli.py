@@ -615,7 +615,7 @@ def test_a_file_that_is_no_dictionary_of_this_version_is_refused(
         "larger.npz": "roi: ",
         "other.npz": "atoms: ",
         "foreign.npz": "not a readable dictionary",
-        "text.npz": "not a readable dictionary",
+        "text.npz": "no .npz archive",
         "gone.npz": "no such dictionary",
     }
     for name, reason in reasons.items():
@@ -768,3 +768,29 @@ def test_ctrl_c_exits_with_130_and_keeps_the_parts_written_so_far(
     assert left == {
         "dictionary.npz", "transforms.parquet", "transforms.parquet/part-00000.parquet"
     }  # fmt: skip
+
+
+def test_a_folder_can_be_used_again_after_a_run_that_wrote_no_part(
+    clip, dictionary, tmp_path, command
+):
+    bent = clip.head.initial()[:4].copy()
+    bent[0, 2, 0] = 1e-4  # a homography, for an affine dictionary
+    bad = Clip(clip.video, write_transforms(tmp_path / "bad.csv", list(enumerate(bent))), clip.head)
+    out = tmp_path / "run"
+    code, _, err = command(*align_arguments(bad, dictionary, out, "--stop", 4))
+    assert (code, "frame 0 of" in err) == (2, True), err
+    code, *_ = command(*align_arguments(clip, dictionary, out, "--stop", 4))
+    assert code == 0
+
+
+def test_json_of_a_run_without_transforms_is_json(clip, dictionary, tmp_path, command):
+    none = Clip(clip.video, write_transforms(tmp_path / "none.csv", []), clip.head)
+    code, stdout, _ = command(*align_arguments(none, dictionary, tmp_path / "run", "--json"))
+    assert (code, json.loads(stdout)["status"]) == (3, {"not_found": len(clip.head)})
+    np.save(tmp_path / "points.npy", clip.head.points())
+    code, stdout, _ = command(
+        "evaluate", tmp_path / "run", "--points", tmp_path / "points.npy",
+        "--eye-corners", "0,1,2,3", "--json",
+    )  # fmt: skip
+    assert code == 0
+    json.loads(stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))

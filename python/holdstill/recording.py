@@ -266,7 +266,7 @@ def refuse_other_contents(folder: Path, overwrite: bool = False) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise OutputError(f"{folder}: is a file; choose another folder (--out)")
+        raise OutputError(f"cannot write {folder}: it is a file; choose another folder (--out)")
     if is_run(folder):
         if not overwrite:
             raise FileExistsError(f"{folder} already holds a run; choose another folder (--out)")
