@@ -14,7 +14,7 @@ using SmallMatrix =
 // Atoms kept in play between two looks at the whole dictionary: the support and the runners-up.
 constexpr int kRunnersUp = 6;
 // The whole dictionary is looked at again once a corner has moved this far, in canonical pixels,
-constexpr double kReviewMotion = 4.0;
+constexpr double kReviewMotion = 1.0;
 // and when the next step is likely the last (steps shrink by 0.2 to 0.4).
 constexpr double kReviewStep = 4.0;
 
