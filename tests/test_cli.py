@@ -759,7 +759,13 @@ def test_ctrl_c_exits_with_130_and_keeps_the_parts_written_so_far(
 
     monkeypatch.setattr(holdstill.run, "PART_ROWS", 100)
     monkeypatch.setattr(holdstill.run, "_picture", interrupt_in_the_second_track)
-    code, out, err = command(*align_arguments(clip, dictionary, tmp_path / "run", "--threads", 1))
+    # A shell starts background jobs with SIGINT ignored, and Python leaves it so.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        arguments = align_arguments(clip, dictionary, tmp_path / "run", "--threads", 1)
+        code, out, err = command(*arguments)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert (code, out) == (130, "")
     assert "interrupted" in err
     kept, whole = read_transforms(tmp_path / "run"), read_transforms(run_folder)
