@@ -9,7 +9,7 @@ import pytest
 from conftest import SmallHead
 from scipy.ndimage import map_coordinates
 
-from holdstill import align, align_batch, align_frame, warp
+from holdstill import Dictionary, align, align_batch, align_frame, warp
 from holdstill.evaluation import eye_corner_table
 from holdstill.threads import run_in_order
 
@@ -92,6 +92,20 @@ def test_brightness_and_contrast_scale_do_not_matter(small_head: SmallHead) -> N
     a = align_frame(frame, small_head.dictionary, small_head.initial[9])
     b = align_frame(frame * 37.5, small_head.dictionary, small_head.initial[9])
     np.testing.assert_allclose(a.frame_from_canonical, b.frame_from_canonical, atol=1e-4)
+
+
+def test_a_mirrored_recording_is_aligned_like_the_original(small_head: SmallHead) -> None:
+    # A front camera's mirror image: only a transform that mirrors shows the face as it is.
+    settings = small_head.dictionary
+    affine = Dictionary(settings.atoms, shape=settings.shape, motion="affine", roi=settings.mask)
+    frame, initial = small_head.frames[5], small_head.initial[5]
+    flip = np.array([[-1.0, 0.0, frame.shape[1] - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    found = align_frame(frame, affine, initial)
+    mirrored = align_frame(frame[:, ::-1], affine, flip @ initial)
+    assert found.status == mirrored.status == "converged"
+    np.testing.assert_allclose(
+        flip @ mirrored.frame_from_canonical, found.frame_from_canonical, atol=1e-3
+    )
 
 
 def test_closing_the_iterator_stops_the_work(small_head: SmallHead) -> None:

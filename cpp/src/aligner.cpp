@@ -254,7 +254,6 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   const std::optional<CentredTransform> start = centred(initial, shape);
   if (!start || !(std::abs(start->linear.determinant()) > 1e-12)) return Status::singular;
   CentredTransform current = *start;
-  const double start_scale = std::sqrt(std::abs(start->linear.determinant()));
   work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, current);
 
   Step step;
@@ -276,20 +275,21 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     ++out->iterations;
     const CentredTransform next =
         transform(sampling_.motion, parameters(sampling_.motion, current) + step.delta, current);
-    const double change = std::sqrt(std::max(next.linear.determinant(), 0.0) *
-                                    (start->linear.determinant() > 0.0 ? 1.0 : -1.0)) /
-                          start_scale;
-    if (!(change < options_.max_scale_change && change > 1.0 / options_.max_scale_change))
-      return Status::collapsed;
-    moved = over_all ? 0.0 : moved + corner_motion(region_, current, next);
-    current = next;
-    out->frame_from_canonical = matrix(current, shape);
     out->step = step.delta.norm();
     out->residual = step.summary.residual;
     out->objective = step.summary.objective;
+    if (over_all) {
+      out->gap = step.summary.gap;
+      out->worst_gap = std::max(out->worst_gap, step.summary.gap / step.summary.objective);
+    }
+    // Negative where the transform folded over; a start that mirrors may stay mirrored.
+    const double area = next.linear.determinant() / start->linear.determinant();
+    const double largest = options_.max_scale_change * options_.max_scale_change;
+    if (!(area < largest && area > 1.0 / largest)) return Status::collapsed;
+    moved = over_all ? 0.0 : moved + corner_motion(region_, current, next);
+    current = next;
+    out->frame_from_canonical = matrix(current, shape);
     if (!over_all) continue;
-    out->gap = step.summary.gap;
-    out->worst_gap = std::max(out->worst_gap, step.summary.gap / step.summary.objective);
     if (out->step <= options_.tolerance) return Status::converged;
     choose_candidates(work);
   }

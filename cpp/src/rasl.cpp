@@ -5,6 +5,7 @@
 
 #include "holdstill/blas.hpp"
 #include "holdstill/parallel.hpp"
+#include "holdstill/proximal.hpp"
 
 namespace holdstill {
 namespace {
@@ -51,8 +52,6 @@ class SingularValueThreshold {
 int worthwhile_threads(const RaslProblem& problem, int requested) {
   return problem.m() * problem.n() < (Index{1} << 19) ? 1 : requested;
 }
-
-VectorXd soft_threshold(const VectorXd& x, double t) { return x - x.cwiseMin(t).cwiseMax(-t); }
 
 double spectral_norm(const MatrixXd& x) {
   MatrixXd gram, vectors;

@@ -55,7 +55,7 @@ def run(
     ------
     FileExistsError
         If the folder holds the run of an earlier demo.
-    holdstill.recording.OutputError
+    holdstill.outputs.OutputError
         If something cannot be written.
     """
     folder = Path(out)

@@ -111,7 +111,7 @@ def align_to_folder(
     ------
     FileExistsError
         If the folder holds something already.
-    holdstill.recording.OutputError
+    holdstill.outputs.OutputError
         If something cannot be written.
     NothingAlignedError
         If not one frame converged or came to a transform; everything has been written.
