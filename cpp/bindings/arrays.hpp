@@ -6,6 +6,8 @@
 #include <pybind11/pybind11.h>
 
 #include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 
@@ -90,13 +92,17 @@ inline FrameView parse_frame(const py::array& array, const std::string& argument
 
 inline Region parse_region(const py::object& roi, const Shape& shape) {
   if (roi.is_none()) return Region(shape, nullptr);
-  const auto mask = CArray<bool>::ensure(roi);
-  if (!mask || mask.ndim() != 2 || mask.shape(0) != shape.height || mask.shape(1) != shape.width)
+  const auto weights = CArray<float>::ensure(roi);
+  if (!weights || weights.ndim() != 2 || weights.shape(0) != shape.height ||
+      weights.shape(1) != shape.width)
     refuse("roi",
-           "a mask of the canonical shape (" + std::to_string(shape.height) + ", " +
+           "a mask or weights of the canonical shape (" + std::to_string(shape.height) + ", " +
                std::to_string(shape.width) + ")",
            roi);
-  Region region(shape, mask.data());
+  if (!std::all_of(weights.data(), weights.data() + weights.size(),
+                   [](float weight) { return weight >= 0.0f && std::isfinite(weight); }))
+    throw py::value_error("roi: expected finite weights of at least 0");
+  Region region(shape, weights.data());
   if (region.n_pixels() == 0)
     throw py::value_error("roi: the region of interest is empty; it needs at least one pixel");
   return region;

@@ -5,6 +5,7 @@
 
 #include "arrays.hpp"
 #include "holdstill/aligner.hpp"
+#include "holdstill/anderson.hpp"
 #include "holdstill/parallel.hpp"
 #include "register.hpp"
 
@@ -17,7 +18,8 @@ class PyAligner {
  public:
   PyAligner(const py::array& atoms, const std::pair<int, int>& shape, const std::string& motion,
             const std::string& features, double sigma, const py::object& roi, double mu,
-            double tolerance, int max_iterations, bool verify)
+            double tolerance, int max_iterations, const std::string& loss, double kappa,
+            int acceleration, bool verify)
       : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
     Region region = parse_region(roi, shape_);
     const auto columns = FArray<float>::ensure(atoms);
@@ -39,6 +41,16 @@ class PyAligner {
     options.mu = mu;
     options.tolerance = tolerance;
     options.max_iterations = max_iterations;
+    options.loss = loss_from_name(loss);
+    options.kappa = kappa;
+    if (options.loss != Loss::l2 && !(kappa > 0.0 && std::isfinite(kappa)))
+      throw py::value_error("kappa: expected a positive number for loss='" + loss + "', got " +
+                            std::to_string(kappa));
+    if (acceleration < 0 || acceleration > Anderson::kMaxDepth)
+      throw py::value_error("acceleration: expected a depth from 0 to " +
+                            std::to_string(Anderson::kMaxDepth) + ", got " +
+                            std::to_string(acceleration));
+    options.acceleration = acceleration;
     options.verify = verify;
     aligner_ = std::make_unique<FrameAligner>(matrix, std::move(region), sampling_, options);
   }
@@ -49,6 +61,7 @@ class PyAligner {
     int iterations, n_atoms;
     double residual, step, objective, gap, worst_gap, outside;
     py::array_t<double> coefficients;
+    py::object weights;  // of the pixels, (h, w); none for l2
   };
 
   Result align(const py::array& frame, const py::array& initial) {
@@ -57,12 +70,15 @@ class PyAligner {
     py::array_t<double> coefficients(aligner_->n_coefficients());
     double* x = coefficients.mutable_data();
     FrameAlignment a;
+    std::unique_ptr<FrameAligner::Workspace> work;
     {
       const py::gil_scoped_release release;
-      auto work = take();
+      work = take();
       a = aligner_->align(view, start, work.get(), x);
-      put(std::move(work));
     }
+    py::object weights = py::none();
+    if (aligner_->options().loss != Loss::l2 && a.iterations > 1) weights = map_of(work->weights);
+    put(std::move(work));
     return {to_array(a.frame_from_canonical),
             name_of(a.status),
             a.iterations,
@@ -73,7 +89,8 @@ class PyAligner {
             a.gap,
             a.worst_gap,
             a.outside,
-            coefficients};
+            coefficients,
+            weights};
   }
 
   // Frames of one stack on threads: fields as arrays of length n, one call.
@@ -112,6 +129,18 @@ class PyAligner {
   }
 
  private:
+  // Pixel values in raster order as a picture, zero outside of the region.
+  py::array_t<float> map_of(const std::vector<float>& values) const {
+    py::array_t<float> out({shape_.height, shape_.width});
+    std::fill_n(out.mutable_data(), out.size(), 0.0f);
+    const Region& region = aligner_->region();
+    const Eigen::Vector2d c = shape_.centre();
+    for (int i = 0; i < region.n_pixels(); ++i)
+      out.mutable_at(static_cast<int>(std::lround(region.b(0)[i] + c[1])),
+                     static_cast<int>(std::lround(region.a(0)[i] + c[0]))) = values[i];
+    return out;
+  }
+
   void check_family(const Eigen::Matrix3d& matrix, const std::string& argument) const {
     // What cannot be inverted is the frame's own trouble, a status; a shear for a similarity is a
     // wrong argument.
@@ -198,15 +227,19 @@ void register_aligner(py::module_& module) {
       .def_readonly("gap", &Result::gap)
       .def_readonly("worst_gap", &Result::worst_gap)
       .def_readonly("outside", &Result::outside)
-      .def_readonly("coefficients", &Result::coefficients);
+      .def_readonly("coefficients", &Result::coefficients)
+      .def_readonly("weights", &Result::weights);
   const AlignerOptions defaults;
   py::class_<PyAligner>(module, "FrameAligner")
       .def(py::init<const py::array&, const std::pair<int, int>&, const std::string&,
-                    const std::string&, double, const py::object&, double, double, int, bool>(),
+                    const std::string&, double, const py::object&, double, double, int,
+                    const std::string&, double, int, bool>(),
            py::arg("atoms"), py::kw_only(), py::arg("shape"), py::arg("motion"),
            py::arg("features") = "grey", py::arg("sigma") = 0.8, py::arg("roi") = py::none(),
            py::arg("mu") = defaults.mu, py::arg("tolerance") = defaults.tolerance,
-           py::arg("max_iterations") = defaults.max_iterations, py::arg("verify") = defaults.verify)
+           py::arg("max_iterations") = defaults.max_iterations, py::arg("loss") = "l2",
+           py::arg("kappa") = defaults.kappa, py::arg("acceleration") = defaults.acceleration,
+           py::arg("verify") = defaults.verify)
       .def("align", &PyAligner::align, py::arg("frame"), py::arg("initial"))
       .def("align_batch", &PyAligner::align_batch, py::arg("frames"), py::arg("initial"),
            py::kw_only(), py::arg("threads") = 0);

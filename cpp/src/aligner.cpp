@@ -4,6 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <stdexcept>
+
+#include "holdstill/anderson.hpp"
 
 namespace holdstill {
 namespace {
@@ -17,6 +20,14 @@ constexpr int kRunnersUp = 6;
 constexpr double kReviewMotion = 1.0;
 // and when the next step is likely the last (steps shrink by 0.2 to 0.4).
 constexpr double kReviewStep = 4.0;
+// Under a robust loss the weights move the products, too: the first iterations look at all atoms.
+constexpr int kRobustReviews = 4;
+// An idle atom's correlation may pass its bound by this share: the weights lag by one iteration.
+constexpr double kRobustSlack = 1e-3;
+// Where l1 turns quadratic, as a share of kappa.
+constexpr double kL1Threshold = 0.05;
+// Steps are accelerated once they are below this many canonical pixels.
+constexpr double kAccelerateBelow = 1.0;
 
 bool all_finite(const FrameView& frame, std::vector<float>* row) {
   if (frame.type != PixelType::float32) return true;
@@ -65,6 +76,15 @@ L1Options l1_options(const AlignerOptions& options) {
   return l1;
 }
 
+// Canonical pixels by which the region's corners move per unit of each parameter, root mean square.
+Parameters pixels_per_unit(MotionModel motion, const Region& region,
+                           const CentredTransform& transform) {
+  Parameters squares = Parameters::Zero(n_parameters(motion));
+  for (const Eigen::Vector2d& corner : region.corners())
+    squares += warp_jacobian(motion, transform, corner).colwise().squaredNorm().transpose();
+  return (squares / (4.0 * std::abs(transform.linear.determinant()))).cwiseSqrt();
+}
+
 double corner_motion(const Region& region, const CentredTransform& from,
                      const CentredTransform& to) {
   const double scale = std::sqrt(std::abs(from.linear.determinant()));
@@ -75,6 +95,13 @@ double corner_motion(const Region& region, const CentredTransform& from,
 }
 
 }  // namespace
+
+Loss loss_from_name(const std::string& name) {
+  if (name == "l2") return Loss::l2;
+  if (name == "huber") return Loss::huber;
+  if (name == "l1") return Loss::l1;
+  throw std::invalid_argument("loss: expected l2, huber or l1, got '" + name + "'");
+}
 
 // For plain least squares only the span of the atoms matters, and nearly dependent atoms would cost
 // the solution its digits: A Pi = U R, x = Pi R^-1 y.
@@ -97,12 +124,17 @@ FrameAligner::Basis FrameAligner::orthonormal(const Eigen::Ref<const Eigen::Matr
 struct FrameAligner::Step {
   double norm = 0.0;
   int outside = 0;
-  SmallMatrix r;     // J = Q R
-  Parameters delta;  // the solution's step
+  bool weighted = false;        // by the last residual
+  double squared_residual = 0;  // || v - A x ||^2 at the x that the weights were taken from
+  double energy = 1.0;          // v^T P v
+  SmallMatrix r;                // J = Q R
+  Parameters v_q;               // Q^T v
+  Parameters delta;             // the solution's step
   L1Summary summary;
 };
 
-FrameAligner::Workspace::Workspace(int n_atoms, int n_rows, int n_parameters)
+FrameAligner::Workspace::Workspace(int n_atoms, int n_rows, int n_parameters, int n_blocks,
+                                   bool robust)
     : l1(n_atoms, n_parameters),
       atom_products(static_cast<std::size_t>(n_atoms) * n_rows),
       self_products(static_cast<std::size_t>(n_rows) * n_rows),
@@ -110,11 +142,18 @@ FrameAligner::Workspace::Workspace(int n_atoms, int n_rows, int n_parameters)
       beta(n_atoms),
       x(n_atoms),
       x_all(n_atoms),
+      gradient(n_atoms),
       all(n_atoms) {
   std::iota(all.begin(), all.end(), 0);
   candidates.reserve(n_atoms);
   ranking.reserve(n_atoms);
   rows.resize(n_atoms);
+  first_products.resize(n_rows);
+  if (!robust) return;
+  weights.resize(static_cast<std::size_t>(n_blocks) * kernels::kBlock);
+  coefficients.resize(n_atoms);
+  gram_sums.resize(static_cast<std::size_t>(n_atoms) * n_atoms);
+  gram.resize(n_atoms, n_atoms);
 }
 
 FrameAligner::FrameAligner(const Eigen::Ref<const Eigen::MatrixXf>& atoms, Region region,
@@ -134,17 +173,16 @@ FrameAligner::FrameAligner(Basis basis, Region region, const Sampling& sampling,
       solver_(gram_of(basis.columns), l1_options(options)) {}
 
 std::unique_ptr<FrameAligner::Workspace> FrameAligner::make_workspace() const {
-  return std::make_unique<Workspace>(n_atoms_, sampling_.n_rows(), n_parameters(sampling_.motion));
+  return std::make_unique<Workspace>(n_atoms_, sampling_.n_rows(), n_parameters(sampling_.motion),
+                                     region_.n_blocks(), options_.loss != Loss::l2);
 }
 
-// equations.md §0 and §3: products of v and J with themselves and with the candidates, then
-// J = Q R, N = A^T Q, beta = A^T P v. False where J has no full rank.
-bool FrameAligner::linearize(const CentredTransform& transform, const std::vector<int>& candidates,
-                             Workspace* work, Step* step) const {
+// Sums over the pixels, unweighted. `first` are those of the value itself.
+void FrameAligner::sum_products(const CentredTransform& transform,
+                                const std::vector<int>& candidates, Workspace* work,
+                                Step* step) const {
   const kernels::Table& kernel = kernels::active();
   const int n_rows = sampling_.n_rows(), n_candidates = static_cast<int>(candidates.size());
-  std::fill(work->self_products.begin(), work->self_products.end(), 0.0);
-  std::fill_n(work->atom_products.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);
   step->outside = for_each_block(
       work->patch, region_, sampling_, transform, [&](int block, const kernels::Columns& columns) {
         kernel.self_products(columns, n_rows, row_length_, work->self_products.data());
@@ -152,22 +190,103 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
         kernel.products(work->rows.data(), n_candidates, columns, n_rows, row_length_,
                         work->atom_products.data());
       });
+  std::copy_n(work->self_products.begin(), n_rows, work->first_products.begin());
+}
+
+// The same, each pixel weighted by what the last coefficients leave of it: one step of iteratively
+// reweighted least squares, whose fixed points are the robust problem's. The norm that scales the
+// residual is the last one. `review`: correlations of all atoms with the weighted residual.
+void FrameAligner::sum_weighted_products(const CentredTransform& transform,
+                                         const std::vector<int>& candidates, bool review,
+                                         Workspace* work, Step* step) const {
+  const kernels::Table& kernel = kernels::active();
+  const int planes = n_planes(sampling_.feature), n_rows = sampling_.n_rows(),
+            n_candidates = static_cast<int>(candidates.size());
+  const float scale = static_cast<float>(1.0 / step->norm), slope = static_cast<float>(kappa()),
+              threshold = options_.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope
+                                                    : slope;
+  const auto atoms_of = [&](int block, const std::vector<int>& which) {
+    for (std::size_t i = 0; i < which.size(); ++i) work->rows[i] = atom(block, which[i]);
+    return work->rows.data();
+  };
+  auto& support = work->ranking;
+  support.clear();
+  for (int i = 0; i < n_atoms_; ++i) {
+    if (work->x_all[i] == 0.0) continue;
+    work->coefficients[support.size()] = static_cast<float>(work->x_all[i]);
+    support.push_back(i);
+  }
+  std::fill(work->first_products.begin(), work->first_products.end(), 0.0);
+  std::fill_n(work->gram_sums.begin(), static_cast<std::size_t>(n_candidates) * n_candidates, 0.0);
+  if (review) work->gradient.setZero();
+  step->squared_residual = 0.0;
+
+  alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
+      scaled[kernels::kMaxPlanes * kernels::kBlock], roots[kernels::kBlock];
+  step->outside = for_each_block(
+      work->patch, region_, sampling_, transform, [&](int block, kernels::Columns& columns) {
+        float* weights = work->weights.data() + static_cast<std::size_t>(block) * kernels::kBlock;
+        const float* value = columns.row[0];
+        kernel.products(&value, 1, columns, n_rows, row_length_, work->first_products.data());
+        step->squared_residual +=
+            kernel.residual(value, scale, atoms_of(block, support), work->coefficients.data(),
+                            static_cast<int>(support.size()), row_length_, residual);
+        kernel.robust_weights(residual, planes, slope, threshold, weights);
+        if (review) {
+          kernel.scale_row(weights, planes, residual, scaled);
+          kernel.dots(atoms_of(block, work->all), n_atoms_, scaled, row_length_,
+                      work->gradient.data());
+        }
+        for (int i = 0; i < kernels::kBlock; ++i) roots[i] = std::sqrt(weights[i]);
+        kernel.scale_columns(roots, planes, n_rows, &columns);
+        kernel.self_products(columns, n_rows, row_length_, work->self_products.data());
+        kernel.scale_columns(roots, planes, n_rows, &columns);
+        const float* const* rows = atoms_of(block, candidates);
+        kernel.products(rows, n_candidates, columns, n_rows, row_length_,
+                        work->atom_products.data());
+        for (int i = 0; i < n_candidates; ++i) {
+          kernel.scale_row(weights, planes, rows[i], scaled);
+          kernel.dots(rows, i + 1, scaled, row_length_,
+                      work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
+        }
+      });
+  for (int i = 0; i < n_candidates; ++i)
+    for (int j = 0; j <= i; ++j)
+      work->gram(i, j) = work->gram(j, i) =
+          work->gram_sums[static_cast<std::size_t>(i) * n_candidates + j];
+}
+
+// equations.md §0 and §3: products of v and J with themselves and with the candidates, weighted by
+// W or not, then J = Q R, N = A^T Q, beta = A^T P v. False where J has no full rank.
+bool FrameAligner::linearize(const CentredTransform& transform, const std::vector<int>& candidates,
+                             bool review, Workspace* work, Step* step) const {
+  const int n_rows = sampling_.n_rows(), n_candidates = static_cast<int>(candidates.size());
+  std::fill(work->self_products.begin(), work->self_products.end(), 0.0);
+  std::fill_n(work->atom_products.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);
+  if (step->weighted)
+    sum_weighted_products(transform, candidates, review, work, step);
+  else
+    sum_products(transform, candidates, work, step);
 
   using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  Eigen::Map<const Eigen::VectorXd> first(work->first_products.data(), n_rows);
   Eigen::Map<const RowMajor> self(work->self_products.data(), n_rows, n_rows);
   Eigen::Map<const RowMajor> with_atoms(work->atom_products.data(), n_candidates, n_rows);
-  step->norm = std::sqrt(self(0, 0));
+  step->norm = std::sqrt(first[0]);
   if (!(step->norm > 0.0) || !std::isfinite(step->norm)) return false;
 
-  // J = (J_w - v v^T J_w) / |w|, J_w = (entry columns) T
+  // J = (J_w - v u^T) / |w|, u = J_w^T v, J_w = (entry columns) T
   const double inverse = 1.0 / step->norm;
   const EntryJacobian chain = column_chain(work->patch, sampling_, transform);
   const int e = n_rows - 1;
-  const Parameters v_j = chain.transpose() * self.row(0).tail(e).transpose() * (inverse * inverse);
+  const Parameters u = chain.transpose() * first.tail(e) * inverse;
+  const Parameters jw_v = chain.transpose() * self.row(0).tail(e).transpose() * inverse;
+  const double v_v = self(0, 0) * (inverse * inverse);
   SmallMatrix entries = self.bottomRightCorner(e, e);
   entries.triangularView<Eigen::StrictlyLower>() = entries.transpose();
-  SmallMatrix gram = chain.transpose() * entries * chain * (inverse * inverse);
-  gram -= v_j * v_j.transpose();
+  SmallMatrix gram = chain.transpose() * entries * chain;
+  gram -= jw_v * u.transpose() + u * (jw_v - v_v * u).transpose();
+  gram *= inverse * inverse;
 
   // Cholesky of the column-scaled Gram matrix gives R.
   Parameters scale(gram.rows());
@@ -181,22 +300,31 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
   if (llt.info() != Eigen::Success || llt.matrixLLT().diagonal().minCoeff() < 1e-5) return false;
   step->r = SmallMatrix(llt.matrixU()) * scale.asDiagonal();
 
-  // J^T v = 0 for a vector of unit norm, so P v = v: beta = A^T v and v^T P v = 1.
   auto n = work->n.topRows(n_candidates);
   auto beta = work->beta.head(n_candidates);
   beta = with_atoms.col(0) * inverse;
   n.noalias() = inverse * (with_atoms.rightCols(e) * chain);
-  n.noalias() -= beta * v_j.transpose();
+  n.noalias() -= inverse * (beta * u.transpose());
   step->r.triangularView<Eigen::Upper>().solveInPlace<Eigen::OnTheRight>(n);
+  // J^T v = 0 for a vector of unit norm, unless it is weighted.
+  step->v_q = Parameters::Zero(u.size());
+  step->energy = 1.0;
+  if (step->weighted) {
+    step->v_q = (jw_v - v_v * u) * inverse;
+    step->r.triangularView<Eigen::Upper>().transpose().solveInPlace(step->v_q);
+    beta.noalias() -= n * step->v_q;
+    step->energy = v_v - step->v_q.squaredNorm();
+  }
   return true;
 }
 
-// The linearised problem, equations.md §3, then the step R^-1 Q^T A x.
+// The linearised problem, equations.md §3, then the step R^-1 Q^T (A x - v).
 void FrameAligner::solve(const std::vector<int>& candidates, bool cold, Workspace* work,
                          Step* step) const {
   const Eigen::Index n_candidates = static_cast<Eigen::Index>(candidates.size());
   const L1Products products = {&candidates, work->n.topRows(n_candidates),
-                               work->beta.head(n_candidates), 1.0};
+                               work->beta.head(n_candidates), step->energy,
+                               step->weighted ? &work->gram : nullptr};
   auto x = work->x.head(n_candidates);
   if (options_.mu == 0.0) {
     step->summary = solver_.least_squares(products, x, &work->l1);
@@ -212,16 +340,17 @@ void FrameAligner::solve(const std::vector<int>& candidates, bool cold, Workspac
   work->x_all.setZero();
   for (Eigen::Index i = 0; i < n_candidates; ++i) work->x_all[candidates[i]] = x[i];
   step->delta.noalias() = products.n.transpose() * x;
+  step->delta -= step->v_q;
   step->r.triangularView<Eigen::Upper>().solveInPlace(step->delta);
 }
 
-// After a solve over all atoms: the support and the atoms next to enter it.
-void FrameAligner::choose_candidates(Workspace* work) const {
+// After a look at all atoms: the support and the atoms next to enter it.
+void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const {
   auto& ranking = work->ranking;
   ranking = work->all;
   const auto rank = [&](int i) {
     return work->x_all[i] != 0.0 ? std::numeric_limits<double>::infinity()
-                                 : std::abs(work->l1.gradient[i]);
+                                 : std::abs(gradient[i]);
   };
   const auto support =
       std::count_if(ranking.begin(), ranking.end(), [&](int i) { return work->x_all[i] != 0.0; });
@@ -247,6 +376,14 @@ FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d
   return out;
 }
 
+// Under a robust loss: whether an idle atom should have entered.
+bool FrameAligner::atom_missing(const Workspace& work) const {
+  for (int i = 0; i < n_atoms_; ++i)
+    if (work.x_all[i] == 0.0 && std::abs(work.gradient[i]) > options_.mu * (1.0 + kRobustSlack))
+      return true;
+  return false;
+}
+
 Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
                              Workspace* work, FrameAlignment* out) const {
   if (!all_finite(frame, &work->row)) return Status::unreadable;
@@ -257,41 +394,58 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, current);
 
   Step step;
+  Anderson anderson(options_.acceleration,
+                    pixels_per_unit(sampling_.motion, region_, current));
   double moved = 0.0;
+  const bool robust = options_.loss != Loss::l2;
   const bool always_all = options_.verify || options_.mu == 0.0;
   for (out->iterations = 0; out->iterations < options_.max_iterations;) {
     if (!cover(frame, region_, current, &work->patch)) return Status::collapsed;
     const bool cold = out->iterations == 0;
     const bool last = out->iterations + 1 == options_.max_iterations;  // certified all the same
-    const bool over_all = always_all || cold || last || moved > kReviewMotion ||
-                          out->step <= kReviewStep * options_.tolerance;
+    // Whether this iteration looks at the whole dictionary.
+    const bool review = always_all || cold || last || moved > kReviewMotion ||
+                        (robust && out->iterations < kRobustReviews) ||
+                        out->step <= kReviewStep * options_.tolerance;
+    // A weighted look costs the correlations only: what enters, enters the next iteration.
+    const bool over_all = review && (always_all || cold || !robust);
     const std::vector<int>& candidates = over_all ? work->all : work->candidates;
-    const bool full_rank = linearize(current, candidates, work, &step);
+    step.weighted = robust && !cold;
+    const bool full_rank = linearize(current, candidates, review, work, &step);
     out->outside = static_cast<double>(step.outside) / region_.n_pixels();
     if (out->outside > options_.max_outside) return Status::out_of_frame;
     if (!full_rank) return Status::singular;
 
     solve(candidates, cold, work, &step);
     ++out->iterations;
-    const CentredTransform next =
-        transform(sampling_.motion, parameters(sampling_.motion, current) + step.delta, current);
+    const Parameters tau = parameters(sampling_.motion, current);
+    const CentredTransform plain = transform(sampling_.motion, tau + step.delta, current);
     out->step = step.delta.norm();
-    out->residual = step.summary.residual;
+    out->residual =
+        step.weighted ? std::sqrt(step.squared_residual) : step.summary.residual;
     out->objective = step.summary.objective;
-    if (over_all) {
+    if (review) {
       out->gap = step.summary.gap;
       out->worst_gap = std::max(out->worst_gap, step.summary.gap / step.summary.objective);
+    }
+    const bool arrived = review && out->step <= options_.tolerance &&
+                         !(step.weighted && !over_all && atom_missing(*work));
+    CentredTransform next = plain;
+    if (!arrived) {
+      if (corner_motion(region_, current, plain) < kAccelerateBelow)
+        next = transform(sampling_.motion, anderson.next(tau, step.delta), current);
+      else
+        anderson.forget();
     }
     // Negative where the transform folded over; a start that mirrors may stay mirrored.
     const double area = next.linear.determinant() / start->linear.determinant();
     const double largest = options_.max_scale_change * options_.max_scale_change;
     if (!(area < largest && area > 1.0 / largest)) return Status::collapsed;
-    moved = over_all ? 0.0 : moved + corner_motion(region_, current, next);
+    moved = review ? 0.0 : moved + corner_motion(region_, current, next);
     current = next;
     out->frame_from_canonical = matrix(current, shape);
-    if (!over_all) continue;
-    if (out->step <= options_.tolerance) return Status::converged;
-    choose_candidates(work);
+    if (arrived) return Status::converged;
+    if (review) choose_candidates(over_all ? work->l1.gradient : work->gradient, work);
   }
   return Status::max_iterations;
 }

@@ -350,24 +350,60 @@ void products(const float* const* left, int n_left, const Columns& columns, int 
   }
 }
 
+double dot(const float* left, const float* right, int length) {
+  Sum total;
+  for (int k = 0; k < length; k += kTerms * kLanes) {
+    V part = load<kLanes>(left + k) * load<kLanes>(right + k);
+    for (int l = k + kLanes; l < k + kTerms * kLanes; l += kLanes)
+      part += load<kLanes>(left + l) * load<kLanes>(right + l);
+    total += part;
+  }
+  return total.total();
+}
+
 void self_products(const Columns& columns, int n_rows, int length, double* sums) {
   for (int i = 0; i < n_rows; ++i)
-    for (int j = i; j < n_rows; ++j) {
-      const float *left = columns.row[i], *right = columns.row[j];
-      Sum total;
-      for (int k = 0; k < length; k += kTerms * kLanes) {
-        V part = load<kLanes>(left + k) * load<kLanes>(right + k);
-        for (int l = k + kLanes; l < k + kTerms * kLanes; l += kLanes)
-          part += load<kLanes>(left + l) * load<kLanes>(right + l);
-        total += part;
-      }
-      sums[i * n_rows + j] += total.total();
-    }
+    for (int j = i; j < n_rows; ++j)
+      sums[i * n_rows + j] += dot(columns.row[i], columns.row[j], length);
+}
+
+void dots(const float* const* left, int n_left, const float* right, int length, double* sums) {
+  for (int i = 0; i < n_left; ++i) sums[i] += dot(left[i], right, length);
+}
+
+void scale_row(const float* factors, int n_planes, const float* row, float* out) {
+  for (int plane = 0; plane < n_planes; ++plane)
+    for (int i = 0; i < kBlock; ++i) out[plane * kBlock + i] = row[plane * kBlock + i] * factors[i];
+}
+
+void scale_columns(const float* factors, int n_planes, int n_rows, Columns* columns) {
+  for (int k = 0; k < n_rows; ++k) scale_row(factors, n_planes, columns->row[k], columns->row[k]);
+}
+
+double residual(const float* row, float scale, const float* const* atoms, const float* coefficients,
+                int n_atoms, int length, float* residual) {
+  for (int i = 0; i < length; ++i) residual[i] = scale * row[i];
+  for (int k = 0; k < n_atoms; ++k) {
+    const float* atom = atoms[k];
+    const float x = coefficients[k];
+    for (int i = 0; i < length; ++i) residual[i] -= x * atom[i];
+  }
+  return dot(residual, residual, length);
+}
+
+void robust_weights(const float* residual, int n_planes, float slope, float threshold,
+                    float* weights) {
+  for (int i = 0; i < kBlock; ++i) {
+    float square = residual[i] * residual[i];
+    if (n_planes == 2) square += residual[kBlock + i] * residual[kBlock + i];
+    weights[i] = slope / std::max(std::sqrt(square), threshold);
+  }
 }
 
 constexpr Table make_table(const char* name) {
-  return {name,   convolve_row, convolve_column, grey_texels,   edge_texels,
-          sample, grey_columns, edge_columns,    self_products, products};
+  return {name,         convolve_row,  convolve_column, grey_texels,   edge_texels,
+          sample,       grey_columns,  edge_columns,    self_products, products,
+          dots,         scale_columns, scale_row,       residual,      robust_weights};
 }
 
 }  // namespace

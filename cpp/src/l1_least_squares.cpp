@@ -82,11 +82,10 @@ void L1Solver::correlation(const L1Products& products, const Eigen::Ref<const Ei
   gradient = products.beta;
   auto nx = work->small_rhs.head(p);
   nx.setZero();
-  const std::vector<int>& candidates = *products.candidates;
   for (Eigen::Index j = 0; j < n; ++j) {
     if (x[j] == 0.0) continue;
     nx += x[j] * products.n.row(j).transpose();
-    for (Eigen::Index i = 0; i < n; ++i) gradient[i] -= gram_(candidates[i], candidates[j]) * x[j];
+    for (Eigen::Index i = 0; i < n; ++i) gradient[i] -= gram(products, i, j) * x[j];
   }
   gradient.noalias() += products.n * nx;
 }

@@ -6,12 +6,14 @@
 
 namespace holdstill {
 
-Region::Region(const Shape& shape, const bool* mask) : shape_(shape) {
+Region::Region(const Shape& shape, const float* weights) : shape_(shape) {
   const Eigen::Vector2d c = shape.centre();
   int x0 = shape.width, x1 = -1, y0 = shape.height, y1 = -1;
   for (int y = 0; y < shape.height; ++y)
     for (int x = 0; x < shape.width; ++x) {
-      if (mask && !mask[y * shape.width + x]) continue;
+      const float weight = weights ? weights[y * shape.width + x] : 1.0f;
+      if (!(weight > 0.0f)) continue;
+      roots_.push_back(std::sqrt(weight));
       a_.push_back(static_cast<float>(x - c[0]));
       b_.push_back(static_cast<float>(y - c[1]));
       x0 = std::min(x0, x), x1 = std::max(x1, x), y0 = std::min(y0, y), y1 = std::max(y1, y);
@@ -21,6 +23,10 @@ Region::Region(const Shape& shape, const bool* mask) : shape_(shape) {
               Eigen::Vector2d(x0, y1) - c};
   a_.resize(static_cast<std::size_t>(n_blocks()) * kernels::kBlock, 0.0f);
   b_.resize(a_.size(), 0.0f);
+  if (std::all_of(roots_.begin(), roots_.end(), [](float root) { return root == 1.0f; }))
+    roots_.clear();
+  else
+    roots_.resize(a_.size(), 0.0f);
 }
 
 bool cover(const FrameView& frame, const Region& region, const CentredTransform& transform,

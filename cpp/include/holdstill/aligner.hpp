@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "holdstill/l1_least_squares.hpp"
@@ -13,10 +14,18 @@
 
 namespace holdstill {
 
+// What a residual costs. Huber: square below kappa, linear above; l1: linear down to a small share
+// of kappa. A pixel's residual is taken over its planes.
+enum class Loss { l2, huber, l1 };
+Loss loss_from_name(const std::string& name);  // throws std::invalid_argument
+
 struct AlignerOptions {
   double mu = 1e-3;         // weight of || x ||_1; 0 is plain least squares
   double tolerance = 1e-6;  // on || step ||_2
   int max_iterations = 300;
+  Loss loss = Loss::l2;
+  double kappa = 0.0;    // of the robust losses, for residuals of the unit-norm vector
+  int acceleration = 4;  // depth of the Anderson acceleration of the outer loop; 0: none
   double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
   double max_outside = 0.5;       // share of the region's samples that may lie outside the frame
   // Solve over all atoms in every iteration, not only where the active set may change. Same fixed
@@ -28,7 +37,8 @@ struct FrameAlignment {
   Status status = Status::unreadable;
   Eigen::Matrix3d frame_from_canonical = Eigen::Matrix3d::Identity();
   int iterations = 0;
-  double residual = 0.0;  // || v - A x ||_2 with the step's part removed, v of unit norm
+  // || v - A x ||_2, v of unit norm; for l2 with the step's part removed
+  double residual = 0.0;
   double step = 0.0;      // last || step ||_2
   double objective = 0.0;
   double gap = 0.0;        // duality gap at the returned point, over all atoms
@@ -45,18 +55,23 @@ class FrameAligner {
 
   // What one thread writes to while it aligns, so that a frame allocates nothing.
   struct Workspace {
-    Workspace(int n_atoms, int n_rows, int n_parameters);
+    Workspace(int n_atoms, int n_rows, int n_parameters, int n_blocks, bool robust);
 
     Patch patch;
     L1Solver::Workspace l1;
     std::vector<float> row;  // of the frame
-    std::vector<double> atom_products, self_products;
+    std::vector<double> atom_products, self_products, first_products;
     Eigen::MatrixXd n;      // A^T Q, rows by candidate
     Eigen::VectorXd beta;   // A^T P v, by candidate
     Eigen::VectorXd x;      // by candidate
     Eigen::VectorXd x_all;  // by atom
+    Eigen::VectorXd gradient;  // of all atoms with the weighted residual
     std::vector<int> all, candidates, ranking;
     std::vector<const float*> rows;
+    // Robust losses only.
+    std::vector<float> weights, coefficients;  // by pixel; of the support
+    std::vector<double> gram_sums;
+    Eigen::MatrixXd gram;  // A^T W A, by candidate
   };
   std::unique_ptr<Workspace> make_workspace() const;
 
@@ -68,7 +83,8 @@ class FrameAligner {
   const Region& region() const { return region_; }
 
   // Never throws on a bad frame: its status says what is wrong. coefficients: n_coefficients()
-  // doubles. Thread-safe, one workspace per thread.
+  // doubles. Robust losses leave the pixels' weights, in (0, 1], in work->weights. Thread-safe, one
+  // workspace per thread.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
                        double* coefficients) const;
 
@@ -84,10 +100,16 @@ class FrameAligner {
   const float* atom(int block, int k) const {
     return atoms_.data() + (static_cast<std::size_t>(block) * n_atoms_ + k) * row_length_;
   }
-  bool linearize(const CentredTransform& transform, const std::vector<int>& candidates,
+  void sum_products(const CentredTransform& transform, const std::vector<int>& candidates,
+                    Workspace* work, Step* step) const;
+  void sum_weighted_products(const CentredTransform& transform, const std::vector<int>& candidates,
+                             bool review, Workspace* work, Step* step) const;
+  bool linearize(const CentredTransform& transform, const std::vector<int>& candidates, bool review,
                  Workspace* work, Step* step) const;
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
-  void choose_candidates(Workspace* work) const;
+  void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
+  bool atom_missing(const Workspace& work) const;
+  double kappa() const { return options_.kappa; }
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
                  FrameAlignment* out) const;
 

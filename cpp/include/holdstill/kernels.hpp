@@ -72,6 +72,17 @@ struct Table {
   // sums[i][j] += <left[i], row_j>; rows of `sums` are n_rows long, n_rows is 3, 7 or 9
   void (*products)(const float* const* left, int n_left, const Columns& columns, int n_rows,
                    int length, double* sums);
+  // sums[i] += <left[i], right>
+  void (*dots)(const float* const* left, int n_left, const float* right, int length, double* sums);
+  // Multiplies every plane of the rows by `factors`, kBlock of them.
+  void (*scale_columns)(const float* factors, int n_planes, int n_rows, Columns* columns);
+  void (*scale_row)(const float* factors, int n_planes, const float* row, float* out);
+  // residual = scale * row - sum_k coefficients[k] atoms[k]; returns its squared norm
+  double (*residual)(const float* row, float scale, const float* const* atoms,
+                     const float* coefficients, int n_atoms, int length, float* residual);
+  // weights = slope / max(|r|, threshold), |r| over a pixel's planes; kBlock of them
+  void (*robust_weights)(const float* residual, int n_planes, float slope, float threshold,
+                         float* weights);
 };
 
 const Table& baseline();

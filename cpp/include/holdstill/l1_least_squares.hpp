@@ -35,6 +35,8 @@ struct L1Products {
   Eigen::Ref<const Eigen::MatrixXd> n;     // A^T Q
   Eigen::Ref<const Eigen::VectorXd> beta;  // A^T P v
   double energy;                           // v^T P v
+  // A^T W A over the candidates where the residuals are weighted; null: the dictionary's own.
+  const Eigen::MatrixXd* gram = nullptr;
 };
 
 class L1Solver {
@@ -65,9 +67,12 @@ class L1Solver {
                           Workspace* work) const;
 
  private:
+  double gram(const L1Products& products, Eigen::Index i, Eigen::Index j) const {
+    return products.gram ? (*products.gram)(i, j)
+                         : gram_((*products.candidates)[i], (*products.candidates)[j]);
+  }
   double gamma(const L1Products& products, int i, int j) const {
-    return gram_((*products.candidates)[i], (*products.candidates)[j]) -
-           products.n.row(i).dot(products.n.row(j));
+    return gram(products, i, j) - products.n.row(i).dot(products.n.row(j));
   }
   // beta - Gamma x
   void correlation(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,

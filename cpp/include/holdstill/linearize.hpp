@@ -11,10 +11,11 @@
 namespace holdstill {
 
 // What `vec` picks: the pixels of the region of interest in raster order, as offsets from the
-// canonical centre, in blocks.
+// canonical centre, in blocks. A soft region weighs them: the sum of squares becomes a weighted
+// one, and every sample is multiplied by the root of its pixel's weight.
 class Region {
  public:
-  Region(const Shape& shape, const bool* mask);  // mask: height x width, row-major; null: all
+  Region(const Shape& shape, const float* weights);  // height x width, row-major; null: all 1
 
   const Shape& shape() const { return shape_; }
   int n_pixels() const { return n_pixels_; }
@@ -24,13 +25,15 @@ class Region {
   }
   const float* a(int block) const { return a_.data() + block * kernels::kBlock; }
   const float* b(int block) const { return b_.data() + block * kernels::kBlock; }
+  bool soft() const { return !roots_.empty(); }
+  const float* roots(int block) const { return roots_.data() + block * kernels::kBlock; }
   // Corners of the region's bounding rectangle, as offsets from the centre.
   const std::array<Eigen::Vector2d, 4>& corners() const { return corners_; }
 
  private:
   Shape shape_;
   int n_pixels_ = 0;
-  std::vector<float> a_, b_;
+  std::vector<float> a_, b_, roots_;
   std::array<Eigen::Vector2d, 4> corners_;
 };
 
@@ -64,7 +67,7 @@ int for_each_block(const Patch& patch, const Region& region, const Sampling& sam
   const kernels::Projection projection =
       patch.projection(transform, sampling.motion == MotionModel::homography);
   kernels::Samples samples;
-  kernels::Columns columns;
+  kernels::Columns columns;  // the visitor's to change
   int outside = 0;
   for (int block = 0; block < region.n_blocks(); ++block) {
     outside += kernel.sample(texels, projection, region.a(block), region.b(block),
@@ -74,6 +77,9 @@ int for_each_block(const Patch& patch, const Region& region, const Sampling& sam
     else
       kernel.edge_columns(samples, projection, sampling.n_entries(),
                           sampling.feature == Feature::magnitude, &columns);
+    if (region.soft())
+      kernel.scale_columns(region.roots(block), n_planes(sampling.feature), sampling.n_rows(),
+                           &columns);
     visit(block, columns);
   }
   return outside;
