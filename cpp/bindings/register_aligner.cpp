@@ -6,27 +6,40 @@
 #include "arrays.hpp"
 #include "holdstill/aligner.hpp"
 #include "holdstill/anderson.hpp"
+#include "holdstill/coarse_to_fine.hpp"
 #include "holdstill/parallel.hpp"
 #include "register.hpp"
 
 namespace holdstill::bindings {
 namespace {
 
+// A coarse level only has to bring the next one near.
+constexpr double kCoarsePixels = 0.05;
+constexpr int kCoarseIterations = 50;
+
+Eigen::Map<const Eigen::MatrixXf> parse_atoms(const FArray<float>& atoms, const py::handle& given,
+                                              const Sampling& sampling, const Region& region) {
+  const py::ssize_t m = static_cast<py::ssize_t>(n_planes(sampling.feature)) * region.n_pixels();
+  if (!atoms || atoms.ndim() != 2 || atoms.shape(0) != m || atoms.shape(1) < 1)
+    refuse("atoms", "shape (" + std::to_string(m) + ", r) for this shape, roi and feature", given);
+  const Eigen::Map<const Eigen::MatrixXf> matrix(atoms.data(), m, atoms.shape(1));
+  if (!matrix.allFinite()) throw py::value_error("atoms: expected finite entries");
+  return matrix;
+}
+
 // The aligner and its idle workspaces: a call takes one and puts it back, so that any number of
 // threads may align at once and none allocates per frame.
 class PyAligner {
  public:
+  // coarse: (atoms, roi, kappa) of each further level, their canonical pixels twice as wide as
+  // those of the level before.
   PyAligner(const py::array& atoms, const std::pair<int, int>& shape, const std::string& motion,
             const std::string& features, double sigma, const py::object& roi, double mu,
             double tolerance, int max_iterations, const std::string& loss, double kappa,
-            int acceleration, bool verify)
+            int acceleration, bool verify,
+            const std::vector<std::tuple<py::array, py::object, double>>& coarse, bool search,
+            const std::optional<std::pair<double, double>>& misfits)
       : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
-    Region region = parse_region(roi, shape_);
-    const auto columns = FArray<float>::ensure(atoms);
-    const py::ssize_t m = static_cast<py::ssize_t>(n_planes(sampling_.feature)) * region.n_pixels();
-    if (!columns || columns.ndim() != 2 || columns.shape(0) != m || columns.shape(1) < 1)
-      refuse("atoms", "shape (" + std::to_string(m) + ", r) for this shape, roi and feature",
-             atoms);
     if (!(mu >= 0.0) || !std::isfinite(mu))
       throw py::value_error("mu: expected a number of at least 0, got " + std::to_string(mu));
     if (!(tolerance > 0.0))
@@ -35,8 +48,6 @@ class PyAligner {
     if (max_iterations < 1)
       throw py::value_error("max_iterations: expected at least 1, got " +
                             std::to_string(max_iterations));
-    const Eigen::Map<const Eigen::MatrixXf> matrix(columns.data(), m, columns.shape(1));
-    if (!matrix.allFinite()) throw py::value_error("atoms: expected finite entries");
     AlignerOptions options;
     options.mu = mu;
     options.tolerance = tolerance;
@@ -52,14 +63,44 @@ class PyAligner {
                             std::to_string(acceleration));
     options.acceleration = acceleration;
     options.verify = verify;
-    aligner_ = std::make_unique<FrameAligner>(matrix, std::move(region), sampling_, options);
+    if (misfits) {
+      std::tie(options.typical_misfit, options.poor_misfit) = *misfits;
+      if (!(options.typical_misfit > 0.0 && options.poor_misfit > options.typical_misfit))
+        throw py::value_error("misfits: expected (typical, poor), 0 < typical < poor");
+    }
+    std::vector<FrameAligner> levels;
+    const auto add = [&](const py::array& columns, const py::object& mask, const Shape& size) {
+      Region region = parse_region(mask, size);
+      const auto matrix = FArray<float>::ensure(columns);
+      const auto parsed = parse_atoms(matrix, columns, sampling_, region);
+      levels.emplace_back(parsed, std::move(region), sampling_, options);
+    };
+    add(atoms, roi, shape_);
+    options.pixel_tolerance = kCoarsePixels;
+    options.max_iterations = std::min(kCoarseIterations, max_iterations);
+    Shape size = shape_;
+    for (const auto& [columns, mask, level_kappa] : coarse) {
+      size = {(size.height + 1) / 2, (size.width + 1) / 2};
+      options.kappa = level_kappa;
+      add(columns, mask, size);
+    }
+    std::unique_ptr<Search> searcher;
+    if (search) {
+      const auto& [columns, mask, unused] =
+          coarse.empty() ? std::tuple(atoms, roi, 0.0) : coarse.back();
+      const Region region = parse_region(mask, size);
+      const auto matrix = FArray<float>::ensure(columns);
+      searcher = std::make_unique<Search>(parse_atoms(matrix, columns, sampling_, region), region,
+                                          sampling_);
+    }
+    aligner_ = std::make_unique<PyramidAligner>(std::move(levels), std::move(searcher));
   }
 
   struct Result {
     py::array_t<double> frame_from_canonical;
     std::string status;
-    int iterations, n_atoms;
-    double residual, step, objective, gap, worst_gap, outside;
+    int iterations, evaluations, n_atoms;
+    double residual, quality, step, objective, gap, worst_gap, outside;
     py::array_t<double> coefficients;
     py::object weights;  // of the pixels, (h, w); none for l2
   };
@@ -67,23 +108,25 @@ class PyAligner {
   Result align(const py::array& frame, const py::array& initial) {
     const FrameView view = parse_frame(frame, "frame");
     const Eigen::Matrix3d start = parse_start(initial);
-    py::array_t<double> coefficients(aligner_->n_coefficients());
+    py::array_t<double> coefficients(aligner_->finest().n_coefficients());
     double* x = coefficients.mutable_data();
     FrameAlignment a;
-    std::unique_ptr<FrameAligner::Workspace> work;
+    std::unique_ptr<PyramidAligner::Workspace> work;
     {
       const py::gil_scoped_release release;
       work = take();
       a = aligner_->align(view, start, work.get(), x);
     }
     py::object weights = py::none();
-    if (aligner_->options().loss != Loss::l2 && a.iterations > 1) weights = map_of(work->weights);
+    if (aligner_->finest().options().loss != Loss::l2 && a.iterations > 1) weights = map_of(work->finest().weights);
     put(std::move(work));
     return {to_array(a.frame_from_canonical),
             name_of(a.status),
             a.iterations,
+            a.evaluations,
             a.n_atoms,
             a.residual,
+            a.quality,
             a.step,
             a.objective,
             a.gap,
@@ -97,7 +140,7 @@ class PyAligner {
   py::dict align_batch(const py::array& frames, const py::array& initial, int threads) {
     if (frames.ndim() != 3 || frames.shape(0) < 1)
       refuse("frames", "a stack of grey images (n, height, width)", frames);
-    const py::ssize_t n = frames.shape(0), r = aligner_->n_coefficients();
+    const py::ssize_t n = frames.shape(0), r = aligner_->finest().n_coefficients();
     if (threads < 0)
       throw py::value_error("threads: expected at least 0, got " + std::to_string(threads));
     const auto starts = CArray<double>::ensure(initial);
@@ -118,7 +161,7 @@ class PyAligner {
     {
       const py::gil_scoped_release release;
       const int used = thread_count(threads, static_cast<int>(n));
-      std::vector<std::unique_ptr<FrameAligner::Workspace>> work;
+      std::vector<std::unique_ptr<PyramidAligner::Workspace>> work;
       for (int i = 0; i < used; ++i) work.push_back(take());
       parallel_for(static_cast<int>(n), used, [&](int thread, int i) {
         found[i] = aligner_->align(views[i], matrices[i], work[thread].get(), x + i * r);
@@ -133,7 +176,7 @@ class PyAligner {
   py::array_t<float> map_of(const std::vector<float>& values) const {
     py::array_t<float> out({shape_.height, shape_.width});
     std::fill_n(out.mutable_data(), out.size(), 0.0f);
-    const Region& region = aligner_->region();
+    const Region& region = aligner_->finest().region();
     const Eigen::Vector2d c = shape_.centre();
     for (int i = 0; i < region.n_pixels(); ++i)
       out.mutable_at(static_cast<int>(std::lround(region.b(0)[i] + c[1])),
@@ -157,7 +200,7 @@ class PyAligner {
     return matrix;
   }
 
-  std::unique_ptr<FrameAligner::Workspace> take() {
+  std::unique_ptr<PyramidAligner::Workspace> take() {
     {
       const std::lock_guard<std::mutex> lock(idle_mutex_);
       if (!idle_.empty()) {
@@ -169,7 +212,7 @@ class PyAligner {
     return aligner_->make_workspace();
   }
 
-  void put(std::unique_ptr<FrameAligner::Workspace> work) {
+  void put(std::unique_ptr<PyramidAligner::Workspace> work) {
     const std::lock_guard<std::mutex> lock(idle_mutex_);
     idle_.push_back(std::move(work));
   }
@@ -194,8 +237,10 @@ class PyAligner {
     out["frame_from_canonical"] = matrices;
     out["status"] = status;
     out["iterations"] = column([](const FrameAlignment& a) { return a.iterations; });
+    out["evaluations"] = column([](const FrameAlignment& a) { return a.evaluations; });
     out["n_atoms"] = column([](const FrameAlignment& a) { return a.n_atoms; });
     out["residual"] = column([](const FrameAlignment& a) { return a.residual; });
+    out["quality"] = column([](const FrameAlignment& a) { return a.quality; });
     out["step"] = column([](const FrameAlignment& a) { return a.step; });
     out["objective"] = column([](const FrameAlignment& a) { return a.objective; });
     out["gap"] = column([](const FrameAlignment& a) { return a.gap; });
@@ -207,9 +252,9 @@ class PyAligner {
 
   Sampling sampling_;
   Shape shape_;
-  std::unique_ptr<FrameAligner> aligner_;
+  std::unique_ptr<PyramidAligner> aligner_;
   std::mutex idle_mutex_;
-  std::vector<std::unique_ptr<FrameAligner::Workspace>> idle_;
+  std::vector<std::unique_ptr<PyramidAligner::Workspace>> idle_;
 };
 
 }  // namespace
@@ -220,8 +265,10 @@ void register_aligner(py::module_& module) {
       .def_readonly("frame_from_canonical", &Result::frame_from_canonical)
       .def_readonly("status", &Result::status)
       .def_readonly("iterations", &Result::iterations)
+      .def_readonly("evaluations", &Result::evaluations)
       .def_readonly("n_atoms", &Result::n_atoms)
       .def_readonly("residual", &Result::residual)
+      .def_readonly("quality", &Result::quality)
       .def_readonly("step", &Result::step)
       .def_readonly("objective", &Result::objective)
       .def_readonly("gap", &Result::gap)
@@ -233,13 +280,17 @@ void register_aligner(py::module_& module) {
   py::class_<PyAligner>(module, "FrameAligner")
       .def(py::init<const py::array&, const std::pair<int, int>&, const std::string&,
                     const std::string&, double, const py::object&, double, double, int,
-                    const std::string&, double, int, bool>(),
+                    const std::string&, double, int, bool,
+                    const std::vector<std::tuple<py::array, py::object, double>>&, bool,
+                    const std::optional<std::pair<double, double>>&>(),
            py::arg("atoms"), py::kw_only(), py::arg("shape"), py::arg("motion"),
            py::arg("features") = "grey", py::arg("sigma") = 0.8, py::arg("roi") = py::none(),
            py::arg("mu") = defaults.mu, py::arg("tolerance") = defaults.tolerance,
            py::arg("max_iterations") = defaults.max_iterations, py::arg("loss") = "l2",
            py::arg("kappa") = defaults.kappa, py::arg("acceleration") = defaults.acceleration,
-           py::arg("verify") = defaults.verify)
+           py::arg("verify") = defaults.verify,
+           py::arg("coarse") = std::vector<std::tuple<py::array, py::object, double>>{},
+           py::arg("search") = false, py::arg("misfits") = py::none())
       .def("align", &PyAligner::align, py::arg("frame"), py::arg("initial"))
       .def("align_batch", &PyAligner::align_batch, py::arg("frames"), py::arg("initial"),
            py::kw_only(), py::arg("threads") = 0);

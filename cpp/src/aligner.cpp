@@ -41,24 +41,6 @@ bool all_finite(const FrameView& frame, std::vector<float>* row) {
   return true;
 }
 
-std::vector<float> pack(const Eigen::Ref<const Eigen::MatrixXf>& atoms, const Region& region,
-                        const Sampling& sampling) {
-  const int planes = n_planes(sampling.feature), row_length = sampling.row_length();
-  std::vector<float> packed(static_cast<std::size_t>(region.n_blocks()) * atoms.cols() * row_length,
-                            0.0f);
-  for (int block = 0; block < region.n_blocks(); ++block)
-    for (Eigen::Index k = 0; k < atoms.cols(); ++k)
-      for (int plane = 0; plane < planes; ++plane) {
-        float* row = packed.data() +
-                     (static_cast<std::size_t>(block) * atoms.cols() + k) * row_length +
-                     plane * kernels::kBlock;
-        const Eigen::Index first =
-            static_cast<Eigen::Index>(plane) * region.n_pixels() + block * kernels::kBlock;
-        std::copy_n(atoms.col(k).data() + first, region.block_size(block), row);
-      }
-  return packed;
-}
-
 Eigen::MatrixXd gram_of(const Eigen::Ref<const Eigen::MatrixXf>& atoms) {
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(atoms.cols(), atoms.cols());
   constexpr Eigen::Index kRows = 4096;  // bounds the float64 copy
@@ -83,6 +65,23 @@ Parameters pixels_per_unit(MotionModel motion, const Region& region,
   for (const Eigen::Vector2d& corner : region.corners())
     squares += warp_jacobian(motion, transform, corner).colwise().squaredNorm().transpose();
   return (squares / (4.0 * std::abs(transform.linear.determinant()))).cwiseSqrt();
+}
+
+// Log-odds fall linearly with the logarithm of the misfit, through 0.95 and 0.5.
+double quality(const FrameAlignment& found, const AlignerOptions& options) {
+  if (!(options.poor_misfit > options.typical_misfit && options.typical_misfit > 0.0))
+    return std::numeric_limits<double>::quiet_NaN();
+  if (found.status != Status::converged && found.status != Status::max_iterations) return 0.0;
+  const double power = std::log(19.0) / std::log(options.poor_misfit / options.typical_misfit);
+  return 1.0 / (1.0 + std::pow(found.misfit / options.poor_misfit, power));
+}
+
+// Singular values of the linear motion since the start: their ratio, large where it is squeezed.
+double stretch(const CentredTransform& start, const CentredTransform& now) {
+  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
+  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
+  const double sum = std::sqrt(squares + area), difference = std::sqrt(std::max(squares - area, 0.0));
+  return (sum + difference) / (sum - difference);
 }
 
 double corner_motion(const Region& region, const CentredTransform& from,
@@ -126,7 +125,8 @@ struct FrameAligner::Step {
   int outside = 0;
   bool weighted = false;        // by the last residual
   double squared_residual = 0;  // || v - A x ||^2 at the x that the weights were taken from
-  double energy = 1.0;          // v^T P v
+  double weighted_residual = 0, weighted_norm = 1;  // (v - A x)^T W (v - A x) and v^T W v
+  double energy = 1.0;                              // v^T P v
   SmallMatrix r;                // J = Q R
   Parameters v_q;               // Q^T v
   Parameters delta;             // the solution's step
@@ -168,7 +168,7 @@ FrameAligner::FrameAligner(Basis basis, Region region, const Sampling& sampling,
       options_(options),
       n_atoms_(static_cast<int>(basis.columns.cols())),
       row_length_(sampling.row_length()),
-      atoms_(pack(basis.columns, region_, sampling)),
+      atoms_(pack_columns(basis.columns, region_, sampling)),
       coefficients_(std::move(basis.coefficients)),
       solver_(gram_of(basis.columns), l1_options(options)) {}
 
@@ -219,7 +219,7 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
   std::fill(work->first_products.begin(), work->first_products.end(), 0.0);
   std::fill_n(work->gram_sums.begin(), static_cast<std::size_t>(n_candidates) * n_candidates, 0.0);
   if (review) work->gradient.setZero();
-  step->squared_residual = 0.0;
+  step->squared_residual = step->weighted_residual = 0.0;
 
   alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
       scaled[kernels::kMaxPlanes * kernels::kBlock], roots[kernels::kBlock];
@@ -232,8 +232,10 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
             kernel.residual(value, scale, atoms_of(block, support), work->coefficients.data(),
                             static_cast<int>(support.size()), row_length_, residual);
         kernel.robust_weights(residual, planes, slope, threshold, weights);
+        kernel.scale_row(weights, planes, residual, scaled);
+        const float* weighted = scaled;
+        kernel.dots(&weighted, 1, residual, row_length_, &step->weighted_residual);
         if (review) {
-          kernel.scale_row(weights, planes, residual, scaled);
           kernel.dots(atoms_of(block, work->all), n_atoms_, scaled, row_length_,
                       work->gradient.data());
         }
@@ -314,6 +316,7 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
     step->r.triangularView<Eigen::Upper>().transpose().solveInPlace(step->v_q);
     beta.noalias() -= n * step->v_q;
     step->energy = v_v - step->v_q.squaredNorm();
+    step->weighted_norm = v_v;
   }
   return true;
 }
@@ -362,12 +365,16 @@ void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace*
 
 // Algorithm 1: linearise, solve, update, until the step falls to the tolerance.
 FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d& initial,
-                                   Workspace* work, double* coefficients) const {
+                                   const Eigen::Matrix3d& lowpass_from, Workspace* work,
+                                   double* coefficients) const {
   FrameAlignment out;
   out.frame_from_canonical = initial;
   work->x_all.setZero();
-  out.status = iterate(frame, initial, work, &out);
+  out.status = iterate(frame, initial, lowpass_from, work, &out);
+  out.evaluations = out.iterations;
+  out.quality = quality(out, options_);
   out.n_atoms = static_cast<int>((work->x_all.array() != 0.0).count());
+  if (!coefficients) return out;
   Eigen::Map<Eigen::VectorXd> by_atom(coefficients, n_coefficients());
   if (coefficients_.size())
     by_atom.noalias() = coefficients_ * work->x_all;
@@ -385,18 +392,26 @@ bool FrameAligner::atom_missing(const Workspace& work) const {
 }
 
 Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
-                             Workspace* work, FrameAlignment* out) const {
+                             const Eigen::Matrix3d& lowpass_from, Workspace* work,
+                             FrameAlignment* out) const {
   if (!all_finite(frame, &work->row)) return Status::unreadable;
   const Shape& shape = region_.shape();
   const std::optional<CentredTransform> start = centred(initial, shape);
-  if (!start || !(std::abs(start->linear.determinant()) > 1e-12)) return Status::singular;
+  const std::optional<CentredTransform> filter_at = centred(lowpass_from, shape);
+  for (const auto& one : {start, filter_at})
+    if (!one || !(std::abs(one->linear.determinant()) > 1e-12)) return Status::singular;
   CentredTransform current = *start;
-  work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, current);
+  work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, *filter_at);
 
   Step step;
   Anderson anderson(options_.acceleration,
                     pixels_per_unit(sampling_.motion, region_, current));
-  double moved = 0.0;
+  double moved = 0.0;     // since the last look at the whole dictionary, canonical pixels
+  double plain_move = std::numeric_limits<double>::infinity();  // of the last step
+  const auto within = [&](double factor) {
+    return out->step <= factor * options_.tolerance ||
+           plain_move <= factor * options_.pixel_tolerance;
+  };
   const bool robust = options_.loss != Loss::l2;
   const bool always_all = options_.verify || options_.mu == 0.0;
   for (out->iterations = 0; out->iterations < options_.max_iterations;) {
@@ -406,7 +421,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     // Whether this iteration looks at the whole dictionary.
     const bool review = always_all || cold || last || moved > kReviewMotion ||
                         (robust && out->iterations < kRobustReviews) ||
-                        out->step <= kReviewStep * options_.tolerance;
+                        (!cold && within(kReviewStep));
     // A weighted look costs the correlations only: what enters, enters the next iteration.
     const bool over_all = review && (always_all || cold || !robust);
     const std::vector<int>& candidates = over_all ? work->all : work->candidates;
@@ -423,16 +438,18 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     out->step = step.delta.norm();
     out->residual =
         step.weighted ? std::sqrt(step.squared_residual) : step.summary.residual;
+    out->misfit = step.weighted ? std::sqrt(step.weighted_residual / step.weighted_norm)
+                                : step.summary.residual;
     out->objective = step.summary.objective;
     if (review) {
       out->gap = step.summary.gap;
       out->worst_gap = std::max(out->worst_gap, step.summary.gap / step.summary.objective);
     }
-    const bool arrived = review && out->step <= options_.tolerance &&
-                         !(step.weighted && !over_all && atom_missing(*work));
+    plain_move = corner_motion(region_, current, plain);
+    const bool arrived = review && within(1.0) && !(step.weighted && !over_all && atom_missing(*work));
     CentredTransform next = plain;
     if (!arrived) {
-      if (corner_motion(region_, current, plain) < kAccelerateBelow)
+      if (plain_move < kAccelerateBelow)
         next = transform(sampling_.motion, anderson.next(tau, step.delta), current);
       else
         anderson.forget();
@@ -441,6 +458,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const double area = next.linear.determinant() / start->linear.determinant();
     const double largest = options_.max_scale_change * options_.max_scale_change;
     if (!(area < largest && area > 1.0 / largest)) return Status::collapsed;
+    if (!(stretch(*start, next) < options_.max_stretch)) return Status::collapsed;
     moved = review ? 0.0 : moved + corner_motion(region_, current, next);
     current = next;
     out->frame_from_canonical = matrix(current, shape);

@@ -29,6 +29,24 @@ Region::Region(const Shape& shape, const float* weights) : shape_(shape) {
     roots_.resize(a_.size(), 0.0f);
 }
 
+std::vector<float> pack_columns(const Eigen::Ref<const Eigen::MatrixXf>& columns,
+                                const Region& region, const Sampling& sampling) {
+  const int planes = n_planes(sampling.feature), row_length = sampling.row_length();
+  std::vector<float> packed(
+      static_cast<std::size_t>(region.n_blocks()) * columns.cols() * row_length, 0.0f);
+  for (int block = 0; block < region.n_blocks(); ++block)
+    for (Eigen::Index k = 0; k < columns.cols(); ++k)
+      for (int plane = 0; plane < planes; ++plane) {
+        float* row = packed.data() +
+                     (static_cast<std::size_t>(block) * columns.cols() + k) * row_length +
+                     plane * kernels::kBlock;
+        const Eigen::Index first =
+            static_cast<Eigen::Index>(plane) * region.n_pixels() + block * kernels::kBlock;
+        std::copy_n(columns.col(k).data() + first, region.block_size(block), row);
+      }
+  return packed;
+}
+
 bool cover(const FrameView& frame, const Region& region, const CentredTransform& transform,
            Patch* patch) {
   double x_min = std::numeric_limits<double>::infinity(), y_min = x_min;

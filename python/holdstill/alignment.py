@@ -44,9 +44,9 @@ class Alignment:
     status : str
         One of `STATUSES`; a cap that was reached is never called converged.
     iterations : int
-        Outer iterations.
+        Outer iterations on the finest level.
     evaluations : int
-        Linearisations on all levels; the same number here, for there is one level.
+        Linearisations on all levels.
     residual : float
         ‖e‖₂ of the unit-norm frame, e = v + JΔτ - Ãx. NaN where nothing was solved.
     step : float
@@ -114,6 +114,8 @@ def align_frame(
     mu: float = _core.DEFAULT_MU,
     tolerance: float = _core.DEFAULT_TOLERANCE,
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+    loss: str = "l2",
+    levels: int | None = None,
     verify: bool = False,
 ) -> Alignment:
     """Align one frame: min over x, τ of ½‖v(τ) - Ãx‖₂² + μ‖x‖₁ (equations §3).
@@ -132,6 +134,12 @@ def align_frame(
         Stop at ‖Δτ‖₂ ≤ tolerance.
     max_iterations : int
         Cap of the outer loop.
+    loss : {"l2", "huber", "l1"}
+        What a pixel's residual costs: its square; the square, but linear above a threshold from the
+        dictionary's own residuals, so that what hides the face pulls little; or its magnitude.
+    levels : int, optional
+        Octaves of the search, coarse to fine; as many as the region allows by default, 1 for the
+        finest alone. They change where the search starts, not where it ends.
     verify : bool
         Solve every iteration over all atoms, and certify it. Same result, slower.
 
@@ -160,7 +168,12 @@ def align_frame(
     ('converged', [10.0, 10.0])
     """
     aligner = dictionary.aligner(
-        mu=mu, tolerance=tolerance, max_iterations=max_iterations, verify=verify
+        mu=mu,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        loss=loss,
+        levels=levels,
+        verify=verify,
     )
     return align_read(Frame("array", 0, None, np.asarray(frame)), aligner, np.asarray(initial))
 
@@ -174,6 +187,8 @@ def align_batch(
     mu: float = _core.DEFAULT_MU,
     tolerance: float = _core.DEFAULT_TOLERANCE,
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+    loss: str = "l2",
+    levels: int | None = None,
     verify: bool = False,
 ) -> AlignmentBatch:
     """Align a stack of frames in one call into the compiled core.
@@ -189,7 +204,7 @@ def align_batch(
     threads : int, optional
         Threads over the frames; as many as there are processors by default. The result does not
         depend on it.
-    mu, tolerance, max_iterations, verify
+    mu, tolerance, max_iterations, loss, levels, verify
         As in :func:`align_frame`.
 
     Returns
@@ -205,14 +220,19 @@ def align_batch(
     if stack.dtype == np.float64:
         stack = stack.astype(np.float32)
     aligner = dictionary.aligner(
-        mu=mu, tolerance=tolerance, max_iterations=max_iterations, verify=verify
+        mu=mu,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        loss=loss,
+        levels=levels,
+        verify=verify,
     )
     found = aligner.align_batch(stack, np.asarray(initial), threads=thread_count(threads))
     return AlignmentBatch(
         frame_from_canonical=found["frame_from_canonical"],
         status=np.array(found["status"]),
         iterations=found["iterations"],
-        evaluations=found["iterations"],
+        evaluations=found["evaluations"],
         residual=found["residual"],
         step=found["step"],
         coefficients=found["coefficients"],
@@ -268,7 +288,7 @@ def align_read(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -
         found.frame_from_canonical,
         found.status,
         found.iterations,
-        found.iterations,
+        found.evaluations,
         found.residual if solved else float("nan"),
         found.step if solved else float("nan"),
         found.coefficients,

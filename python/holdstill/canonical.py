@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
+Weights: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32]
 Fractions: TypeAlias = tuple[float, float, float, float]
 
 DEFAULT_SHAPE = (200, 200)
@@ -87,31 +88,36 @@ def eye_corners(shape: tuple[int, int] = DEFAULT_SHAPE) -> npt.NDArray[np.float6
 
 def roi_mask(
     roi: str | os.PathLike[str] | npt.ArrayLike | None, shape: tuple[int, int] = DEFAULT_SHAPE
-) -> Mask:
-    """Region of interest as a mask of the canonical frame.
+) -> Weights:
+    """Region of interest as a mask of the canonical frame, or as weights of its pixels.
+
+    Weights multiply the squared residuals: a pixel of weight 0.25 counts as a quarter of one.
 
     Parameters
     ----------
     roi : str, path, array_like (h, w) or None
         A name (``full``, ``face``, ``upper-face``, ``eyes-nose``, ``eyes``, ``mouth``), the path
-        of a mask image of the canonical size, or a mask: nonzero pixels belong to the region. None
-        is ``full``.
+        of a mask image of the canonical size, or an array. Zero is outside; where the others
+        differ, they are weights, scaled so that the largest is 1. None is ``full``.
     shape : (int, int)
         Height and width of the canonical frame.
 
     Returns
     -------
-    ndarray, shape (h, w), bool
+    ndarray, shape (h, w), bool, or float32 where pixels weigh differently
 
     Raises
     ------
     ValueError
-        If the name is unknown, the mask's shape is not `shape`, or no pixel is selected.
+        If the name is unknown, the mask's shape is not `shape`, a weight is negative or not finite,
+        or no pixel is selected.
 
     Examples
     --------
     >>> int(roi_mask("eyes", (200, 200)).sum())
     9120
+    >>> roi_mask([[0, 255], [51, 255]], (2, 2)).tolist()
+    [[0.0, 1.0], [0.20000000298023224, 1.0]]
     """
     height, width = check_shape(shape)
     if roi is None:
@@ -129,10 +135,14 @@ def roi_mask(
         )
     if mask.dtype.kind not in "bui" and not (mask.dtype.kind == "f" and np.isfinite(mask).all()):
         raise ValueError(f"roi: expected a boolean or numeric mask, got dtype {mask.dtype}")
-    mask = mask != 0
+    if mask.min() < 0:
+        raise ValueError(f"roi: expected weights of at least 0, got {mask.min()}")
     if not mask.any():
         raise ValueError("roi: the region of interest is empty; it needs at least one pixel")
-    return np.ascontiguousarray(mask)
+    weights = mask.astype(np.float64) / float(mask.max())
+    if ((weights == 0) | (weights == 1)).all():
+        return np.ascontiguousarray(mask != 0)
+    return np.ascontiguousarray(weights, dtype=np.float32)
 
 
 def _read_mask(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:

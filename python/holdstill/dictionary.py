@@ -18,12 +18,38 @@ import numpy.typing as npt
 import scipy.linalg
 
 from holdstill import _core
-from holdstill.canonical import check_shape, roi_mask
+from holdstill.canonical import Weights, check_shape, roi_mask
+from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
+from holdstill.residuals import OwnResiduals
 
 FORMAT = "holdstill.dictionary"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
+_DEVIATIONS_PER_MEDIAN = 1.4826
+_HUBER = 1.345
+"""Huber's threshold in standard deviations: 95 % efficient where the noise is Gaussian."""
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def independent_columns(result: RaslResult) -> npt.NDArray[np.intp]:
+    """Images of a batch whose low-rank columns make its dictionary (equations §2)."""
+    _, triangle, pivots = scipy.linalg.qr(
+        np.asarray(result.low_rank, dtype=np.float64), mode="economic", pivoting=True
+    )
+    weights = np.abs(np.diag(triangle))
+    # The rank that A's last step kept is soft: columns at rounding level are no images.
+    independent = int((weights > 1e-6 * weights[0]).sum())
+    return np.asarray(pivots[: max(1, min(result.rank, independent))])
+
+
+def atoms_of(result: RaslResult) -> npt.NDArray[np.float32]:
+    """Columns of a batch's low-rank part, scaled to norm 1: (M, r)."""
+    atoms = np.asarray(result.low_rank, dtype=np.float64)[:, independent_columns(result)]
+    return np.asarray(atoms / np.linalg.norm(atoms, axis=0), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +70,14 @@ class Dictionary:
         ``grey``, ``edges`` or ``magnitude``.
     sigma : float
         σ of edges and magnitude, canonical pixels.
-    roi : ndarray (h, w), bool
-        Region of interest.
+    roi : ndarray (h, w), bool or float32
+        Region of interest, or weights of its pixels; see :func:`holdstill.canonical.roi_mask`.
+    residuals : ndarray (k,), float64
+        ‖e‖₂ of images like those to come, each explained without an atom of its own; what
+        :func:`holdstill.fit` measures on its sample. Empty: unknown.
+    pixel_residual : float
+        Median over their pixels of |e_i|, of a vector of unit norm; NaN: unknown. It sets the
+        threshold of the robust losses.
     provenance : mapping
         How it was made: numbers and strings only.
 
@@ -66,7 +98,9 @@ class Dictionary:
     motion: str
     features: str = "grey"
     sigma: float = 0.8
-    roi: npt.NDArray[np.bool_] | None = None
+    roi: Weights | None = None
+    residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    pixel_residual: float = float("nan")
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,13 +120,22 @@ class Dictionary:
             )
         if not np.isfinite(atoms).all():
             raise ValueError("atoms: expected finite entries")
-        atoms.flags.writeable = False
-        object.__setattr__(self, "atoms", atoms)
+        residuals = np.array(self.residuals, dtype=np.float64)
+        if residuals.ndim != 1 or not (residuals >= 0).all():
+            raise ValueError("residuals: expected a vector of norms, finite and at least 0")
+        for name, array in (("atoms", atoms), ("residuals", residuals)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
         self.aligner()  # refuses an unknown motion model or sigma now, not at the first frame
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """The region of interest, (h, w)."""
+        """The pixels of the region of interest, (h, w)."""
+        return np.asarray(self.weights > 0)
+
+    @property
+    def weights(self) -> Weights:
+        """The region of interest as it weighs, (h, w)."""
         assert self.roi is not None
         return self.roi
 
@@ -105,7 +148,8 @@ class Dictionary:
     def digest(self) -> str:
         """SHA-256 of what the alignment depends on; provenance is not part of it."""
         content = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
-        content.update(np.packbits(self.mask).tobytes())
+        content.update(np.ascontiguousarray(self.weights, dtype=np.float32).tobytes())
+        content.update(self.residuals.tobytes())
         content.update(np.ascontiguousarray(self.atoms.T).tobytes())
         return content.hexdigest()
 
@@ -119,6 +163,7 @@ class Dictionary:
         features: str = "grey",
         sigma: float = 0.8,
         roi: str | os.PathLike[str] | npt.ArrayLike | None = None,
+        own: OwnResiduals | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Dictionary:
         """Take rank(A*) independent columns of a batch's low-rank part (equations §2).
@@ -133,6 +178,8 @@ class Dictionary:
             Of :func:`holdstill.rasl` with the same `shape`, `motion`, `features`, `sigma`, `roi`.
         shape, motion, features, sigma, roi
             As in :func:`holdstill.rasl`.
+        own : OwnResiduals, optional
+            Of the batch; see :func:`holdstill.residuals.leave_one_out`.
         provenance : mapping, optional
             Kept with the dictionary.
 
@@ -140,19 +187,15 @@ class Dictionary:
         -------
         Dictionary
         """
-        low_rank = np.asarray(result.low_rank, dtype=np.float64)
-        _, triangle, pivots = scipy.linalg.qr(low_rank, mode="economic", pivoting=True)
-        weights = np.abs(np.diag(triangle))
-        # The rank that A's last step kept is soft: columns at rounding level are no images.
-        independent = int((weights > 1e-6 * weights[0]).sum())
-        atoms = low_rank[:, pivots[: max(1, min(result.rank, independent))]]
         return cls(
-            (atoms / np.linalg.norm(atoms, axis=0)).astype(np.float32),
+            atoms_of(result),
             shape=shape,
             motion=motion,
             features=features,
             sigma=sigma,
             roi=roi_mask(roi, shape),
+            residuals=np.zeros(0) if own is None else own.norms,
+            pixel_residual=float("nan") if own is None else own.pixel,
             provenance=dict(provenance or {}),
         )
 
@@ -162,6 +205,8 @@ class Dictionary:
         mu: float = _core.DEFAULT_MU,
         tolerance: float = _core.DEFAULT_TOLERANCE,
         max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+        loss: str = "l2",
+        levels: int | None = None,
         verify: bool = False,
     ) -> _core.FrameAligner:
         """The compiled aligner for this dictionary; kept, so that a second call costs nothing.
@@ -174,6 +219,10 @@ class Dictionary:
             Stop at ‖Δτ‖₂ ≤ tolerance.
         max_iterations : int
             Cap of the outer loop.
+        loss : {"l2", "huber", "l1"}
+            What a pixel's residual costs. Under the robust ones, what hides the face pulls little.
+        levels : int, optional
+            Octaves of the search, the finest included; as many as the region allows by default.
         verify : bool
             Solve over all atoms in every iteration, and certify each solve. Same result, slower.
 
@@ -181,8 +230,24 @@ class Dictionary:
         -------
         holdstill._core.FrameAligner
             Safe to use from several threads at once.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range, or the loss needs a `pixel_residual` and there is none.
         """
-        options = (float(mu), float(tolerance), int(max_iterations), bool(verify))
+        most = n_levels(self.weights)
+        levels = most if levels is None else int(levels)
+        if not 1 <= levels <= most:
+            raise ValueError(
+                f"levels: expected 1 to {most} for this region of interest, got {levels}"
+            )
+        if loss != "l2" and not self.pixel_residual > 0:
+            raise ValueError(
+                f"loss: {loss!r} takes its threshold from the residuals of the dictionary's own "
+                "images, and this one does not know them; give its pixel_residual, or fit it again"
+            )
+        options = (float(mu), float(tolerance), int(max_iterations), loss, levels, bool(verify))
         if options not in self._aligners:
             self._aligners[options] = _core.FrameAligner(
                 self.atoms,
@@ -190,17 +255,38 @@ class Dictionary:
                 motion=self.motion,
                 features=self.features,
                 sigma=self.sigma,
-                roi=self.mask,
+                roi=self.weights,
                 mu=mu,
                 tolerance=tolerance,
                 max_iterations=max_iterations,
+                loss=loss,
+                kappa=self.kappa if loss != "l2" else 0.0,
                 verify=verify,
+                coarse=self._octaves[: levels - 1],
             )
         return self._aligners[options]
 
+    @property
+    def kappa(self) -> float:
+        """Residual of a pixel above which the Huber loss is linear (equations §3)."""
+        return _HUBER * _DEVIATIONS_PER_MEDIAN * self.pixel_residual
+
     @cached_property
-    def _aligners(self) -> dict[tuple[float, float, int, bool], _core.FrameAligner]:
+    def _aligners(self) -> dict[tuple[float, float, int, str, int, bool], _core.FrameAligner]:
         return {}
+
+    @cached_property
+    def _octaves(self) -> list[tuple[npt.NDArray[np.float32], Weights, float]]:
+        sigma = 0.0 if self.features == "grey" else self.sigma
+        octaves = []
+        for level in range(1, n_levels(self.weights)):
+            coarse = octave(
+                self.atoms, self.weights, planes=_PLANES[self.features], sigma=sigma, level=level
+            )
+            # A unit norm is shared by fewer pixels.
+            thinning = np.sqrt(self.atoms.shape[0] / coarse.atoms.shape[0])
+            octaves.append((coarse.atoms, coarse.roi, float(self.kappa * thinning)))
+        return octaves
 
     def atom_images(self) -> npt.NDArray[np.float32]:
         """The atoms as pictures, zero outside the region of interest.
@@ -232,7 +318,13 @@ class Dictionary:
         temporary = target.with_name(f".{target.name}.tmp")
         try:
             with temporary.open("wb") as file:
-                np.savez(file, meta=np.array(json.dumps(meta)), roi=self.mask, atoms=self.atoms)
+                np.savez(
+                    file,
+                    meta=np.array(json.dumps(meta)),
+                    roi=self.weights,
+                    atoms=self.atoms,
+                    residuals=self.residuals,
+                )
             temporary.replace(target)
         finally:
             with contextlib.suppress(OSError):
@@ -288,6 +380,8 @@ class Dictionary:
                     features=meta["features"],
                     sigma=float(meta["sigma"]),
                     roi=file["roi"],
+                    residuals=file["residuals"],
+                    pixel_residual=_number(meta["pixel_residual"]),
                     provenance=meta["provenance"],
                 )
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -299,6 +393,7 @@ class Dictionary:
             "motion": self.motion,
             "features": self.features,
             "sigma": self.sigma,
+            "pixel_residual": self.pixel_residual if self.pixel_residual >= 0 else None,
         }
 
     def __repr__(self) -> str:

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, check_shape, roi_mask
-from holdstill.dictionary import Dictionary
+from holdstill.dictionary import Dictionary, atoms_of, independent_columns
 from holdstill.initial import Initial, Initialiser, make_initial
 from holdstill.rasl import RaslImageError, RaslResult, rasl
+from holdstill.residuals import leave_one_out
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources import open as open_source
 
@@ -150,7 +151,15 @@ def fit(
             "last_move_px": result.moves[-1],
         },
     }
-    dictionary = Dictionary.from_rasl(result, provenance=provenance, **options)
+    own = leave_one_out(
+        images,
+        np.stack(transforms),
+        result.frame_from_canonical,
+        atoms_of(result),
+        independent_columns(result),
+        **options,
+    )
+    dictionary = Dictionary.from_rasl(result, own=own, provenance=provenance, **options)
     log.info(
         "RASL on %d frames: %s after %d iterations, %r",
         len(taken),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .canonical import check_shape, roi_mask
+from .canonical import Weights, check_shape, roi_mask
 from .gauge import canonical_motion, compose_gauge
 from .reference.motion import (
     FloatArray,
@@ -113,7 +113,7 @@ class _Batch:
     motion: str
     features: str
     sigma: float
-    roi: npt.NDArray[np.bool_]
+    roi: Weights
     kernels: ModuleType
 
 
@@ -349,7 +349,7 @@ def _linearize_batch(
             # Frozen at the start: a low-pass that follows τ would change the problem on the way.
             lowpass_from=batch.initial[index],
         )
-        if now.outside > batch.roi.sum() / 2:
+        if now.outside > np.count_nonzero(batch.roi) / 2:
             raise RaslImageError(
                 index, "more than half of the region of interest lies outside of the frame"
             )

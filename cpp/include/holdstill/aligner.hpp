@@ -4,6 +4,7 @@
 //   min_{x, tau}  1/2 || v(tau) - A x ||^2 + mu || x ||_1,    v = f(I o tau) / || f(I o tau) ||
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,11 +23,15 @@ Loss loss_from_name(const std::string& name);  // throws std::invalid_argument
 struct AlignerOptions {
   double mu = 1e-3;         // weight of || x ||_1; 0 is plain least squares
   double tolerance = 1e-6;  // on || step ||_2
+  double pixel_tolerance = 0.0;  // enough, too: no corner moves by more canonical pixels than this
   int max_iterations = 300;
   Loss loss = Loss::l2;
   double kappa = 0.0;    // of the robust losses, for residuals of the unit-norm vector
   int acceleration = 4;  // depth of the Anderson acceleration of the outer loop; 0: none
+  // Misfits that earn a quality of 0.95 and of 0.5; 0: unknown.
+  double typical_misfit = 0.0, poor_misfit = 0.0;
   double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
+  double max_stretch = 2.0;  // ratio of the singular values of the linear motion since the start
   double max_outside = 0.5;       // share of the region's samples that may lie outside the frame
   // Solve over all atoms in every iteration, not only where the active set may change. Same fixed
   // point; it certifies every inner solve.
@@ -37,8 +42,12 @@ struct FrameAlignment {
   Status status = Status::unreadable;
   Eigen::Matrix3d frame_from_canonical = Eigen::Matrix3d::Identity();
   int iterations = 0;
+  int evaluations = 0;  // iterations of all levels
   // || v - A x ||_2, v of unit norm; for l2 with the step's part removed
   double residual = 0.0;
+  // || e ||_2 relative to || v ||_2, both weighted as the loss weighs them.
+  double misfit = 0.0;
+  double quality = std::numeric_limits<double>::quiet_NaN();  // in [0, 1]; NaN: no yardstick
   double step = 0.0;      // last || step ||_2
   double objective = 0.0;
   double gap = 0.0;        // duality gap at the returned point, over all atoms
@@ -83,9 +92,15 @@ class FrameAligner {
   const Region& region() const { return region_; }
 
   // Never throws on a bad frame: its status says what is wrong. coefficients: n_coefficients()
-  // doubles. Robust losses leave the pixels' weights, in (0, 1], in work->weights. Thread-safe, one
+  // doubles, or null. Robust losses leave the pixels' weights, in (0, 1], in work->weights. Thread-safe, one
   // workspace per thread.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
+                       double* coefficients) const {
+    return align(frame, initial, initial, work, coefficients);
+  }
+  // `lowpass_from` chooses the frame's low-pass, where that is not the initial transform's to do.
+  FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial,
+                       const Eigen::Matrix3d& lowpass_from, Workspace* work,
                        double* coefficients) const;
 
  private:
@@ -110,8 +125,8 @@ class FrameAligner {
   void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
   bool atom_missing(const Workspace& work) const;
   double kappa() const { return options_.kappa; }
-  Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
-                 FrameAlignment* out) const;
+  Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
+                 const Eigen::Matrix3d& lowpass_from, Workspace* work, FrameAlignment* out) const;
 
   Region region_;
   Sampling sampling_;

@@ -48,6 +48,11 @@ struct Sampling {
   int row_length() const { return n_planes(feature) * kernels::kBlock; }
 };
 
+// Columns of m rows as the kernels read them: [block][column][plane x pixel], zero beyond the
+// region.
+std::vector<float> pack_columns(const Eigen::Ref<const Eigen::MatrixXf>& columns,
+                                const Region& region, const Sampling& sampling);
+
 // Makes the patch cover the region under `transform`. False if that is not a finite box, or if the
 // region's horizon (z = 0) cuts it.
 bool cover(const FrameView& frame, const Region& region, const CentredTransform& transform,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ def align_frame(
     motion: str,
     features: str = "grey",
     sigma: float = 0.8,
-    roi: npt.NDArray[np.bool_] | None = None,
+    roi: npt.NDArray[Any] | None = None,
     mu: float = 1e-3,
     tolerance: float = 1e-6,
     max_iterations: int = 300,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -116,12 +116,12 @@ def prepare_frame(
     return PreparedFrame(np.stack(planes, axis=-1), level, features)
 
 
-def canonical_points(roi: npt.NDArray[np.bool_] | None, shape: tuple[int, int]) -> FloatArray:
+def canonical_points(roi: npt.NDArray[Any] | None, shape: tuple[int, int]) -> FloatArray:
     """(x, y) of the pixels of a region of interest in raster order.
 
     Parameters
     ----------
-    roi : ndarray, shape (h, w), bool, or None
+    roi : ndarray, shape (h, w), bool or weights, or None
         None is the whole canonical frame.
     shape : (int, int)
         Height and width of the canonical frame.
@@ -135,7 +135,7 @@ def canonical_points(roi: npt.NDArray[np.bool_] | None, shape: tuple[int, int]) 
     ValueError
         If the mask has another shape or no pixel.
     """
-    mask = np.ones(shape, dtype=bool) if roi is None else np.asarray(roi, dtype=bool)
+    mask = np.ones(shape, dtype=bool) if roi is None else np.asarray(roi) > 0
     if mask.shape != tuple(shape):
         raise ValueError(f"roi: expected a mask of shape {tuple(shape)}, got {mask.shape}")
     if not mask.any():
@@ -186,7 +186,7 @@ def linearize(
     motion: str,
     features: str = "grey",
     sigma: float = 0.8,
-    roi: npt.NDArray[np.bool_] | None = None,
+    roi: npt.NDArray[Any] | None = None,
     lowpass_from: npt.ArrayLike | None = None,
     normalize: bool = True,
 ) -> Linearization:
@@ -209,8 +209,9 @@ def linearize(
         One of `FEATURES`.
     sigma : float
         σ of edges and magnitude, canonical pixels.
-    roi : ndarray, shape (h, w), bool, optional
-        Region of interest; the whole canonical frame by default.
+    roi : ndarray, shape (h, w), bool or float, optional
+        Region of interest, or weights of the squared residuals; the whole canonical frame by
+        default.
     lowpass_from : array_like, shape (3, 3), optional
         The initial transform, which sets the low-pass; `frame_from_canonical` by default.
     normalize : bool
@@ -246,7 +247,7 @@ def linearize_prepared(
     *,
     shape: tuple[int, int],
     motion: str,
-    roi: npt.NDArray[np.bool_] | None = None,
+    roi: npt.NDArray[Any] | None = None,
     normalize: bool = True,
 ) -> Linearization:
     """`linearize` of a frame that `prepare_frame` has filtered.
@@ -282,6 +283,10 @@ def linearize_prepared(
             jacobian = edges_jacobian.transpose(1, 0, 2).reshape(vector.size, -1)
         else:
             vector, jacobian = _magnitude(edges, edges_jacobian)
+    if roi is not None and np.asarray(roi).dtype != np.bool_:
+        roots = np.sqrt(np.asarray(roi, dtype=np.float64)[np.asarray(roi) > 0])
+        roots = np.tile(roots, vector.size // roots.size)
+        vector, jacobian = roots * vector, roots[:, None] * jacobian
     norm = float(np.linalg.norm(vector))
     if normalize:
         vector, jacobian = _unit_norm(vector, jacobian, norm)
