@@ -2,6 +2,8 @@
 
 Margins: the root mean square of n draws scatters by at most 1/√(2n) of itself (all of the error in
 one direction), so that 1.1 of the bound is over four standard errors away with the draws taken.
+From below it is less than 0.9: the sampled gradients that the bound is computed with are central
+differences, between pixels some 5 % below the slope of what they are sampled from.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import affine_transform, gaussian_filter
 
-from holdstill import AlignmentBatch, Dictionary, align_batch
+from holdstill import AlignmentBatch, Dictionary, align_batch, rasl
 from holdstill.limits import (
     corner_rms,
     covariance_under_frame_noise,
@@ -126,7 +128,7 @@ def test_noise_on_the_frame_costs_what_its_covariance_says(motion: str) -> None:
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_noise_does_not_bias(motion: str) -> None:
     case = InSpan(WHOLE_SHIFT, motion)
-    noise = 4.0 * case.white_on_samples(100)
+    noise = 3.0 * case.white_on_samples(100)
     # Noise and its negative: what is odd in the noise cancels, and a bias is even.
     errors = case.errors(np.concatenate([noise, -noise]))
     assert np.linalg.norm(errors.mean(axis=0), axis=-1).max() < 0.01
@@ -194,10 +196,10 @@ def test_faces_under_known_warps(data_dir: Path) -> None:
     pictures = []
     for light in ("+000E+20", "+005E+10", "+015E+20", "+020E+10", "-005E+10", "-015E+20"):
         with image.open(folder / f"yaleB03_P00A{light}.pgm") as file:
-            pictures.append(np.asarray(file, dtype=np.float64))
+            pictures.append(np.asarray(file, dtype=np.float32))
     middle = np.array([[2.0, 0.0, 29.0], [0.0, 2.0, 34.0], [0.0, 0.0, 1.0]])
-    # The crops are registered only roughly: each is a thing of its own, and its own truth.
-    for picture in pictures:
-        error, limit = error_on_pictures([picture], middle[None], (64, 56), 3.0)
-        assert limit < 0.02
-        assert error < 0.02
+    # The crops are up to a pixel or two off each other: registered, they are one thing.
+    registered = rasl(pictures, np.stack([middle] * len(pictures)), shape=(64, 56), motion="affine")
+    error, limit = error_on_pictures(pictures, registered.frame_from_canonical, (64, 56), 3.0)
+    assert limit < 0.02
+    assert error < 0.02
