@@ -22,6 +22,7 @@ ECC_BLUR = 5
 
 FloatArray = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]
+Picture = Grey | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,13 @@ def mean_picture(pictures: list[Grey]) -> Grey:
 
 
 def ecc(
-    template: Grey, image: Grey, image_from_template: FloatArray, epsilon: float = ECC_EPSILON
+    template: Picture,
+    image: Picture,
+    image_from_template: FloatArray,
+    epsilon: float = ECC_EPSILON,
+    blur: int = ECC_BLUR,
 ) -> FloatArray | None:
-    """findTransformECC, affine; None where it gives up."""
+    """findTransformECC, affine, with its own Gaussian of `blur` pixels; None where it gives up."""
     warp = image_from_template[:2].astype(np.float32)
     end = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS
     try:
@@ -99,7 +104,7 @@ def ecc(
             cv2.MOTION_AFFINE,
             (end, ECC_ITERATIONS, epsilon),
             None,
-            ECC_BLUR,
+            blur,
         )
     except cv2.error:
         return None
