@@ -6,6 +6,7 @@ namespace holdstill {
 namespace {
 
 constexpr double kGood = 0.5;  // quality
+constexpr std::size_t kFollowed = 2;
 
 // Whether the given start has led somewhere; without a yardstick, convergence must do.
 bool good(const FrameAlignment& found) {
@@ -37,18 +38,31 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
   FrameAlignment best = descend(frame, initial, n_levels, initial, work, coefficients);
   if (!search_ || good(best) || best.status == Status::unreadable) return best;
 
-  // Starts are tried best first, until one leads somewhere; else the best end of all is returned.
+  // The starts are brought to rest on the coarsest level, where that is cheap; the best of them are
+  // followed down until one leads somewhere.
   search_->find(frame, at_level(initial, coarsest), &work->search);
+  auto& starts = work->search.scored;
   int evaluations = best.evaluations;
-  for (const Search::Scored& scored : work->search.scored) {
+  for (Search::Scored& start : starts) {
+    const FrameAlignment rest =
+        levels_[coarsest].align(frame, start.frame_from_canonical,
+                                work->levels[coarsest].get(), nullptr);
+    evaluations += rest.iterations;
+    const bool arrived =
+        rest.status == Status::converged || rest.status == Status::max_iterations;
+    start = {rest.frame_from_canonical, arrived ? rest.misfit : 2.0};
+  }
+  std::stable_sort(starts.begin(), starts.end(),
+                   [](const auto& a, const auto& b) { return a.unexplained < b.unexplained; });
+  if (starts.size() > kFollowed) starts.resize(kFollowed);
+  for (const Search::Scored& scored : starts) {
     const Eigen::Matrix3d start = from_level(scored.frame_from_canonical, coarsest);
-    FrameAlignment found =
-        descend(frame, start, n_levels, start, work, work->coefficients.data());
+    const FrameAlignment found = descend(frame, start, std::max(coarsest, 1), start, work,
+                                         work->coefficients.data());
     evaluations += found.evaluations;
-    if (good(found) || found.quality > best.quality) {
-      best = found;
-      std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
-    }
+    if (!good(found) && !(found.quality > best.quality)) continue;
+    best = found;
+    std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
     if (good(found)) break;
   }
   best.evaluations = evaluations;

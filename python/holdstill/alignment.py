@@ -26,6 +26,9 @@ STATUSES = (
 )
 """How the alignment of a frame can end."""
 
+GOOD = 0.5
+"""Quality from which on a converged frame is good."""
+
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
@@ -53,6 +56,13 @@ class Alignment:
         Last ‖Δτ‖₂. NaN where nothing was solved.
     coefficients : ndarray (r,) float64
         x; zero off its support exactly.
+    quality : float
+        From 0 to 1, how well the dictionary explains the frame beside how well it explains its own
+        images: 0.95 as well as the median of them, 0.5 halfway to misaligned ones, 0 where nothing
+        came of it. NaN where the dictionary has no such yardstick.
+    weights : ndarray (h, w) float32, or None
+        Under a robust loss, how much each pixel counted, from 0 to 1: where it is low, something
+        hides the face. Zero outside of the region of interest. None otherwise.
     gap : float
         Duality gap of x at the returned point, over all atoms.
     objective : float
@@ -71,11 +81,18 @@ class Alignment:
     coefficients: FloatArray
     gap: float
     objective: float
+    quality: float
+    weights: npt.NDArray[np.float32] | None = None
 
     @property
     def converged(self) -> bool:
         """Whether the frame's status is ``converged``."""
         return self.status == "converged"
+
+    @property
+    def good(self) -> bool:
+        """Whether it converged with a quality of at least 0.5, or of nothing known."""
+        return self.converged and not self.quality < GOOD
 
     @property
     def n_atoms(self) -> int:
@@ -96,6 +113,7 @@ class AlignmentBatch:
     coefficients: FloatArray
     gap: FloatArray
     objective: FloatArray
+    quality: FloatArray
 
     def __len__(self) -> int:
         return len(self.status)
@@ -104,6 +122,11 @@ class AlignmentBatch:
     def converged(self) -> npt.NDArray[np.bool_]:
         """Which frames' status is ``converged``."""
         return np.asarray(self.status == "converged")
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Which frames converged with a quality of at least 0.5, or of nothing known."""
+        return self.converged & ~(self.quality < GOOD)
 
 
 def align_frame(
@@ -116,6 +139,7 @@ def align_frame(
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
     loss: str = "l2",
     levels: int | None = None,
+    search: bool = True,
     verify: bool = False,
 ) -> Alignment:
     """Align one frame: min over x, τ of ½‖v(τ) - Ãx‖₂² + μ‖x‖₁ (equations §3).
@@ -139,7 +163,10 @@ def align_frame(
         dictionary's own residuals, so that what hides the face pulls little; or its magnitude.
     levels : int, optional
         Octaves of the search, coarse to fine; as many as the region allows by default, 1 for the
-        finest alone. They change where the search starts, not where it ends.
+        finest alone. They change where the finest starts, not where it ends.
+    search : bool
+        Look further around, up to 40 % of the eyes' distance, 45° and a factor of 1.6 away, for a
+        frame whose start leads to no good end. Needs a dictionary that knows what is good.
     verify : bool
         Solve every iteration over all atoms, and certify it. Same result, slower.
 
@@ -173,6 +200,7 @@ def align_frame(
         max_iterations=max_iterations,
         loss=loss,
         levels=levels,
+        search=search,
         verify=verify,
     )
     return align_read(Frame("array", 0, None, np.asarray(frame)), aligner, np.asarray(initial))
@@ -189,6 +217,7 @@ def align_batch(
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
     loss: str = "l2",
     levels: int | None = None,
+    search: bool = True,
     verify: bool = False,
 ) -> AlignmentBatch:
     """Align a stack of frames in one call into the compiled core.
@@ -204,7 +233,7 @@ def align_batch(
     threads : int, optional
         Threads over the frames; as many as there are processors by default. The result does not
         depend on it.
-    mu, tolerance, max_iterations, loss, levels, verify
+    mu, tolerance, max_iterations, loss, levels, search, verify
         As in :func:`align_frame`.
 
     Returns
@@ -225,6 +254,7 @@ def align_batch(
         max_iterations=max_iterations,
         loss=loss,
         levels=levels,
+        search=search,
         verify=verify,
     )
     found = aligner.align_batch(stack, np.asarray(initial), threads=thread_count(threads))
@@ -238,6 +268,7 @@ def align_batch(
         coefficients=found["coefficients"],
         gap=found["gap"],
         objective=found["objective"],
+        quality=found["quality"],
     )
 
 
@@ -294,6 +325,8 @@ def align_read(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -
         found.coefficients,
         found.gap if solved else float("nan"),
         found.objective if solved else float("nan"),
+        found.quality,
+        found.weights,
     )
 
 
@@ -307,5 +340,5 @@ def without_transform(frame: Frame, status: str) -> Alignment:
     nan = float("nan")
     nothing = np.zeros(0)
     return Alignment(
-        frame.source, frame.frame, frame.time, None, status, 0, 0, nan, nan, nothing, nan, nan
+        frame.source, frame.frame, frame.time, None, status, 0, 0, nan, nan, nothing, nan, nan, 0.0
     )

@@ -75,6 +75,9 @@ class Dictionary:
     residuals : ndarray (k,), float64
         ‖e‖₂ of images like those to come, each explained without an atom of its own; what
         :func:`holdstill.fit` measures on its sample. Empty: unknown.
+    displaced_residuals : ndarray (k,), float64
+        The same where they are misaligned; with `residuals`, the yardstick of `quality`. Empty:
+        unknown.
     pixel_residual : float
         Median over their pixels of |e_i|, of a vector of unit norm; NaN: unknown. It sets the
         threshold of the robust losses.
@@ -100,6 +103,7 @@ class Dictionary:
     sigma: float = 0.8
     roi: Weights | None = None
     residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    displaced_residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     pixel_residual: float = float("nan")
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -120,10 +124,13 @@ class Dictionary:
             )
         if not np.isfinite(atoms).all():
             raise ValueError("atoms: expected finite entries")
-        residuals = np.array(self.residuals, dtype=np.float64)
-        if residuals.ndim != 1 or not (residuals >= 0).all():
-            raise ValueError("residuals: expected a vector of norms, finite and at least 0")
-        for name, array in (("atoms", atoms), ("residuals", residuals)):
+        arrays = {"atoms": atoms}
+        for name in ("residuals", "displaced_residuals"):
+            norms = np.array(getattr(self, name), dtype=np.float64)
+            if norms.ndim != 1 or not ((norms >= 0) & (norms < np.inf)).all():
+                raise ValueError(f"{name}: expected a vector of norms, finite and at least 0")
+            arrays[name] = norms
+        for name, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         self.aligner()  # refuses an unknown motion model or sigma now, not at the first frame
@@ -149,7 +156,7 @@ class Dictionary:
         """SHA-256 of what the alignment depends on; provenance is not part of it."""
         content = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
         content.update(np.ascontiguousarray(self.weights, dtype=np.float32).tobytes())
-        content.update(self.residuals.tobytes())
+        content.update(self.residuals.tobytes() + self.displaced_residuals.tobytes())
         content.update(np.ascontiguousarray(self.atoms.T).tobytes())
         return content.hexdigest()
 
@@ -195,6 +202,7 @@ class Dictionary:
             sigma=sigma,
             roi=roi_mask(roi, shape),
             residuals=np.zeros(0) if own is None else own.norms,
+            displaced_residuals=np.zeros(0) if own is None else own.displaced,
             pixel_residual=float("nan") if own is None else own.pixel,
             provenance=dict(provenance or {}),
         )
@@ -207,6 +215,7 @@ class Dictionary:
         max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
         loss: str = "l2",
         levels: int | None = None,
+        search: bool = True,
         verify: bool = False,
     ) -> _core.FrameAligner:
         """The compiled aligner for this dictionary; kept, so that a second call costs nothing.
@@ -223,6 +232,8 @@ class Dictionary:
             What a pixel's residual costs. Under the robust ones, what hides the face pulls little.
         levels : int, optional
             Octaves of the search, the finest included; as many as the region allows by default.
+        search : bool
+            Look further around for a frame whose start leads to no good end.
         verify : bool
             Solve over all atoms in every iteration, and certify each solve. Same result, slower.
 
@@ -247,7 +258,10 @@ class Dictionary:
                 f"loss: {loss!r} takes its threshold from the residuals of the dictionary's own "
                 "images, and this one does not know them; give its pixel_residual, or fit it again"
             )
-        options = (float(mu), float(tolerance), int(max_iterations), loss, levels, bool(verify))
+        options = (
+            float(mu), float(tolerance), int(max_iterations), loss, levels, bool(search),
+            bool(verify),
+        )  # fmt: skip
         if options not in self._aligners:
             self._aligners[options] = _core.FrameAligner(
                 self.atoms,
@@ -263,6 +277,8 @@ class Dictionary:
                 kappa=self.kappa if loss != "l2" else 0.0,
                 verify=verify,
                 coarse=self._octaves[: levels - 1],
+                search=search,
+                misfits=self.misfits,
             )
         return self._aligners[options]
 
@@ -271,8 +287,21 @@ class Dictionary:
         """Residual of a pixel above which the Huber loss is linear (equations §3)."""
         return _HUBER * _DEVIATIONS_PER_MEDIAN * self.pixel_residual
 
+    @property
+    def misfits(self) -> tuple[float, float] | None:
+        """Residuals that earn a frame a quality of 0.95 and of 0.5; None where unknown.
+
+        The median of the dictionary's own images; and what lies, on a scale of logarithms, halfway
+        between the worst twentieth of them and themselves displaced.
+        """
+        if not len(self.residuals) or not len(self.displaced_residuals):
+            return None
+        typical, worst = (float(q) for q in np.quantile(self.residuals, [0.5, 0.95]))
+        poor = float(np.sqrt(worst * np.median(self.displaced_residuals)))
+        return (typical, max(poor, 1.2 * typical)) if typical > 0 else None
+
     @cached_property
-    def _aligners(self) -> dict[tuple[float, float, int, str, int, bool], _core.FrameAligner]:
+    def _aligners(self) -> dict[tuple[Any, ...], _core.FrameAligner]:
         return {}
 
     @cached_property
@@ -324,6 +353,7 @@ class Dictionary:
                     roi=self.weights,
                     atoms=self.atoms,
                     residuals=self.residuals,
+                    displaced_residuals=self.displaced_residuals,
                 )
             temporary.replace(target)
         finally:
@@ -381,6 +411,7 @@ class Dictionary:
                     sigma=float(meta["sigma"]),
                     roi=file["roi"],
                     residuals=file["residuals"],
+                    displaced_residuals=file["displaced_residuals"],
                     pixel_residual=_number(meta["pixel_residual"]),
                     provenance=meta["provenance"],
                 )

@@ -50,6 +50,9 @@ class TrackInitialiser(Protocol):
     def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
         """Return frame_from_canonical to start from, (3, 3); None: the frame is `not_found`."""
 
+    def retry(self, frame: GreyFrame, row: int) -> FloatArray | None:
+        """Return another start for a frame whose first led to no good end; None: there is none."""
+
     def accept(self, frame_from_canonical: FloatArray | None) -> None:
         """Take the aligned transform of the frame just proposed for; None: the face is lost."""
 
@@ -191,6 +194,9 @@ class _Given:
     def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
         return self._lookup(frame, row)
 
+    def retry(self, frame: GreyFrame, row: int) -> FloatArray | None:
+        return None
+
     def accept(self, frame_from_canonical: FloatArray | None) -> None:
         pass
 
@@ -210,16 +216,18 @@ class _Detected:
 
 
 class _DetectedTrack:
-    """The previous frame's transform; where there is none, a detection.
+    """The previous frame's transform; where there is none or it leads nowhere, a detection.
 
-    Detecting costs several times what aligning does, so a face that stays lost is looked for 1, 2,
-    4, then every `LONGEST_WAIT` frames after the last attempt. The wait counts frames of this track
-    alone, hence any number of threads makes the same attempts.
+    After a bad frame the last good transform stands for `LONGEST_WAIT` frames more: an eye that
+    blinks is no cut. Detecting costs several times what aligning does, so a face that stays lost is
+    looked for 1, 2, 4, then every `LONGEST_WAIT` frames after the last attempt. The wait counts
+    frames of this track alone, hence any number of threads makes the same attempts.
     """
 
     def __init__(self, shared: _Detected) -> None:
         self._shared = shared
         self._previous: FloatArray | None = None
+        self._missed = 0
         self._wait = 1
         self._frames_to_skip = 0
         self._was_detected = False
@@ -228,6 +236,23 @@ class _DetectedTrack:
         self._was_detected = False
         if self._previous is not None and not self._shared.independent:
             return self._previous
+        return self._detection(frame)
+
+    def retry(self, frame: GreyFrame, row: int) -> FloatArray | None:
+        return None if self._was_detected else self._detection(frame)
+
+    def accept(self, frame_from_canonical: FloatArray | None) -> None:
+        if frame_from_canonical is not None:
+            self._previous = frame_from_canonical
+            self._missed, self._wait, self._frames_to_skip = 0, 1, 0
+            return
+        self._missed += 1
+        if self._missed > LONGEST_WAIT:
+            self._previous = None
+        if self._was_detected:
+            self._attempt_failed()
+
+    def _detection(self, frame: GreyFrame) -> FloatArray | None:
         if self._frames_to_skip > 0 and not self._shared.independent:
             self._frames_to_skip -= 1
             return None
@@ -237,13 +262,6 @@ class _DetectedTrack:
             self._attempt_failed()
             return None
         return from_box(box, self._shared.shape)
-
-    def accept(self, frame_from_canonical: FloatArray | None) -> None:
-        self._previous = frame_from_canonical
-        if frame_from_canonical is not None:
-            self._wait, self._frames_to_skip = 1, 0
-        elif self._was_detected:
-            self._attempt_failed()
 
     def _attempt_failed(self) -> None:
         self._was_detected = False

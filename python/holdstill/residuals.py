@@ -15,6 +15,9 @@ from holdstill.l1 import l1_least_squares
 MOST_IMAGES = 60
 """Images measured at most, evenly through the batch."""
 
+DISPLACEMENT = 0.025
+"""What counts as misaligned, as a share of the canonical width: 5 pixels of 200."""
+
 
 class OwnResiduals(NamedTuple):
     """Residuals of a dictionary's own images.
@@ -23,11 +26,14 @@ class OwnResiduals(NamedTuple):
     ----------
     norms : ndarray, shape (k,), float64
         ‖e‖₂ of each image measured.
+    displaced : ndarray, shape (k,), float64
+        The same where they are misaligned by `DISPLACEMENT`.
     pixel : float
         Median of |e_i| over their pixels, taken over the planes of edges.
     """
 
     norms: npt.NDArray[np.float64]
+    displaced: npt.NDArray[np.float64]
     pixel: float
 
 
@@ -75,21 +81,36 @@ def leave_one_out(
     """
     core = _core if kernels is None else kernels
     planes = 2 if features == "edges" else 1
-    norms, pixels = [], []
+    norms, displaced, pixels = [], [], []
+    width = sampling["shape"][1]
     for index in np.unique(np.linspace(0, len(images) - 1, MOST_IMAGES).astype(int)):
         others = atoms[:, columns != index]
         if others.shape[1] == 0:
             continue
-        now = core.linearize(
-            images[index],
-            frame_from_canonical[index],
-            lowpass_from=initial[index],
-            features=features,
-            **sampling,
-        )
-        residual = l1_least_squares(others, now.vector, now.jacobian, mu=mu).residual
+
+
+        def seen_from(
+            transform: npt.NDArray[np.float64], index: int = int(index)
+        ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+            now = core.linearize(
+                images[index],
+                transform,
+                lowpass_from=initial[index],
+                features=features,
+                **sampling,
+            )
+            return now.vector, now.jacobian
+
+        vector, jacobian = seen_from(frame_from_canonical[index])
+        residual = l1_least_squares(others, vector, jacobian, mu=mu).residual
         norms.append(float(np.linalg.norm(residual)))
+        # Another direction for each image, the golden angle apart.
+        angle = 2.399963 * index
+        shift = np.eye(3)
+        shift[:2, 2] = DISPLACEMENT * width * np.array([np.cos(angle), np.sin(angle)])
+        vector, _ = seen_from(frame_from_canonical[index] @ shift)
+        displaced.append(float(np.linalg.norm(l1_least_squares(others, vector, mu=mu).residual)))
         pixels.append(np.linalg.norm(residual.reshape(planes, -1), axis=0))
     if not norms:
-        return OwnResiduals(np.zeros(0), float("nan"))
-    return OwnResiduals(np.array(norms), float(np.median(pixels)))
+        return OwnResiduals(np.zeros(0), np.zeros(0), float("nan"))
+    return OwnResiduals(np.array(norms), np.array(displaced), float(np.median(pixels)))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from holdstill import _core
 from holdstill.alignment import Alignment, align_read, without_transform
 from holdstill.dictionary import Dictionary
@@ -27,6 +29,9 @@ def align(
     mu: float = _core.DEFAULT_MU,
     tolerance: float = _core.DEFAULT_TOLERANCE,
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+    loss: str = "l2",
+    levels: int | None = None,
+    search: bool = True,
 ) -> Iterator[Alignment]:
     """Align every frame of a source, in constant memory.
 
@@ -48,7 +53,7 @@ def align(
         Frames are unrelated photographs: a detection on each, no tracks.
     face : {"largest", "center"}
         Which face, where the detector finds several.
-    mu, tolerance, max_iterations
+    mu, tolerance, max_iterations, loss, levels, search
         As in :func:`align_frame`.
 
     Yields
@@ -75,7 +80,14 @@ def align(
     ['converged', 'converged']
     """
     frames = open_source(source)
-    aligner = dictionary.aligner(mu=mu, tolerance=tolerance, max_iterations=max_iterations)
+    aligner = dictionary.aligner(
+        mu=mu,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        loss=loss,
+        levels=levels,
+        search=search,
+    )
     starts = initialiser_for(frames, dictionary, initial, independent=independent, face=face)
     return _align_all(frames, aligner, starts, thread_count(threads), progress)
 
@@ -172,8 +184,19 @@ def align_track(
             yield frame, without_transform(frame, "not_found")
             continue
         found = align_read(frame, aligner, proposal)
-        start.accept(found.frame_from_canonical if found.converged else None)
+        if not found.good:
+            # A cut, or a track that has lost its way: look for the face anew.
+            again = start.retry(frame, row)
+            if again is not None:
+                second = align_read(frame, aligner, again)
+                found = second if _rank(second) > _rank(found) else found
+        start.accept(found.frame_from_canonical if found.good else None)
         yield frame, found
+
+
+def _rank(found: Alignment) -> tuple[bool, bool, float]:
+    """What makes one end of a frame better than another."""
+    return found.good, found.converged, 0.0 if np.isnan(found.quality) else found.quality
 
 
 def _align_all(
