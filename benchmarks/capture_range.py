@@ -346,10 +346,11 @@ def plot(path: Path, pooled: Mapping[str, Tally], starts: Sequence[Start]) -> No
             column, ("degrees", "scale"), (DEGREES, SCALES), strict=True
         ):
             shares = marginal(tally.grid, starts, field, values)
-            picture = axis.imshow(shares, vmin=0, vmax=1, cmap="RdYlGn", origin="lower")
+            picture = axis.imshow(shares, vmin=0, vmax=1, cmap="YlGn", origin="lower")
             for row, line in enumerate(shares):
                 for place, value in enumerate(line):
-                    axis.text(place, row, f"{100 * value:.0f}", ha="center", va="center", size=8)
+                    text = axis.text(place, row, f"{100 * value:.0f}", ha="center", va="center")
+                    text.set(size=8, color="white" if value > 0.6 else "black")
             axis.set_xticks(range(len(SHIFTS)), [f"{100 * shift:.0f}" for shift in SHIFTS])
             axis.set_yticks(range(len(values)), [f"{value:g}" for value in values])
         column[1].set_xlabel("start shifted by, % of eye distance")

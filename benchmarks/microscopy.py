@@ -109,7 +109,7 @@ def add_cell(
     wavering: FloatArray,
     brightness: float,
 ) -> None:
-    """Add a cell, in place: its outline has a second and a third harmonic, its edge is 1 px soft."""
+    """Add a cell, in place: its outline has two harmonics, its edge is 1 px soft."""
     reach = int(np.ceil(1.6 * radius)) + 3
     x0, y0 = np.round(place).astype(int) - reach
     rows = slice(max(y0, 0), min(y0 + 2 * reach, light.shape[0]))
