@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.metadata
 import os
@@ -62,6 +63,24 @@ def data_folder(name: str) -> Path | None:
         return folder
     print(f"{folder} is absent: nothing is measured on it (HOLDSTILL_DATA names another folder)")
     return None
+
+
+def keywords(pairs: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE of a command line as keywords; what is no Python literal is a string.
+
+    Examples
+    --------
+    >>> keywords(["mu=1e-4", "features=edges"])
+    {'mu': 0.0001, 'features': 'edges'}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            found[name] = value
+    return found
 
 
 def machine_line(packages: Sequence[str] = ()) -> str:

@@ -1,4 +1,5 @@
-"""How still the eye corners hold on the talking-face set, beside OpenCV's ECC and StackReg.
+"""How still the eye corners hold on the talking-face set, beside OpenCV's ECC, its multi-scale
+successor and StackReg.
 
     python benchmarks/eye_corners.py [--seeds 0 1 2]
 
@@ -13,28 +14,27 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from common import Claims, data_folder, peer, print_table
-from talking_face import (
-    SHAPE,
+from peers import (
+    PACKAGES,
     FloatArray,
     Grey,
+    Peer,
     Rectangle,
-    TalkingFace,
     corner_distance,
-    ecc,
     ecc_iterations,
     mean_picture,
+    peers,
 )
+from talking_face import SHAPE, TalkingFace
 
 import holdstill
 from holdstill.evaluation import EyeCornerTable, eye_corner_table, map_to_canonical
 
 cv2 = peer("cv2")
-StackReg = peer("pystackreg").StackReg
 
 SAMPLE = 100
 VARIANTS = (
@@ -45,12 +45,14 @@ VARIANTS = (
     ("edges", "eyes"),
 )
 CLAIMED = VARIANTS[:3]
-"""The best of these must be below the initial transforms and both peers on the full square."""
+"""The best of these must be below the initial transforms and all peers on the full square."""
 FURTHER_SEEDS = (VARIANTS[0], VARIANTS[1], VARIANTS[4])
 KNOWN_INITIAL = (1.343, 0.856, 6.11)
 NOSE_TIP, MOUTH_CORNERS = 67, (48, 54)
 COUNTED = slice(None, None, 10)
 """Frames on which ECC's iterations are counted."""
+IDENTITY = np.eye(3)
+CORNERS = Rectangle.all_of(SHAPE).corners()
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def main() -> int:
         ("method", "mean", "std", "max", "nose tip", "mouth corners", "converged",
          "iterations", "most", "ms/frame"),
         [cells(row) for row in rows],
-        packages=("opencv-python-headless", "pystackreg"),
+        packages=PACKAGES,
     )  # fmt: skip
     return claims.exit_code()
 
@@ -143,76 +145,34 @@ def holdstill_row(face: TalkingFace, features: str, roi: str, seed: int, claims:
 
 
 def peer_rows(face: TalkingFace, seed: int, claims: Claims) -> list[Row]:
-    """ECC and StackReg, on the full square and on regions of it."""
+    """The peers, on the full square and on regions of it."""
     crops = face.crops()
     sample = np.random.default_rng(seed).permutation(len(crops))[:SAMPLE]
     template = mean_picture([crops[index] for index in sample])
     rows = []
     for roi in ("full", "upper-face", "eyes"):
-        region = Rectangle.of(roi)
-        for method, row_of in (("ECC", ecc_row), ("StackReg", stackreg_row)):
-            rows.append(row_of(face, crops, template, region, f"{method} {roi}", claims))
-            report(rows[-1])
+        region = Rectangle.of(roi, SHAPE)
+        for method, register in peers().items():
+            row = peer_row(face, crops, template, region, f"{method} {roi}", register, claims)
+            if method == "ECC":
+                row = with_ecc_iterations(row, crops, template, region, register)
+            rows.append(row)
+            report(row)
     return rows
-
-
-def stackreg_row(
-    face: TalkingFace,
-    crops: list[Grey],
-    template: Grey,
-    region: Rectangle,
-    name: str,
-    claims: Claims,
-) -> Row:
-    """The row of StackReg, which needs pictures of one size: of both, the region."""
-    part, shift = region.cut(template), region.canonical_from_region()
-    stackreg = StackReg(StackReg.AFFINE)
-
-    def register(crop: Grey) -> FloatArray:
-        # Its matrix maps the reference's pixels to those of the moving picture.
-        matrix = stackreg.register(part, region.cut(crop))
-        return np.asarray(shift @ matrix @ np.linalg.inv(shift))
-
-    return peer_row(face, crops, template, name, register, claims)
-
-
-def ecc_row(
-    face: TalkingFace,
-    crops: list[Grey],
-    template: Grey,
-    region: Rectangle,
-    name: str,
-    claims: Claims,
-) -> Row:
-    """The row of findTransformECC; its iterations are counted on a part of the frames, untimed."""
-    part = region.cut(template)
-    start = region.canonical_from_region()
-
-    def register(crop: Grey) -> FloatArray | None:
-        found = ecc(part, crop, start)
-        return None if found is None else found @ np.linalg.inv(start)
-
-    row = peer_row(face, crops, template, name, register, claims)
-    counts = []
-    for crop in crops[COUNTED]:
-        count, chained = ecc_iterations(part, crop, start)
-        counts.append(count)
-        once = ecc(part, crop, start)
-        assert once is not None and corner_distance(once, chained) < 1e-6, "not the same loop"
-    return replace(row, mean_iterations=float(np.mean(counts)), max_iterations=max(counts))
 
 
 def peer_row(
     face: TalkingFace,
     crops: list[Grey],
     template: Grey,
+    region: Rectangle,
     name: str,
-    register: Callable[[Grey], FloatArray | None],
+    register: Peer,
     claims: Claims,
 ) -> Row:
-    """A peer's row: `register` gives crop_from_canonical; where it fails the start stays."""
+    """A peer's row, on crops made through the initial transforms; where it fails those stay."""
     started = time.thread_time()
-    found = [register(crop) for crop in crops]
+    found = [register(crop, template, IDENTITY, region=region) for crop in crops]
     milliseconds = (time.thread_time() - started) * 1e3 / len(found)
     transforms = [
         start if moved is None else start @ moved
@@ -235,9 +195,23 @@ def peer_row(
     )
 
 
+def with_ecc_iterations(
+    row: Row, crops: list[Grey], template: Grey, region: Rectangle, register: Peer
+) -> Row:
+    """ECC's row with its iterations, counted on a part of the frames, untimed."""
+    counts = []
+    for crop in crops[COUNTED]:
+        count, chained = ecc_iterations(crop, template, IDENTITY, region=region)
+        counts.append(count)
+        once = register(crop, template, IDENTITY, region=region)
+        assert once is not None, "ECC gave up"
+        assert corner_distance(once, chained, CORNERS) < 1e-6, "not the same loop"
+    return replace(row, mean_iterations=float(np.mean(counts)), max_iterations=max(counts))
+
+
 def mean_correlation(pictures: list[Grey], template: Grey) -> float:
     """Mean correlation with the template's eyes and nose, a region that every variant covers."""
-    region = Rectangle.of("eyes")
+    region = Rectangle.of("eyes", SHAPE)
     part = region.cut(template).ravel()
     return float(np.mean([np.corrcoef(region.cut(p).ravel(), part)[0, 1] for p in pictures]))
 

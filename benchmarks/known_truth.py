@@ -47,7 +47,7 @@ import numpy as np
 import numpy.typing as npt
 from common import Claims, data_folder, peer, print_table
 from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
-from talking_face import ecc
+from peers import PACKAGES, ecc, stackreg
 
 import holdstill
 from holdstill.canonical import DEFAULT_SHAPE
@@ -73,7 +73,6 @@ from holdstill.reference.warp import canonical_points
 from holdstill.synthetic import TalkingHead
 
 cv2 = peer("cv2")
-StackReg = peer("pystackreg").StackReg
 
 FloatArray = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.float32]
@@ -426,19 +425,17 @@ def by_ecc(template: str, blur: int) -> Method:
 
     def run(shot: Shot) -> FloatArray | None:
         picture = getattr(shot, template)
-        return ecc(picture, low_passed(shot, picture.shape), shot.start, blur=blur)
+        return ecc(low_passed(shot, picture.shape), picture, shot.start, blur=blur)
 
     return run
 
 
 def by_stackreg(template: str) -> Method:
-    """StackReg, which needs pictures of one size: the frame seen through the start."""
+    """StackReg on the frame seen through the start."""
 
     def run(shot: Shot) -> FloatArray | None:
         picture = getattr(shot, template)
-        crop = holdstill.warp(low_passed(shot, picture.shape), shot.start, picture.shape)
-        # Its matrix maps the reference's pixels to those of the moving picture.
-        return np.asarray(shot.start @ StackReg(StackReg.AFFINE).register(picture, crop))
+        return stackreg(low_passed(shot, picture.shape), picture, shot.start)
 
     return run
 
@@ -506,7 +503,7 @@ def on_pictures(album: Album, n_frames: int, seed: int, claims: Claims) -> None:
         f"at {NOISE[1]:g}; failures on all levels",
         ("method", *(f"{noise:g}" for noise in levels), "median", "most", "failed"),
         rows,
-        packages=("opencv-python-headless", "pystackreg"),
+        packages=PACKAGES,
     )
 
 

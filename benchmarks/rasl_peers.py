@@ -181,14 +181,15 @@ def load(folder: Path, settings: Settings) -> Batch:
     return Batch(images, initial, settings)
 
 
-def run_holdstill(batch: Batch, solver: str) -> Aligned:
-    """holdstill.rasl with its defaults."""
+def run_holdstill(batch: Batch, solver: str, **options: Any) -> Aligned:
+    """holdstill.rasl with its defaults, but for these."""
     result = holdstill.rasl(
         batch.images,
         batch.initial,
         shape=batch.settings.shape,
         motion=batch.settings.motion,
         solver=solver,
+        **options,
     )
     iterations = f"{result.iterations}{'' if result.status == 'converged' else ' (cap)'}"
     return Aligned(

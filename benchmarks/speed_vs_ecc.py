@@ -20,16 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from common import Claims, data_folder, peer, print_table
-from talking_face import (
-    SHAPE,
+from peers import (
     FloatArray,
     Grey,
-    TalkingFace,
+    Rectangle,
     corner_distance,
     ecc,
     ecc_iterations,
     mean_picture,
 )
+from talking_face import SHAPE, TalkingFace
 
 import holdstill
 from holdstill.canonical import roi_mask
@@ -51,6 +51,7 @@ HEADERS = (
 PEER, UNIT = "findTransformECC, full frame", "warpAffine"
 GOING_ON = 1e-10
 IDENTITY = np.eye(3)
+CORNERS = Rectangle.all_of(SHAPE).corners()
 NEAR = np.array([[1.015, 0.01, 1.0], [-0.01, 0.99, -2.0], [0.0, 0.0, 1.0]])
 """A start a few canonical pixels away from where it should end."""
 
@@ -116,15 +117,15 @@ def peers(face: TalkingFace) -> list[Method]:
         name: str, image: Callable[[int], Grey], start: Callable[[int], FloatArray]
     ) -> Method:
         def px_to_go(index: int) -> float:
-            ended = ecc(template, image(index), start(index))
-            further = ecc(template, image(index), start(index), GOING_ON)
+            ended = ecc(image(index), template, start(index))
+            further = ecc(image(index), template, start(index), epsilon=GOING_ON)
             assert ended is not None and further is not None
-            return corner_distance(ended, further)
+            return corner_distance(ended, further, CORNERS)
 
         return Method(
             name,
-            lambda index: ecc(template, image(index), start(index)),
-            lambda index: ecc_iterations(template, image(index), start(index))[0],
+            lambda index: ecc(image(index), template, start(index)),
+            lambda index: ecc_iterations(image(index), template, start(index))[0],
             px_to_go,
         )
 
@@ -148,7 +149,7 @@ def ours(face: TalkingFace) -> list[Method]:
             ended = align(index).frame_from_canonical
             further = align(index, GOING_ON).frame_from_canonical
             assert ended is not None and further is not None
-            return corner_distance(ended, further)
+            return corner_distance(ended, further, CORNERS)
 
         return Method(name, align, lambda index: align(index).iterations, px_to_go)
 
@@ -171,11 +172,11 @@ def check_agreement(face: TalkingFace, claims: Claims) -> None:
         template = holdstill.warp(frame, truth, SHAPE)
         own = holdstill.Dictionary(atoms_of(template), shape=SHAPE, motion="affine")
         found = holdstill.align_frame(frame, own, truth @ NEAR)
-        other = ecc(template, frame, truth @ NEAR)
+        other = ecc(frame, template, truth @ NEAR)
         assert other is not None and found.frame_from_canonical is not None
-        away = corner_distance(truth, truth @ NEAR)
-        ours = corner_distance(truth, found.frame_from_canonical)
-        theirs = corner_distance(truth, other)
+        away = corner_distance(truth, truth @ NEAR, CORNERS)
+        ours = corner_distance(truth, found.frame_from_canonical, CORNERS)
+        theirs = corner_distance(truth, other, CORNERS)
         claims.check(
             found.converged and max(ours, theirs) < 0.2,
             f"frame {index}, from {away:.1f} px away: holdstill ends at {ours:.3f} px, "

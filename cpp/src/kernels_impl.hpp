@@ -203,6 +203,7 @@ int sample(const Texels& texels, const Projection& projection, const float* a, c
 void grey_columns(const Samples& s, const Projection&, int n_columns, Columns* out) {
   const float *gx = s.plane[1], *gy = s.plane[2], *a = s.a, *b = s.b;
   std::memcpy(out->row[0], s.plane[0], sizeof(float) * kBlock);
+  if (n_columns == 0) return;
   if (n_columns == 2) {
     std::memcpy(out->row[1], gx, sizeof(float) * kBlock);
     std::memcpy(out->row[2], gy, sizeof(float) * kBlock);
@@ -280,8 +281,31 @@ void magnitude_of_edges(int n_rows, Columns* c) {
   }
 }
 
+// E = L^T grad I alone; with a perspective, L is that of the place.
+template <bool Projective>
+void edge_values(const Samples& s, const Projection& p, Columns* out) {
+  const float l11 = static_cast<float>(p.l[0]), l12 = static_cast<float>(p.l[1]);
+  const float l21 = static_cast<float>(p.l[2]), l22 = static_cast<float>(p.l[3]);
+  const float p1 = static_cast<float>(p.p[0]), p2 = static_cast<float>(p.p[1]);
+  for (int i = 0; i < kBlock; ++i) {
+    const float w = Projective ? s.w[i] : 1.0f;
+    const float qx = Projective ? s.qx[i] : 0.0f, qy = Projective ? s.qy[i] : 0.0f;
+    const float ix = s.plane[0][i], iy = s.plane[1][i];
+    out->row[0][i] = w * ((l11 - qx * p1) * ix + (l21 - qy * p1) * iy);
+    out->row[0][kBlock + i] = w * ((l12 - qx * p2) * ix + (l22 - qy * p2) * iy);
+  }
+}
+
 void edge_columns(const Samples& samples, const Projection& projection, int n_columns,
                   bool magnitude, Columns* columns) {
+  if (n_columns == 0) {
+    if (projection.projective)
+      edge_values<true>(samples, projection, columns);
+    else
+      edge_values<false>(samples, projection, columns);
+    if (magnitude) magnitude_of_edges(1, columns);
+    return;
+  }
   if (projection.projective)
     edge_columns_of<true>(samples, projection, columns);
   else

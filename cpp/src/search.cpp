@@ -75,7 +75,7 @@ double Search::unexplained(const CentredTransform& transform, Workspace* work) c
   const int length = sampling_.row_length();
   double squared_norm = 0.0;
   std::fill(work->sums.begin(), work->sums.end(), 0.0);
-  const int outside = for_each_block(
+  const int outside = for_each_block<true>(
       work->patch, region_, sampling_, transform, [&](int block, const kernels::Columns& columns) {
         const float* value = columns.row[0];
         kernel.dots(&value, 1, value, length, &squared_norm);

@@ -29,8 +29,9 @@ def compose_gauge(
     """Compose the transforms with the g that makes their mean motion the identity (equations §1).
 
     With H_i the centred matrices, M_i = (H_i⁰)⁻¹H_i the motion since the start in canonical
-    coordinates and g = (mean M_i)⁻¹: H_i ← H_i g. For translation, similarity and affine the mean
-    of M_i is then exactly I; for euclidean the mean rotation and shift vanish; for homography two
+    coordinates and g = z (mean M_i)⁻¹: H_i ← H_i g. The mean shift, rotation and shear vanish. The
+    zoom z keeps the geometric mean of the scales: the mean of turned matrices is smaller than each
+    of them, and its inverse alone would zoom by the spread of the rotations. For homography two
     passes leave a remainder of second order.
 
     Parameters
@@ -74,6 +75,8 @@ def compose_gauge(
     for _ in range(2 if motion == "homography" else 1):
         H = H @ _common_inverse(_motion_since(H, H_start), motion)
         H = H / H[:, 2:, 2:]
+        areas = np.linalg.det(_motion_since(H, H_start)[:, :2, :2])
+        H[:, :, :2] *= np.exp(-0.5 * np.log(np.abs(areas)).mean())
     return np.stack([matrix_from_centred(matrix, shape) for matrix in H])
 
 

@@ -62,7 +62,8 @@ struct Table {
   // Bilinear samples of n pixels at canonical offsets (a, b); returns how many lie outside.
   int (*sample)(const Texels& texels, const Projection& projection, const float* a, const float* b,
                 int n, Samples* samples);
-  // Feature values (row 0) and derivatives with respect to the entries of H (rows 1 ..).
+  // Feature values (row 0) and derivatives with respect to the entries of H (rows 1 ..), n_columns
+  // of them: 0, 2, 6 or 8.
   void (*grey_columns)(const Samples& samples, const Projection& projection, int n_columns,
                        Columns* columns);
   void (*edge_columns)(const Samples& samples, const Projection& projection, int n_columns,

@@ -64,9 +64,10 @@ EntryJacobian column_chain(const Patch& patch, const Sampling& sampling,
 
 // Calls visit(block, columns) with w = f(I o tau) and its derivatives by the transform's entries,
 // not yet of unit norm; returns how many samples lie outside the frame.
-template <typename Visitor>
+template <bool kValuesOnly = false, typename Visitor>
 int for_each_block(const Patch& patch, const Region& region, const Sampling& sampling,
                    const CentredTransform& transform, Visitor&& visit) {
+  const int n_entries = kValuesOnly ? 0 : sampling.n_entries();
   const kernels::Table& kernel = kernels::active();
   const kernels::Texels texels = patch.texels();
   const kernels::Projection projection =
@@ -78,12 +79,12 @@ int for_each_block(const Patch& patch, const Region& region, const Sampling& sam
     outside += kernel.sample(texels, projection, region.a(block), region.b(block),
                              region.block_size(block), &samples);
     if (sampling.feature == Feature::grey)
-      kernel.grey_columns(samples, projection, sampling.n_entries(), &columns);
+      kernel.grey_columns(samples, projection, n_entries, &columns);
     else
-      kernel.edge_columns(samples, projection, sampling.n_entries(),
+      kernel.edge_columns(samples, projection, n_entries,
                           sampling.feature == Feature::magnitude, &columns);
     if (region.soft())
-      kernel.scale_columns(region.roots(block), n_planes(sampling.feature), sampling.n_rows(),
+      kernel.scale_columns(region.roots(block), n_planes(sampling.feature), 1 + n_entries,
                            &columns);
     visit(block, columns);
   }

@@ -12,9 +12,9 @@ struct SearchRange {
   double shift = 0.22;      // either way, share of the canonical width; 0.2 is 40 % of the eyes'
   double rotation = 0.8;    // either way, radians
   double scale = 1.6;       // either way, factor
-  double shift_step = 0.04; // about the basin of an octave's aligner
-  double rotation_step = 0.2;
-  double scale_step = 1.17;
+  double shift_step = 0.055;  // within the basin of an octave's aligner
+  double rotation_step = 0.27;
+  double scale_step = 1.265;
 };
 
 // Scores transforms on a coarse octave by what the dictionary's main components leave unexplained.
