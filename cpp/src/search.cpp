@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace holdstill {
 namespace {
@@ -102,7 +103,20 @@ void Search::find(const FrameView& frame, const Eigen::Matrix3d& initial, Worksp
   to_middle.block<2, 1>(0, 2) = middle;
   const Eigen::Matrix3d from_middle = to_middle.inverse(), base = initial * to_middle;
 
+  // All that any candidate can see is filtered at once.
   work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, *start);
+  double x_min = std::numeric_limits<double>::infinity(), y_min = x_min;
+  double x_max = -x_min, y_max = -x_min;
+  for (const Eigen::Matrix3d& offset : offsets_)
+    for (const Eigen::Vector2d& corner : region_.corners()) {
+      const Eigen::Vector3d seen =
+          base * offset * from_middle * (corner + shape.centre()).homogeneous();
+      if (!(seen[2] > 0.0)) continue;
+      x_min = std::min(x_min, seen[0] / seen[2]), x_max = std::max(x_max, seen[0] / seen[2]);
+      y_min = std::min(y_min, seen[1] / seen[2]), y_max = std::max(y_max, seen[1] / seen[2]);
+    }
+  if (!std::isfinite(x_min + x_max + y_min + y_max)) return;
+  work->patch.cover(frame, x_min, y_min, x_max, y_max);
   for (const Eigen::Matrix3d& offset : offsets_) {
     const Eigen::Matrix3d candidate = base * offset * from_middle;
     const std::optional<CentredTransform> at = centred(candidate, shape);
