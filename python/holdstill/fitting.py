@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.canonical import DEFAULT_SHAPE, check_shape, roi_mask
+from holdstill.canonical import DEFAULT_SHAPE, Weights, check_shape, roi_mask
 from holdstill.dictionary import Dictionary, atoms_of, independent_columns
 from holdstill.initial import Initial, Initialiser, make_initial
+from holdstill.pyramid import coarse_to_fine, level_roi, level_shape, n_levels
 from holdstill.rasl import RaslImageError, RaslResult, rasl
 from holdstill.residuals import leave_one_out
 from holdstill.sources import Frame, FrameSource
@@ -42,6 +43,7 @@ def fit(
     roi: str | os.PathLike[str] | npt.ArrayLike | None = None,
     lambda_c: float = 1.0,
     objective_tolerance: float = 1e-2,
+    levels: int | None = None,
     face: str = "largest",
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -130,6 +132,7 @@ def fit(
         images,
         transforms,
         taken,
+        levels=n_levels(mask) if levels is None else levels,
         lambda_c=lambda_c,
         objective_tolerance=objective_tolerance,
         threads=threads,
@@ -229,12 +232,22 @@ def _batch(
     images: list[npt.NDArray[Any]],
     transforms: list[npt.NDArray[np.float64]],
     taken: list[Frame],
+    *,
+    levels: int,
+    shape: tuple[int, int],
+    roi: Weights,
     **options: Any,
 ) -> RaslResult:
-    """RASL; a frame that it cannot use (black, outside, collapsed) leaves the sample."""
+    """RASL, coarse to fine; a frame that it cannot use (black, outside, collapsed) leaves."""
+
+    def solve(level: int, start: npt.NDArray[np.float64]) -> RaslResult:
+        return rasl(
+            images, start, shape=level_shape(shape, level), roi=level_roi(roi, level), **options
+        )
+
     while True:
         try:
-            return rasl(images, np.stack(transforms), **options)
+            return coarse_to_fine(solve, np.stack(transforms), levels)
         except RaslImageError as error:
             frame = taken.pop(error.index)
             log.warning(

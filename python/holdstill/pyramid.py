@@ -64,6 +64,12 @@ def n_levels(roi: Weights, smallest_side: int = SMALLEST_SIDE) -> int:
     return 1 + max(0, int(np.log2(max(1.0, side / smallest_side))))
 
 
+def level_roi(roi: Weights, level: int) -> Weights:
+    """Region of interest, or weights, of a canonical frame of which every 2**level-th pixel is
+    kept, from 0."""
+    return np.ascontiguousarray(roi[:: 2**level, :: 2**level])
+
+
 def octave(
     atoms: npt.NDArray[np.float32], roi: Weights, *, planes: int, sigma: float, level: int
 ) -> Level:
@@ -139,17 +145,14 @@ def at_level(frame_from_canonical: npt.ArrayLike, level: int) -> npt.NDArray[np.
 
 
 def coarse_to_fine(
-    solve: Callable[[int, npt.NDArray[np.float64]], Result | None],
-    initial: npt.ArrayLike,
-    n_levels: int,
-) -> Result | None:
+    solve: Callable[[int, npt.NDArray[np.float64]], Result], initial: npt.ArrayLike, n_levels: int
+) -> Result:
     """Solve on octaves, each starting where the coarser one ended.
 
     Parameters
     ----------
-    solve : callable (level, initial) -> object with ``frame_from_canonical``, or None
-        The solver of one level, 0 the finest, for transforms of that level's canonical frame; None
-        where it fails, which skips a coarse level.
+    solve : callable (level, initial) -> object with ``frame_from_canonical``
+        The solver of one level, 0 the finest, for transforms of that level's canonical frame.
     initial : array_like, shape (..., 3, 3)
         frame_from_canonical of the finest level.
     n_levels : int
@@ -171,6 +174,5 @@ def coarse_to_fine(
     start = np.asarray(initial, dtype=np.float64)
     for level in range(n_levels - 1, 0, -1):
         found = solve(level, at_level(start, level))
-        if found is not None:
-            start = at_level(found.frame_from_canonical, -level)
+        start = at_level(found.frame_from_canonical, -level)
     return solve(0, start)
