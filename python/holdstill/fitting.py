@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,10 @@ import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, check_shape, roi_mask
 from holdstill.dictionary import Dictionary
-from holdstill.initial import Initial, Initialiser, make_initial
+from holdstill.initial import Initial, make_initial
 from holdstill.rasl import RaslImageError, RaslResult, rasl
-from holdstill.sources import Frame, FrameSource
+from holdstill.selection import Sample, check_selection, draw, grow
 from holdstill.sources import open as open_source
-
-SELECTIONS = ("random", "stratified", "consecutive")
 
 log = logging.getLogger("holdstill")
 
@@ -55,10 +52,13 @@ def fit(
         Where each frame's initial frame_from_canonical comes from; None is a face detector on every
         frame of the sample. See :func:`holdstill.initial.make_initial`.
     n : int
-        Frames in the sample, at least 2. Memory and time grow with it, not with the source.
-    selection : {"random", "stratified", "consecutive"}
-        Uniformly at random; one at random from each n-th of the source; or the first n, which is
-        the paper's counter-example.
+        Frames in the sample, at least 2; with ``coverage`` at most. Memory and time grow with it,
+        not with the source. :meth:`Dictionary.coverage` tells whether it was enough.
+    selection : {"random", "stratified", "consecutive", "coverage"}
+        Uniformly at random; one at random from each n-th of the source; the first n, which is the
+        paper's counter-example; or a small sample to which those of 5 n random candidates are
+        added, in three rounds, that its dictionary explains worst: see
+        :func:`holdstill.selection.grow`. It ends early where that no longer helps.
     seed : int
         Of the random choice.
     shape : (int, int)
@@ -82,7 +82,7 @@ def fit(
     threads : int, optional
         Threads of RASL's inner solver; as many as there are processors by default.
     progress : callable (done, total), optional
-        Called with the outer iterations of RASL.
+        Called with the outer iterations of RASL; ``coverage`` runs it several times.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def fit(
     shape = check_shape(shape)
     mask = roi_mask(roi, shape)
     frames = open_source(source)
-    order = _sampling_order(len(frames), n, selection, seed)
+    check_selection(len(frames), n, selection)
     starts = make_initial(
         initial,
         shape,
@@ -117,7 +117,6 @@ def fit(
         n_rows=len(frames),
         n_streams=sum(stream.error is None for stream in frames.streams),
     )
-    images, transforms, taken = _sample(frames, starts, order, n)
     options: dict[str, Any] = {
         "shape": shape,
         "motion": motion,
@@ -125,21 +124,33 @@ def fit(
         "sigma": sigma,
         "roi": mask,
     }
-    result = _batch(
-        images,
-        transforms,
-        taken,
-        lambda_c=lambda_c,
-        objective_tolerance=objective_tolerance,
-        threads=threads,
-        progress=progress,
-        **options,
-    )
+
+    def batch(sample: Sample) -> RaslResult:
+        return _batch(
+            sample,
+            lambda_c=lambda_c,
+            objective_tolerance=objective_tolerance,
+            threads=threads,
+            progress=progress,
+            **options,
+        )
+
+    if selection == "coverage":
+        # Every round starts from the initial transforms: the result is RASL's on the sample,
+        # however the sample was found.
+        sample, result = grow(frames, starts, n, seed, batch, options)
+    else:
+        sample = draw(frames, starts, n, selection, seed)
+        if 2 <= len(sample) < n:
+            log.warning(
+                "the sample has %d frames instead of %d: no more could be used", len(sample), n
+            )
+        result = batch(sample)
     provenance = {
         "n": n,
         "selection": selection,
         "seed": seed,
-        "sample": [[frame.source, frame.frame] for frame in taken],
+        "sample": [[frame.source, frame.frame] for frame in sample.frames],
         "initial": _describe(initial),
         "lambda_c": lambda_c,
         "rasl": {
@@ -153,7 +164,7 @@ def fit(
     dictionary = Dictionary.from_rasl(result, provenance=provenance, **options)
     log.info(
         "RASL on %d frames: %s after %d iterations, %r",
-        len(taken),
+        len(sample),
         result.status,
         result.iterations,
         dictionary,
@@ -216,23 +227,22 @@ def _read_ahead(frames: FrameSource, order: list[int], n: int) -> Iterator[tuple
             yield frames[position], position
 
 
-def _batch(
-    images: list[npt.NDArray[Any]],
-    transforms: list[npt.NDArray[np.float64]],
-    taken: list[Frame],
-    **options: Any,
-) -> RaslResult:
+def _batch(sample: Sample, **options: Any) -> RaslResult:
     """RASL; a frame that it cannot use (black, outside, collapsed) leaves the sample."""
+    if len(sample) < 2:
+        raise NothingToAlignError(
+            f"only {len(sample)} frames could be used for the dictionary: the others are "
+            "unreadable, or no face was found in them; give initial transforms"
+        )
     while True:
         try:
-            return rasl(images, np.stack(transforms), **options)
+            return rasl(sample.images, np.stack(sample.transforms), **options)
         except RaslImageError as error:
-            frame = taken.pop(error.index)
+            frame = sample.drop(error.index)
             log.warning(
                 "frame %d of %s left out of the sample: %s", frame.frame, frame.source, error
             )
-            del images[error.index], transforms[error.index]
-            if len(images) < 2:
+            if len(sample) < 2:
                 raise NothingToAlignError(
                     f"fewer than two frames of the sample could be used; the last one: {error}"
                 ) from error
