@@ -172,61 +172,6 @@ def fit(
     return dictionary
 
 
-def _sampling_order(n_frames: int, n: int, selection: str, seed: int) -> list[int]:
-    """Positions to try: the sample first, then its replacements."""
-    if selection not in SELECTIONS:
-        raise ValueError(f"selection: expected one of {', '.join(SELECTIONS)}, got {selection!r}")
-    if int(n) != n or n < 2:
-        raise ValueError(f"n: expected an integer of at least 2, got {n!r}")
-    if n > n_frames:
-        raise ValueError(f"n: {n} frames asked for, the source has {n_frames}; give n={n_frames}")
-    random = np.random.default_rng(seed)
-    if selection == "consecutive":
-        return list(range(n_frames))
-    permutation: list[int] = random.permutation(n_frames).tolist()
-    if selection == "random":
-        return permutation
-    edges = np.linspace(0, n_frames, n + 1).astype(int)
-    strata = [int(random.integers(a, b)) for a, b in pairwise(edges)]
-    chosen = set(strata)
-    return strata + [position for position in permutation if position not in chosen]
-
-
-def _sample(
-    frames: FrameSource, starts: Initialiser, order: list[int], n: int
-) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[np.float64]], list[Frame]]:
-    images: list[npt.NDArray[Any]] = []
-    transforms: list[npt.NDArray[np.float64]] = []
-    taken: list[Frame] = []
-    for frame, position in _read_ahead(frames, order, n):
-        if len(taken) == n:
-            break
-        grey = frame.grey() if frame.readable else None
-        if grey is None or not np.isfinite(grey).all():
-            continue
-        transform = starts.for_track().propose(frame, position)
-        if transform is None:
-            continue
-        images.append(grey)
-        transforms.append(transform)
-        taken.append(Frame(frame.source, frame.frame, frame.time))
-    if len(taken) < 2:
-        raise NothingToAlignError(
-            f"only {len(taken)} of {len(order)} frames could be used for the dictionary: the "
-            "others are unreadable, or no face was found in them; give initial transforms"
-        )
-    if len(taken) < n:
-        log.warning("the sample has %d frames instead of %d: no more could be used", len(taken), n)
-    return images, transforms, taken
-
-
-def _read_ahead(frames: FrameSource, order: list[int], n: int) -> Iterator[tuple[Frame, int]]:
-    """Frames in the order's batches of n, each batch by rising position: decoders read forward."""
-    for first in range(0, len(order), n):
-        for position in sorted(order[first : first + n]):
-            yield frames[position], position
-
-
 def _batch(sample: Sample, **options: Any) -> RaslResult:
     """RASL; a frame that it cannot use (black, outside, collapsed) leaves the sample."""
     if len(sample) < 2:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill.canonical import Mask
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initialiser
 from holdstill.rasl import RaslResult
