@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,9 @@ def fit(
             "last_move_px": result.moves[-1],
         },
     }
-    dictionary = Dictionary.from_rasl(result, provenance=provenance, **options)
+    dictionary = Dictionary.from_rasl(result, **options)
+    provenance["residuals"] = _own_residuals(dictionary, sample)
+    dictionary = replace(dictionary, provenance=provenance)
     log.info(
         "RASL on %d frames: %s after %d iterations, %r",
         len(sample),
@@ -191,6 +194,13 @@ def _batch(sample: Sample, **options: Any) -> RaslResult:
                 raise NothingToAlignError(
                     f"fewer than two frames of the sample could be used; the last one: {error}"
                 ) from error
+
+
+def _own_residuals(dictionary: Dictionary, sample: Sample) -> list[float | None]:
+    """What each frame of the sample leaves, aligned alone like any other; None: it failed."""
+    aligner = dictionary.aligner()
+    found = map(aligner.align, sample.images, sample.transforms)
+    return [alone.residual if alone.status == "converged" else None for alone in found]
 
 
 def _describe(initial: Initial) -> str:

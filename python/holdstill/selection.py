@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,7 @@ from holdstill.dictionary import Dictionary
 from holdstill.initial import Initialiser
 from holdstill.rasl import RaslResult
 from holdstill.reference.motion import FloatArray, linear_part, map_points
-from holdstill.sources import Frame, FrameSource
+from holdstill.sources import Frame, FrameSource, SourceError
 
 SELECTIONS = ("random", "stratified", "consecutive", "coverage")
 
@@ -32,6 +32,9 @@ LEAST_GAIN = 0.01
 
 OUTLIER = 6.0
 """Robust standard deviations above the median where a frame is an accident, not a pose."""
+
+SHARED = 0.5
+"""Cosine of the residuals of two frames from which on they lack the same."""
 
 _THUMBNAIL = 32
 """Longer side of a thumbnail, pixels."""
@@ -98,17 +101,51 @@ def draw(frames: FrameSource, starts: Initialiser, n: int, selection: str, seed:
     """
     order = _order(len(frames), n, selection, seed)
     sample = Sample()
-    # In batches of n, each by rising position: decoders read forward.
-    batches = (position for i in range(0, len(order), n) for position in sorted(order[i : i + n]))
-    for _, frame, grey, transform in usable(frames, starts, batches):
+    for frame, grey, transform in take(frames, starts, order, n):
         sample.add(frame, grey, transform)
-        if len(sample) == n:
-            break
     return sample
 
 
+def take(
+    frames: FrameSource,
+    starts: Initialiser,
+    order: list[int],
+    n: int,
+    leave_out: Container[tuple[str, int]] = (),
+) -> Iterator[tuple[Frame, npt.NDArray[Any], FloatArray]]:
+    """Take the first n usable frames of an order, in batches of those still wanted.
+
+    Each batch is read by rising position: decoders read forward.
+
+    Parameters
+    ----------
+    frames : FrameSource
+    starts : Initialiser
+    order : list of int
+        Positions; those after the n-th are replacements.
+    n : int
+    leave_out : container of (str, int)
+        Source and number of frames not to take.
+
+    Yields
+    ------
+    Frame, ndarray (H, W), ndarray (3, 3)
+        Fewer than n where no more can be used.
+    """
+    tried, taken = 0, 0
+    while taken < n and tried < len(order):
+        batch = sorted(order[tried : tried + n - taken])
+        tried += len(batch)
+        for _, frame, grey, transform in usable(frames, starts, batch, leave_out):
+            taken += 1
+            yield frame, grey, transform
+
+
 def usable(
-    frames: FrameSource, starts: Initialiser, positions: Iterable[int]
+    frames: FrameSource,
+    starts: Initialiser,
+    positions: Iterable[int],
+    leave_out: Container[tuple[str, int]] = (),
 ) -> Iterator[tuple[int, Frame, npt.NDArray[Any], FloatArray]]:
     """Read frames, each on its own, and leave out those without grey levels or a start.
 
@@ -117,6 +154,8 @@ def usable(
     frames : FrameSource
     starts : Initialiser
     positions : iterable of int
+    leave_out : container of (str, int)
+        Source and number of frames to leave out, too.
 
     Yields
     ------
@@ -125,6 +164,8 @@ def usable(
     """
     for position in positions:
         frame = frames[position]
+        if (frame.source, frame.frame) in leave_out:
+            continue
         grey = _grey(frame)
         if grey is None:
             continue
@@ -139,6 +180,14 @@ def _grey(frame: Frame) -> npt.NDArray[Any] | None:
     if grey is None or not np.isfinite(grey).all():
         return None
     return grey.astype(np.float32) if grey.dtype == np.float64 else grey
+
+
+def _grey_again(frame: Frame) -> npt.NDArray[Any]:
+    """Grey levels of a frame that had some before."""
+    grey = _grey(frame)
+    if grey is None:
+        raise SourceError(f"frame {frame.frame} of {frame.source}: it could be read once only")
+    return grey
 
 
 def _order(n_frames: int, n: int, selection: str, seed: int) -> list[int]:
@@ -204,9 +253,8 @@ def grow(
     worst_before = np.inf
     for wanted in (*sizes[1:], None):
         for position in sorted(chosen):
-            grey = _grey(frames[position])
-            assert grey is not None  # it was readable in the first pass
-            sample.add(frames[position], grey, transforms.pop(position))
+            frame = frames[position]
+            sample.add(frame, _grey_again(frame), transforms.pop(position))
         result = batch(sample)
         if wanted is None:
             break
@@ -224,10 +272,7 @@ def grow(
 
 
 def _thumbnail(
-    grey: npt.NDArray[Any],
-    transform: FloatArray,
-    shape: tuple[int, int],
-    roi: npt.NDArray[np.bool_],
+    grey: npt.NDArray[Any], transform: FloatArray, shape: tuple[int, int], roi: Mask
 ) -> FloatArray | None:
     """Unit-norm thumbnail of the region of interest; None where there is nothing to see."""
     if not abs(np.linalg.det(linear_part(transform, shape))) > 0:
@@ -274,16 +319,16 @@ def _unexplained(
 ) -> tuple[list[int], npt.NDArray[np.float32]]:
     """Align the candidates: positions and residuals v - Ãx, (k, M), of those to be trusted.
 
-    A frame is explained badly because the dictionary lacks it, or because it was aligned to the
-    wrong place: the latter moved much further than the others, or looks like nothing at all.
+    A frame is explained badly because the dictionary lacks it, or by accident: it was aligned to
+    the wrong place, or a hand is in the way. An accident moved much further than the others, or
+    leaves much more than they do, and something that no other frame leaves.
     """
     aligner = dictionary.aligner()
     height, width = dictionary.shape
     corners = np.array([[x, y] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)])
     positions, vectors, moves = [], [], []
     for position, start in transforms.items():
-        grey = _grey(frames[position])
-        assert grey is not None  # it was readable in the first pass
+        grey = _grey_again(frames[position])
         found = aligner.align(grey, start)
         if found.status != "converged":
             continue
@@ -305,8 +350,19 @@ def _unexplained(
     if not positions:
         return [], np.zeros((0, len(dictionary.atoms)), dtype=np.float32)
     residuals = np.stack(vectors)
-    trusted = not_outlying(np.linalg.norm(residuals, axis=1)) & not_outlying(np.array(moves))
+    trusted = not_outlying(np.array(moves))
+    trusted &= not_outlying(np.linalg.norm(residuals, axis=1)) | _shared(residuals, trusted)
     return [p for p, good in zip(positions, trusted, strict=True) if good], residuals[trusted]
+
+
+def _shared(
+    residuals: npt.NDArray[np.float32], among: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which rows have much in common with another of those `among`."""
+    directions = residuals / np.maximum(np.linalg.norm(residuals, axis=1, keepdims=True), 1e-12)
+    cosines = directions @ directions[among].T
+    # Each of those has itself as one partner.
+    return np.asarray((cosines >= SHARED).sum(axis=1) > among)
 
 
 def worst_first(residuals: npt.NDArray[np.float32], count: int) -> list[int]:
