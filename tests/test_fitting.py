@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+import scipy.linalg
 from conftest import SmallHead
 
-from holdstill import NothingToAlignError, fit
+from holdstill import NothingToAlignError, align_batch, fit
+from holdstill import open as open_source
+from holdstill.selection import POOL, ROUNDS, worst_first
+from holdstill.sources import FrameSource
 
 OPTIONS = {"shape": (64, 64), "motion": "similarity"}
 
@@ -92,3 +98,108 @@ def test_a_transform_outside_the_family_is_refused(small_head: SmallHead) -> Non
     initial[:, 0, 1] += 0.3
     with pytest.raises(ValueError, match="initial"):
         fit(small_head.frames, initial, n=6, **OPTIONS)  # type: ignore[arg-type]
+
+
+RARE = [5, 17, 29, 41]
+ACCIDENTS = [3, 11]
+
+
+@pytest.fixture(scope="module")
+def mixed(small_head: SmallHead) -> SmallHead:
+    """48 frames: four are lit from the side, two have initial transforms far off the face."""
+    frames = np.concatenate([small_head.frames, small_head.frames])
+    initial = np.concatenate([small_head.initial, small_head.initial])
+    light = np.linspace(0.2, 1.0, frames.shape[2])
+    for index in RARE:
+        frames[index] = (frames[index] * light).astype(np.uint8)
+    for index in ACCIDENTS:
+        initial[index, :2, 2] -= 30.0
+    return SmallHead(small_head.head, frames, initial, small_head.dictionary)
+
+
+def test_a_sample_by_coverage_is_the_seeds_alone(mixed: SmallHead) -> None:
+    first = sample_of(mixed, n=10, selection="coverage", seed=1)
+    assert sample_of(mixed, n=10, selection="coverage", seed=1) == first
+    assert sample_of(mixed, n=10, selection="coverage", seed=2) != first
+    assert len(set(first)) == len(first) <= 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_coverage_finds_the_rare_and_leaves_accidents(mixed: SmallHead, seed: int) -> None:
+    sample = set(sample_of(mixed, n=8, selection="coverage", seed=seed))
+    assert sample & set(RARE)
+    assert not sample & set(ACCIDENTS)
+
+
+def test_coverage_leaves_a_smaller_worst_residual_than_chance(mixed: SmallHead) -> None:
+    good = np.setdiff1d(np.arange(len(mixed.frames)), ACCIDENTS)
+
+    def worst(selection: str, seed: int) -> float:
+        learnt = fit(mixed.frames[good], mixed.initial[good], n=8, selection=selection, seed=seed,
+                     **OPTIONS)  # type: ignore[arg-type]  # fmt: skip
+        return float(align_batch(mixed.frames[good], learnt, mixed.initial[good]).residual.max())
+
+    seeds = range(4)
+    chance = np.mean([worst("random", seed) for seed in seeds])
+    assert np.mean([worst("coverage", seed) for seed in seeds]) < 0.8 * chance
+
+
+def test_a_dictionary_by_coverage_is_rasl_on_its_sample(mixed: SmallHead) -> None:
+    grown = fit(mixed.frames, mixed.initial, n=8, selection="coverage", **OPTIONS)  # type: ignore[arg-type]
+    sample = [frame for _, frame in grown.provenance["sample"]]
+    again = fit(mixed.frames[sample], mixed.initial[sample], n=len(sample),
+                selection="consecutive", **OPTIONS)  # type: ignore[arg-type]  # fmt: skip
+    np.testing.assert_allclose(again.atoms, grown.atoms, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 48])
+def test_coverage_takes_any_n(mixed: SmallHead, n: int) -> None:
+    assert 2 <= len(sample_of(mixed, n=n, selection="coverage")) <= n
+
+
+def test_coverage_ends_where_more_frames_bring_nothing(small_head: SmallHead) -> None:
+    frames = np.repeat(small_head.frames[:2], 12, axis=0)
+    initial = np.repeat(small_head.initial[:2], 12, axis=0)
+    twice = SmallHead(small_head.head, frames, initial, small_head.dictionary)
+    assert len(sample_of(twice, n=20, selection="coverage")) < 20
+
+
+def test_coverage_looks_at_a_bounded_pool_and_reads_forward(
+    mixed: SmallHead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    get = FrameSource.__getitem__
+
+    def recorded(source: FrameSource, position: int):  # type: ignore[no-untyped-def]
+        read.append(position)
+        return get(source, position)
+
+    monkeypatch.setattr(FrameSource, "__getitem__", recorded)
+    asked: list[int] = []
+
+    def initial(frame):  # type: ignore[no-untyped-def]
+        asked.append(frame.frame)
+        return mixed.initial[frame.frame]
+
+    fit(open_source(mixed.frames), initial, n=4, selection="coverage", **OPTIONS)  # type: ignore[arg-type]
+    assert len(asked) == len(set(asked)) == POOL * 4
+    assert set(read) == set(asked)
+    # First look; then each round reads the new frames, and the candidates that are left.
+    assert sum(b < a for a, b in pairwise(read)) <= 2 * ROUNDS
+
+
+def test_worst_first_is_pivoted_qr() -> None:
+    residuals = np.random.default_rng(0).normal(size=(12, 40)).astype(np.float32)
+    residuals *= np.linspace(0.2, 1.0, 12, dtype=np.float32)[:, None]
+    pivots = scipy.linalg.qr(residuals.T, mode="r", pivoting=True)[1]
+    assert worst_first(residuals, 7) == pivots[:7].tolist()
+    assert len(worst_first(np.repeat(residuals[:2], 3, axis=0), 6)) == 2
+
+
+def test_the_sample_s_own_residuals_are_those_of_aligning_it(small_head: SmallHead) -> None:
+    provenance = small_head.dictionary.provenance
+    sample = [frame for _, frame in provenance["sample"]]
+    found = align_batch(
+        small_head.frames[sample], small_head.dictionary, small_head.initial[sample]
+    )
+    np.testing.assert_allclose(provenance["residuals"], found.residual, rtol=1e-9)

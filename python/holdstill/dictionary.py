@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,10 @@ from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
 from holdstill.residuals import OwnResiduals
+
+if TYPE_CHECKING:
+    from holdstill.coverage import Coverage
+    from holdstill.initial import Initial
 
 FORMAT = "holdstill.dictionary"
 FORMAT_VERSION = 2
@@ -328,6 +332,62 @@ class Dictionary:
         pictures = np.zeros((self.n_atoms, planes, *self.shape), dtype=np.float32)
         pictures[:, :, self.mask] = self.atoms.T.reshape(self.n_atoms, planes, -1)
         return pictures if planes > 1 else pictures[:, 0]
+
+    def coverage(
+        self,
+        source: Any,
+        initial: Initial = None,
+        *,
+        n: int = 100,
+        seed: int = 0,
+        face: str = "largest",
+    ) -> Coverage:
+        """Tell whether the dictionary's sample was large enough for the frames of a source.
+
+        Frames that it was not learnt from are aligned; where the sample has what the source shows,
+        they leave residuals like those of its own frames. See
+        :func:`holdstill.coverage.measure_coverage`.
+
+        Parameters
+        ----------
+        source : path, list of paths, array (n, H, W[, 3]) or FrameSource
+            The one that it was learnt from, or another that it is to align.
+        initial : None, path, array_like (n, 3, 3), mapping or callable
+            As in :func:`holdstill.fit`.
+        n : int
+            Frames to align, at most; drawn at random.
+        seed : int
+            Of the random choice.
+        face : {"largest", "center"}
+            Which face, where the detector finds several.
+
+        Returns
+        -------
+        holdstill.coverage.Coverage
+            Numbers of every frame; ``print`` it for advice.
+
+        Raises
+        ------
+        ValueError
+            If `n` is no positive integer, no frame is left to hold out or can be used, or the
+            dictionary does not know the residuals of its own frames: :func:`holdstill.fit` notes
+            them.
+        OSError
+            If the source cannot be opened.
+
+        Examples
+        --------
+        >>> from holdstill import fit
+        >>> from holdstill.synthetic import TalkingHead
+        >>> head = TalkingHead(24, size=(144, 180), shape=(40, 40), occlusion=False)
+        >>> frames = np.stack([frame for frame in head])
+        >>> learnt = fit(frames, head.initial(), n=8, shape=(40, 40), motion="similarity")
+        >>> learnt.coverage(frames, head.initial()).residual.shape
+        (16,)
+        """
+        from holdstill.coverage import measure_coverage  # it needs this module
+
+        return measure_coverage(self, source, initial, n=n, seed=seed, face=face)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,18 @@ import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, Weights, check_shape, roi_mask
 from holdstill.dictionary import Dictionary, atoms_of, independent_columns
-from holdstill.initial import Initial, Initialiser, make_initial
-from holdstill.pyramid import coarse_to_fine, level_roi, level_shape, n_levels
+from holdstill.initial import Initial, make_initial
+from holdstill.pyramid import at_level, coarse_to_fine, level_roi, level_shape, n_levels
 from holdstill.rasl import RaslImageError, RaslResult, rasl
 from holdstill.residuals import leave_one_out
-from holdstill.sources import Frame, FrameSource
+from holdstill.selection import Sample, check_selection, draw, grow
 from holdstill.sources import open as open_source
 
-SELECTIONS = ("random", "stratified", "consecutive")
+FAR = 0.04
+"""Starts are far where RASL on the coarsest octave lowers its objective by more than this share.
+
+From starts within reach of the finest level it gains 1 to 3 %, by moving poses apart.
+"""
 
 log = logging.getLogger("holdstill")
 
@@ -58,10 +61,13 @@ def fit(
         Where each frame's initial frame_from_canonical comes from; None is a face detector on every
         frame of the sample. See :func:`holdstill.initial.make_initial`.
     n : int
-        Frames in the sample, at least 2. Memory and time grow with it, not with the source.
-    selection : {"random", "stratified", "consecutive"}
-        Uniformly at random; one at random from each n-th of the source; or the first n, which is
-        the paper's counter-example.
+        Frames in the sample, at least 2; with ``coverage`` at most. Memory and time grow with it,
+        not with the source. :meth:`Dictionary.coverage` tells whether it was enough.
+    selection : {"random", "stratified", "consecutive", "coverage"}
+        Uniformly at random; one at random from each n-th of the source; the first n, which is the
+        paper's counter-example; or a small sample to which those of 5 n random candidates are
+        added, in three rounds, that its dictionary explains worst: see
+        :func:`holdstill.selection.grow`. It ends early where that no longer helps.
     seed : int
         Of the random choice.
     shape : (int, int)
@@ -80,12 +86,15 @@ def fit(
         RASL stops where an iteration lowers its objective by less than this share, as the published
         implementation does. On faces that turn, running on lowers the objective by another percent
         and moves the frames apart: the guide on choosing options shows figures.
+    levels : int, optional
+        Octaves of RASL, coarse to fine. By default all that the region allows where the starts are
+        far (see `FAR`), else the finest alone.
     face : {"largest", "center"}
         Which face, where the detector finds several.
     threads : int, optional
         Threads of RASL's inner solver; as many as there are processors by default.
     progress : callable (done, total), optional
-        Called with the outer iterations of RASL.
+        Called with the outer iterations of RASL; ``coverage`` runs it several times.
 
     Returns
     -------
@@ -111,7 +120,7 @@ def fit(
     shape = check_shape(shape)
     mask = roi_mask(roi, shape)
     frames = open_source(source)
-    order = _sampling_order(len(frames), n, selection, seed)
+    check_selection(len(frames), n, selection)
     starts = make_initial(
         initial,
         shape,
@@ -120,7 +129,6 @@ def fit(
         n_rows=len(frames),
         n_streams=sum(stream.error is None for stream in frames.streams),
     )
-    images, transforms, taken = _sample(frames, starts, order, n)
     options: dict[str, Any] = {
         "shape": shape,
         "motion": motion,
@@ -128,22 +136,34 @@ def fit(
         "sigma": sigma,
         "roi": mask,
     }
-    result = _batch(
-        images,
-        transforms,
-        taken,
-        levels=n_levels(mask) if levels is None else levels,
-        lambda_c=lambda_c,
-        objective_tolerance=objective_tolerance,
-        threads=threads,
-        progress=progress,
-        **options,
-    )
+
+    def batch(sample: Sample) -> RaslResult:
+        return _batch(
+            sample,
+            levels=levels,
+            lambda_c=lambda_c,
+            objective_tolerance=objective_tolerance,
+            threads=threads,
+            progress=progress,
+            **options,
+        )
+
+    if selection == "coverage":
+        # Every round starts from the initial transforms: the result is RASL's on the sample,
+        # however the sample was found.
+        sample, result = grow(frames, starts, n, seed, batch, options)
+    else:
+        sample = draw(frames, starts, n, selection, seed)
+        if 2 <= len(sample) < n:
+            log.warning(
+                "the sample has %d frames instead of %d: no more could be used", len(sample), n
+            )
+        result = batch(sample)
     provenance = {
         "n": n,
         "selection": selection,
         "seed": seed,
-        "sample": [[frame.source, frame.frame] for frame in taken],
+        "sample": [[frame.source, frame.frame] for frame in sample.frames],
         "initial": _describe(initial),
         "lambda_c": lambda_c,
         "rasl": {
@@ -155,8 +175,8 @@ def fit(
         },
     }
     own = leave_one_out(
-        images,
-        np.stack(transforms),
+        sample.images,
+        np.stack(sample.transforms),
         result.frame_from_canonical,
         atoms_of(result),
         independent_columns(result),
@@ -165,7 +185,7 @@ def fit(
     dictionary = Dictionary.from_rasl(result, own=own, provenance=provenance, **options)
     log.info(
         "RASL on %d frames: %s after %d iterations, %r",
-        len(taken),
+        len(sample),
         result.status,
         result.iterations,
         dictionary,
@@ -173,91 +193,45 @@ def fit(
     return dictionary
 
 
-def _sampling_order(n_frames: int, n: int, selection: str, seed: int) -> list[int]:
-    """Positions to try: the sample first, then its replacements."""
-    if selection not in SELECTIONS:
-        raise ValueError(f"selection: expected one of {', '.join(SELECTIONS)}, got {selection!r}")
-    if int(n) != n or n < 2:
-        raise ValueError(f"n: expected an integer of at least 2, got {n!r}")
-    if n > n_frames:
-        raise ValueError(f"n: {n} frames asked for, the source has {n_frames}; give n={n_frames}")
-    random = np.random.default_rng(seed)
-    if selection == "consecutive":
-        return list(range(n_frames))
-    permutation: list[int] = random.permutation(n_frames).tolist()
-    if selection == "random":
-        return permutation
-    edges = np.linspace(0, n_frames, n + 1).astype(int)
-    strata = [int(random.integers(a, b)) for a, b in pairwise(edges)]
-    chosen = set(strata)
-    return strata + [position for position in permutation if position not in chosen]
-
-
-def _sample(
-    frames: FrameSource, starts: Initialiser, order: list[int], n: int
-) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[np.float64]], list[Frame]]:
-    images: list[npt.NDArray[Any]] = []
-    transforms: list[npt.NDArray[np.float64]] = []
-    taken: list[Frame] = []
-    for frame, position in _read_ahead(frames, order, n):
-        if len(taken) == n:
-            break
-        grey = frame.grey() if frame.readable else None
-        if grey is None or not np.isfinite(grey).all():
-            continue
-        transform = starts.for_track().propose(frame, position)
-        if transform is None:
-            continue
-        images.append(grey)
-        transforms.append(transform)
-        taken.append(Frame(frame.source, frame.frame, frame.time))
-    if len(taken) < 2:
-        raise NothingToAlignError(
-            f"only {len(taken)} of {len(order)} frames could be used for the dictionary: the "
-            "others are unreadable, or no face was found in them; give initial transforms"
-        )
-    if len(taken) < n:
-        log.warning("the sample has %d frames instead of %d: no more could be used", len(taken), n)
-    return images, transforms, taken
-
-
-def _read_ahead(frames: FrameSource, order: list[int], n: int) -> Iterator[tuple[Frame, int]]:
-    """Frames in the order's batches of n, each batch by rising position: decoders read forward."""
-    for first in range(0, len(order), n):
-        for position in sorted(order[first : first + n]):
-            yield frames[position], position
-
-
 def _batch(
-    images: list[npt.NDArray[Any]],
-    transforms: list[npt.NDArray[np.float64]],
-    taken: list[Frame],
-    *,
-    levels: int,
-    shape: tuple[int, int],
-    roi: Weights,
-    **options: Any,
+    sample: Sample, *, levels: int | None, shape: tuple[int, int], roi: Weights, **options: Any
 ) -> RaslResult:
-    """RASL, coarse to fine; a frame that it cannot use (black, outside, collapsed) leaves."""
+    """RASL; a frame that it cannot use (black, outside, collapsed) leaves the sample."""
+    if len(sample) < 2:
+        raise NothingToAlignError(
+            f"only {len(sample)} frames could be used for the dictionary: the others are "
+            "unreadable, or no face was found in them; give initial transforms"
+        )
 
     def solve(level: int, start: npt.NDArray[np.float64]) -> RaslResult:
         return rasl(
-            images, start, shape=level_shape(shape, level), roi=level_roi(roi, level), **options
+            sample.images,
+            start,
+            shape=level_shape(shape, level),
+            roi=level_roi(roi, level),
+            **options,
         )
 
     while True:
+        start = np.stack(sample.transforms)
         try:
-            return coarse_to_fine(solve, np.stack(transforms), levels)
+            used = n_levels(roi) if levels is None else levels
+            if levels is None and used > 1 and not _far(solve(used - 1, at_level(start, used - 1))):
+                used = 1  # coarse levels would only add their own drift
+            return coarse_to_fine(solve, start, used)
         except RaslImageError as error:
-            frame = taken.pop(error.index)
+            frame = sample.drop(error.index)
             log.warning(
                 "frame %d of %s left out of the sample: %s", frame.frame, frame.source, error
             )
-            del images[error.index], transforms[error.index]
-            if len(images) < 2:
+            if len(sample) < 2:
                 raise NothingToAlignError(
                     f"fewer than two frames of the sample could be used; the last one: {error}"
                 ) from error
+
+
+def _far(coarse: RaslResult) -> bool:
+    return coarse.objectives[-1] < (1.0 - FAR) * coarse.objectives[0]
 
 
 def _describe(initial: Initial) -> str:

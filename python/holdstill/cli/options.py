@@ -8,9 +8,9 @@ from typing import Any
 
 from holdstill import __version__
 from holdstill.canonical import ROIS
-from holdstill.fitting import SELECTIONS
 from holdstill.reference.motion import MOTIONS
 from holdstill.reference.warp import FEATURES
+from holdstill.selection import SELECTIONS
 
 FIT_OPTIONS = (
     "n", "selection", "seed", "shape", "motion", "features", "sigma", "roi", "face", "threads",
