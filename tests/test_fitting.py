@@ -194,12 +194,3 @@ def test_worst_first_is_pivoted_qr() -> None:
     pivots = scipy.linalg.qr(residuals.T, mode="r", pivoting=True)[1]
     assert worst_first(residuals, 7) == pivots[:7].tolist()
     assert len(worst_first(np.repeat(residuals[:2], 3, axis=0), 6)) == 2
-
-
-def test_the_sample_s_own_residuals_are_those_of_aligning_it(small_head: SmallHead) -> None:
-    provenance = small_head.dictionary.provenance
-    sample = [frame for _, frame in provenance["sample"]]
-    found = align_batch(
-        small_head.frames[sample], small_head.dictionary, small_head.initial[sample]
-    )
-    np.testing.assert_allclose(provenance["residuals"], found.residual, rtol=1e-9)

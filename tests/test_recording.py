@@ -33,6 +33,7 @@ def columns(n=4, first=0, seed=0):
         "step": rng.uniform(size=n) * 1e-6,
         "n_atoms": np.full(n, 3),
         "evaluations": np.full(n, 19),
+        "quality": np.full(n, 0.8),
     }
 
 
@@ -73,7 +74,7 @@ def test_parts_have_the_fixed_columns_types_and_rows_in_order(tmp_path):
     parts = sorted((tmp_path / "run" / "transforms.parquet").iterdir())
     assert [part.name for part in parts] == ["part-00000.parquet", "part-00001.parquet"]
     names = ["source", "frame", "time", *(f"h{i}{j}" for i in range(3) for j in range(3))]
-    names += ["status", "iterations", "residual", "step", "n_atoms", "evaluations"]
+    names += ["status", "iterations", "residual", "step", "n_atoms", "evaluations", "quality"]
     for part in parts:
         schema = pq.read_schema(part)
         assert schema.names == names == list(COLUMNS)

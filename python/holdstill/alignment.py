@@ -26,8 +26,24 @@ STATUSES = (
 )
 """How the alignment of a frame can end."""
 
+LOSSES = ("l2", "huber", "l1")
+"""What a pixel's residual may cost."""
+
 GOOD = 0.5
 """Quality from which on a converged frame is good."""
+
+
+def is_good(
+    status: str | npt.NDArray[np.str_], quality: float | FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Whether frames converged with a quality of at least `GOOD`, or of nothing known.
+
+    Examples
+    --------
+    >>> is_good(np.array(["converged"] * 3 + ["collapsed"]), np.array([0.9, 0.1, np.nan, 0.9]))
+    array([ True, False,  True, False])
+    """
+    return np.asarray((np.asarray(status) == "converged") & ~(np.asarray(quality) < GOOD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,7 @@ class Alignment:
     @property
     def good(self) -> bool:
         """Whether it converged with a quality of at least 0.5, or of nothing known."""
-        return self.converged and not self.quality < GOOD
+        return bool(is_good(self.status, self.quality))
 
     @property
     def n_atoms(self) -> int:
@@ -126,7 +142,7 @@ class AlignmentBatch:
     @property
     def good(self) -> npt.NDArray[np.bool_]:
         """Which frames converged with a quality of at least 0.5, or of nothing known."""
-        return self.converged & ~(self.quality < GOOD)
+        return is_good(self.status, self.quality)
 
 
 def align_frame(

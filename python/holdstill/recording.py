@@ -33,6 +33,7 @@ COLUMNS = {
     "step": "float64",
     "n_atoms": "int32",
     "evaluations": "int32",
+    "quality": "float64",
 }
 """Columns of transforms.parquet and their types."""
 
@@ -75,7 +76,7 @@ class Recording:
     ...         recording.write_part(0, {
     ...             "source": ["a.mp4"], "frame": [0], "time": [0.0], "status": ["converged"],
     ...             "frame_from_canonical": [np.eye(3)], "iterations": [9], "residual": [0.1],
-    ...             "step": [1e-7], "n_atoms": [3], "evaluations": [14]})
+    ...             "step": [1e-7], "n_atoms": [3], "evaluations": [14], "quality": [0.9]})
     ...         recording.finish({"counts": {"converged": 1}})
     ...     transforms = read_transforms(recording.folder)
     >>> transforms["status"].tolist(), transforms["iterations"].tolist()

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,7 @@ def align_to_folder(
     mu: float = _core.DEFAULT_MU,
     tolerance: float = _core.DEFAULT_TOLERANCE,
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+    loss: str = "l2",
     video: bool = True,
     csv: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -91,7 +92,7 @@ def align_to_folder(
     dictionary : Dictionary
     folder : str or path
         New, or empty.
-    initial, threads, independent, face, mu, tolerance, max_iterations
+    initial, threads, independent, face, mu, tolerance, max_iterations, loss
         As in :func:`holdstill.align`.
     video : bool
         Write ``aligned.mp4``: a picture for every row, black where a frame has no transform.
@@ -116,14 +117,16 @@ def align_to_folder(
     NothingAlignedError
         If not one frame converged or came to a transform; everything has been written.
     """
-    aligner = dictionary.aligner(mu=mu, tolerance=tolerance, max_iterations=max_iterations)
+    aligner = dictionary.aligner(
+        mu=mu, tolerance=tolerance, max_iterations=max_iterations, loss=loss
+    )
     starts = initialiser_for(frames, dictionary, initial, independent=independent, face=face)
     workers = thread_count(threads)
     planned = plan_tracks(frames)
     stages, counter = Stages(), _Counter(len(frames), progress)
     started = time.perf_counter()
     statuses: Counter[str] = Counter()
-    iterations = 0
+    iterations = evaluations = good = 0
 
     with Recording(folder, fps=_frame_rate(frames)) as recording:
         recording.write_dictionary(dictionary.save)
@@ -155,6 +158,8 @@ def align_to_folder(
                 rows += found
                 statuses.update(alignment.status for alignment in found)
                 iterations += sum(alignment.iterations for alignment in found)
+                evaluations += sum(alignment.evaluations for alignment in found)
+                good += sum(alignment.good for alignment in found)
                 if len(rows) >= PART_ROWS:
                     with stages.timed("write"):
                         recording.write_part(part, _columns(rows))
@@ -174,11 +179,14 @@ def align_to_folder(
                 "mu": mu,
                 "tolerance": tolerance,
                 "max_iterations": max_iterations,
+                "loss": loss,
             },
             "dictionary": {"sha256": dictionary.digest, "summary": repr(dictionary)},
             "frames": total,
             "status": dict(sorted(statuses.items())),
+            "good": good,
             "mean_iterations": iterations / solved if solved else None,
+            "mean_evaluations": evaluations / solved if solved else None,
             "detections": starts.detections,
             "seconds": {"align": seconds, "by_stage_over_threads": dict(stages.seconds)},
             "frames_per_second": total / seconds if seconds > 0 else None,
@@ -253,22 +261,9 @@ def _as_rgb8(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _without_coefficients(found: Alignment) -> Alignment:
-    """Rows wait for their part without the coefficients, which no column holds but their number."""
+    """Rows wait for their part without what no column holds: the coefficients but their number."""
     nonzero = found.coefficients[found.coefficients != 0.0]
-    return Alignment(
-        found.source,
-        found.frame,
-        found.time,
-        found.frame_from_canonical,
-        found.status,
-        found.iterations,
-        found.evaluations,
-        found.residual,
-        found.step,
-        nonzero,
-        found.gap,
-        found.objective,
-    )
+    return replace(found, coefficients=nonzero, weights=None)
 
 
 def _columns(rows: list[Alignment]) -> dict[str, Any]:
@@ -277,7 +272,7 @@ def _columns(rows: list[Alignment]) -> dict[str, Any]:
         name: [getattr(row, name) for row in rows]
         for name in (
             "source", "frame", "time", "status", "iterations", "residual", "step", "n_atoms",
-            "evaluations",
+            "evaluations", "quality",
         )
     }  # fmt: skip
     columns["frame_from_canonical"] = np.stack(

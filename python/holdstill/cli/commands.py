@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import holdstill
+from holdstill.alignment import is_good
 from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS, given
 from holdstill.cli.progress import Progress
 from holdstill.config import processor
@@ -114,6 +116,13 @@ def run_evaluate(options: argparse.Namespace) -> Output:
         "mean_residual": float(np.nanmean(rows["residual"][solved])) if solved.any() else None,
     }
     lines = [f"{result['frames']} frames: " + _counts(counts)]
+    if "quality" in rows:
+        good = is_good(rows["status"], rows["quality"])
+        result["good"] = int(good.sum())
+        lines[0] += f"; {result['good']} good"
+        doubtful = rows["frame"][~good & (rows["status"] == "converged")]
+        if len(doubtful):
+            lines.append(f"converged, but doubtful: {_listed(doubtful)}")
     if solved.any():
         lines.append(
             f"iterations {result['mean_iterations']:.1f} on average, {result['max_iterations']} at "
@@ -191,6 +200,11 @@ def _shape_of(run: Path) -> tuple[int, int]:
         raise FileNotFoundError(f"{run}: the run has no dictionary.npz") from None
 
 
+def _listed(numbers: npt.NDArray[np.int64], most: int = 10) -> str:
+    shown = ", ".join(str(number) for number in numbers[:most])
+    return f"frames {shown}" + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+
+
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
@@ -199,7 +213,7 @@ def _align_text(out: str, summary: dict[str, Any]) -> str:
     files = sorted(path.name for path in Path(out).iterdir() if not path.name.startswith("."))
     return "\n".join(
         [
-            f"{summary['frames']} frames: {_counts(summary['status'])}",
+            f"{summary['frames']} frames: {_counts(summary['status'])}; {summary['good']} good",
             f"{summary['frames_per_second']:.1f} frames/s, "
             f"{summary['mean_iterations'] or 0:.1f} iterations a frame, "
             f"{summary['detections']} detections",

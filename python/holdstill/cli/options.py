@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from holdstill import __version__
+from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
 from holdstill.reference.motion import MOTIONS
 from holdstill.reference.warp import FEATURES
@@ -17,7 +18,7 @@ FIT_OPTIONS = (
 )  # fmt: skip
 """Options of the command line that are keywords of `holdstill.fit`."""
 
-ALIGN_OPTIONS = ("threads", "independent", "face", "mu", "tolerance")
+ALIGN_OPTIONS = ("threads", "independent", "face", "mu", "tolerance", "loss")
 """Options of the command line that are keywords of `holdstill.run.align_to_folder`."""
 
 
@@ -97,6 +98,9 @@ def _add_align(commands: Any) -> None:
     _add_fit_options(parser)
     _add_shared_options(parser)
     parser.add_argument("--mu", type=float, help="weight of the l1 norm of the coefficients")
+    parser.add_argument(
+        "--loss", choices=LOSSES, help="what a pixel's residual costs; huber ignores what hides it"
+    )
     parser.add_argument("--tolerance", type=float, help="stop at this norm of the last step")
     parser.add_argument("--start", type=_index, help="first frame of each stream")
     parser.add_argument("--stop", type=_index, help="frame before which to stop")
