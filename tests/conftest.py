@@ -40,5 +40,7 @@ def small_head() -> SmallHead:
     head = TalkingHead(24, size=(160, 200), shape=(64, 64), occlusion=False, color=False)
     frames = np.stack([head[i] for i in range(len(head))])
     initial = head.initial()
-    dictionary = fit(frames, initial, n=12, shape=(64, 64), motion="similarity")
+    dictionary = fit(
+        frames, initial, n=12, shape=(64, 64), motion="similarity", features="grey", roi="full"
+    )
     return SmallHead(head, frames, initial, dictionary)

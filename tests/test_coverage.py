@@ -12,7 +12,7 @@ from holdstill import Dictionary, align_batch, fit
 from holdstill.coverage import ENOUGH, Coverage
 from holdstill.evaluation import map_to_canonical
 
-OPTIONS = {"shape": (64, 64), "motion": "similarity"}
+OPTIONS = {"shape": (64, 64), "motion": "similarity", "features": "grey", "roi": "full"}
 
 
 @pytest.fixture(scope="module")

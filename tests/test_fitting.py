@@ -14,7 +14,7 @@ from holdstill import open as open_source
 from holdstill.selection import POOL, ROUNDS, worst_first
 from holdstill.sources import FrameSource
 
-OPTIONS = {"shape": (64, 64), "motion": "similarity"}
+OPTIONS = {"shape": (64, 64), "motion": "similarity", "features": "grey", "roi": "full"}
 
 
 def sample_of(small: SmallHead, **keywords: object) -> list[int]:

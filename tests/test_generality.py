@@ -54,7 +54,14 @@ def corner_errors(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def test_flaring_spots_come_to_rest_from_given_starts(features: str) -> None:
     frames, truth, initial = drifting_spots()
     dictionary = fit(
-        frames, initial, n=20, shape=SHAPE, motion="euclidean", features=features, sigma=1.5
+        frames,
+        initial,
+        n=20,
+        shape=SHAPE,
+        motion="euclidean",
+        features=features,
+        sigma=1.5,
+        roi="full",
     )
     found = list(align(frames, dictionary, initial))
     assert [alignment.status for alignment in found] == ["converged"] * len(frames)

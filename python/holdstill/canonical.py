@@ -30,15 +30,24 @@ def _rectangle(
     return lambda x, y: np.asarray((x >= x0) & (x < x1) & (y >= y0) & (y < y1))
 
 
-ROIS = {
+def _eyes_first(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Weights:
+    eyes, around = (ROIS[name](x, y).astype(np.float32) for name in ("eyes", "eyes-nose"))
+    return np.maximum(eyes, around / 8)
+
+
+ROIS: dict[str, Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Weights]] = {
     "full": _rectangle(0.0, 1.0, 0.0, 1.0),
     "face": _ellipse,
     "upper-face": _rectangle(0.08, 0.92, 0.10, 0.62),
     "eyes-nose": _rectangle(0.15, 0.85, 0.22, 0.68),
     "eyes": _rectangle(0.12, 0.88, 0.20, 0.50),
+    "eyes-first": _eyes_first,
     "mouth": _rectangle(0.25, 0.75, 0.70, 1.0),
 }
 """Regions of interest by name, as functions of the position in fractions of the canonical frame."""
+
+DEFAULT_ROI = "eyes-first"
+"""Of a face: the eyes, and the rest of eyes-nose at an eighth of the weight."""
 
 
 def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -96,9 +105,10 @@ def roi_mask(
     Parameters
     ----------
     roi : str, path, array_like (h, w) or None
-        A name (``full``, ``face``, ``upper-face``, ``eyes-nose``, ``eyes``, ``mouth``), the path
-        of a mask image of the canonical size, or an array. Zero is outside; where the others
-        differ, they are weights, scaled so that the largest is 1. None is ``full``.
+        A name (``full``, ``face``, ``upper-face``, ``eyes-nose``, ``eyes``, ``eyes-first``,
+        ``mouth``), the path of a mask image of the canonical size, or an array. Zero is outside;
+        where the others differ, they are weights, scaled so that the largest is 1. None is
+        ``full``.
     shape : (int, int)
         Height and width of the canonical frame.
 
@@ -124,7 +134,7 @@ def roi_mask(
         roi = "full"
     if isinstance(roi, str) and roi in ROIS:
         y, x = np.mgrid[:height, :width]
-        mask: npt.NDArray[Any] = ROIS[roi](x / width, y / height)
+        mask: npt.NDArray[Any] = np.asarray(ROIS[roi](x / width, y / height))
     elif isinstance(roi, (str, os.PathLike)):
         mask = _read_mask(roi)
     else:

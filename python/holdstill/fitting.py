@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.canonical import DEFAULT_SHAPE, Weights, check_shape, roi_mask
+from holdstill.canonical import DEFAULT_ROI, DEFAULT_SHAPE, Weights, check_shape, roi_mask
 from holdstill.dictionary import Dictionary, atoms_of, independent_columns
 from holdstill.initial import Initial, make_initial
 from holdstill.pyramid import at_level, coarse_to_fine, level_roi, level_shape, n_levels
@@ -18,6 +18,13 @@ from holdstill.rasl import RaslImageError, RaslResult, rasl
 from holdstill.residuals import leave_one_out
 from holdstill.selection import Sample, check_selection, draw, grow
 from holdstill.sources import open as open_source
+
+LAMBDA_ROOT_N = 5.0
+"""λ_c √n of a sample of n: five times what it takes for n equal, flat images to be low-rank at all.
+
+With the published λ_c = 1, a hundred frames are explained by about fifty of them, and the frames
+drift apart by what each may keep for itself.
+"""
 
 FAR = 0.04
 """Starts are far where RASL on the coarsest octave lowers its objective by more than this share.
@@ -41,10 +48,10 @@ def fit(
     seed: int = 0,
     shape: tuple[int, int] = DEFAULT_SHAPE,
     motion: str = "affine",
-    features: str = "grey",
+    features: str = "edges",
     sigma: float = 0.8,
-    roi: str | os.PathLike[str] | npt.ArrayLike | None = None,
-    lambda_c: float = 1.0,
+    roi: str | os.PathLike[str] | npt.ArrayLike | None = DEFAULT_ROI,
+    lambda_c: float | None = None,
     objective_tolerance: float = 1e-2,
     levels: int | None = None,
     face: str = "largest",
@@ -75,13 +82,15 @@ def fit(
     motion : str
         ``translation``, ``euclidean``, ``similarity``, ``affine`` or ``homography``.
     features : str
-        ``grey``, ``edges`` or ``magnitude``.
+        ``grey``, ``edges`` or ``magnitude``. Like `roi` and `lambda_c`, chosen by measurement on
+        faces; see the guide.
     sigma : float
         σ of edges and magnitude, canonical pixels.
     roi : str, path, array_like (h, w) or None
-        Region of interest: a name, a mask image, a mask; None is the full canonical frame.
-    lambda_c : float
-        λ = λ_c/√M of RASL.
+        Region of interest: a name, a mask image, a mask, weights. The default is for faces; for
+        other things take ``"full"``, or None.
+    lambda_c : float, optional
+        λ = λ_c/√M of RASL. By default `LAMBDA_ROOT_N`/√n, but at most the published 1.
     objective_tolerance : float
         RASL stops where an iteration lowers its objective by less than this share, as the published
         implementation does. On faces that turn, running on lowers the objective by another percent
@@ -165,7 +174,7 @@ def fit(
         "seed": seed,
         "sample": [[frame.source, frame.frame] for frame in sample.frames],
         "initial": _describe(initial),
-        "lambda_c": lambda_c,
+        "lambda_c": published_or_less(len(sample)) if lambda_c is None else lambda_c,
         "rasl": {
             "status": result.status,
             "iterations": result.iterations,
@@ -194,7 +203,13 @@ def fit(
 
 
 def _batch(
-    sample: Sample, *, levels: int | None, shape: tuple[int, int], roi: Weights, **options: Any
+    sample: Sample,
+    *,
+    levels: int | None,
+    lambda_c: float | None,
+    shape: tuple[int, int],
+    roi: Weights,
+    **options: Any,
 ) -> RaslResult:
     """RASL; a frame that it cannot use (black, outside, collapsed) leaves the sample."""
     if len(sample) < 2:
@@ -214,6 +229,7 @@ def _batch(
 
     while True:
         start = np.stack(sample.transforms)
+        options["lambda_c"] = published_or_less(len(sample)) if lambda_c is None else lambda_c
         try:
             used = n_levels(roi) if levels is None else levels
             if levels is None and used > 1 and not _far(solve(used - 1, at_level(start, used - 1))):
@@ -228,6 +244,17 @@ def _batch(
                 raise NothingToAlignError(
                     f"fewer than two frames of the sample could be used; the last one: {error}"
                 ) from error
+
+
+def published_or_less(n: int) -> float:
+    """λ_c for a sample of n.
+
+    Examples
+    --------
+    >>> published_or_less(100), published_or_less(4)
+    (0.5, 1.0)
+    """
+    return min(1.0, LAMBDA_ROOT_N / float(np.sqrt(n)))
 
 
 def _far(coarse: RaslResult) -> bool:
