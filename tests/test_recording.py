@@ -125,7 +125,7 @@ def test_equal_rows_give_equal_bytes(tmp_path):
 def test_malformed_columns_are_refused(tmp_path):
     recording = Recording(tmp_path / "run")
     for change, message in [
-        ({"quality": np.ones(4)}, "columns: expected .*quality"),
+        ({"yaw": np.ones(4)}, "columns: expected .*yaw"),
         ({"frame": np.arange(3)}, "columns: expected one length"),
         ({"frame_from_canonical": np.zeros((4, 2, 3))}, r"expected shape \(n, 3, 3\)"),
     ]:

@@ -189,7 +189,7 @@ def measure_coverage(
     if int(n) != n or n < 1:
         raise ValueError(f"n: expected an integer of at least 1, got {n!r}")
     own = dictionary.residuals
-    if len(own) == 0:
+    if len(own) == 0 or "sample" not in dictionary.provenance:
         raise ValueError(
             "dictionary: it does not know the residuals of the frames it was learnt from; "
             "learn it by holdstill.fit"

@@ -19,11 +19,12 @@ from holdstill.residuals import leave_one_out
 from holdstill.selection import Sample, check_selection, draw, grow
 from holdstill.sources import open as open_source
 
-LAMBDA_ROOT_N = 5.0
-"""λ_c √n of a sample of n: five times what it takes for n equal, flat images to be low-rank at all.
+COMMON_OUTLIER = 5.0
+"""λ_c √n: how many times the root mean square a pixel that all n images share may be.
 
-With the published λ_c = 1, a hundred frames are explained by about fifty of them, and the frames
-drift apart by what each may keep for itself.
+What exceeds it goes to E, in all of them: the strongest edges of a face reach four or five. A
+larger λ_c leaves them, too, but then a hundred frames keep fifty dimensions for themselves, and by
+these they drift apart.
 """
 
 FAR = 0.04
@@ -90,7 +91,8 @@ def fit(
         Region of interest: a name, a mask image, a mask, weights. The default is for faces; for
         other things take ``"full"``, or None.
     lambda_c : float, optional
-        λ = λ_c/√M of RASL. By default `LAMBDA_ROOT_N`/√n, but at most the published 1.
+        λ = λ_c/√M of RASL. By default `COMMON_OUTLIER`/√n: 0.5 for a sample of 100, where the
+        published value is 1.
     objective_tolerance : float
         RASL stops where an iteration lowers its objective by less than this share, as the published
         implementation does. On faces that turn, running on lowers the objective by another percent
@@ -174,7 +176,7 @@ def fit(
         "seed": seed,
         "sample": [[frame.source, frame.frame] for frame in sample.frames],
         "initial": _describe(initial),
-        "lambda_c": published_or_less(len(sample)) if lambda_c is None else lambda_c,
+        "lambda_c": _lambda_c(lambda_c, sample),
         "rasl": {
             "status": result.status,
             "iterations": result.iterations,
@@ -229,7 +231,7 @@ def _batch(
 
     while True:
         start = np.stack(sample.transforms)
-        options["lambda_c"] = published_or_less(len(sample)) if lambda_c is None else lambda_c
+        options["lambda_c"] = _lambda_c(lambda_c, sample)
         try:
             used = n_levels(roi) if levels is None else levels
             if levels is None and used > 1 and not _far(solve(used - 1, at_level(start, used - 1))):
@@ -246,15 +248,8 @@ def _batch(
                 ) from error
 
 
-def published_or_less(n: int) -> float:
-    """λ_c for a sample of n.
-
-    Examples
-    --------
-    >>> published_or_less(100), published_or_less(4)
-    (0.5, 1.0)
-    """
-    return min(1.0, LAMBDA_ROOT_N / float(np.sqrt(n)))
+def _lambda_c(given: float | None, sample: Sample) -> float:
+    return COMMON_OUTLIER / float(np.sqrt(len(sample))) if given is None else given
 
 
 def _far(coarse: RaslResult) -> bool:
