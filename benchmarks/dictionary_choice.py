@@ -142,7 +142,15 @@ def row_of(faces: Faces, selection: str, n: int, seeds: Iterable[int]) -> Row:
     for seed in seeds:
         started = time.thread_time()
         dictionary = holdstill.fit(
-            *drawn_from, n=n, selection=selection, seed=seed, shape=SHAPE, threads=1
+            *drawn_from,
+            n=n,
+            selection=selection,
+            seed=seed,
+            shape=SHAPE,
+            features="grey",
+            roi="full",
+            lambda_c=1.0,
+            threads=1,
         )
         seconds = time.thread_time() - started
         found = holdstill.align_batch(faces.frames, dictionary, faces.initial, threads=1)

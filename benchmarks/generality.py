@@ -138,7 +138,7 @@ def cells(fit: Mapping[str, Any], align: Mapping[str, Any], claims: Claims) -> N
     first = replace(still, sample=frames[:1], sample_start=recording.initial[:1])
 
     def ours(**options: Any) -> Method:
-        return by_holdstill({"motion": "euclidean", **options, **fit}, align)
+        return by_holdstill({"motion": "euclidean", "features": "grey", **options, **fit}, align)
 
     own = {"holdstill grey": ours(), "holdstill edges": ours(features="edges")}
     longer = {"holdstill grey, RASL to 1e-3": ours(objective_tolerance=1e-3)}

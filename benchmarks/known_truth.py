@@ -46,8 +46,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from common import Claims, data_folder, peer, print_table
-from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 from peers import PACKAGES, ecc, stackreg
+from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 
 import holdstill
 from holdstill.canonical import DEFAULT_SHAPE

@@ -184,7 +184,9 @@ def talking_face() -> list[Case] | None:
     initial = initial @ np.diag([2.0, 2.0, 1.0])  # they are for 200x200
     held_out = np.arange(10, len(frames), 20)
     others = np.setdiff1d(np.arange(len(frames)), held_out)
-    dictionary = holdstill.fit(frames[others], initial[others], n=100, shape=SHAPE, threads=1)
+    dictionary = holdstill.fit(
+        frames[others], initial[others], n=100, shape=SHAPE, features="grey", roi="full", threads=1
+    )
     return [Case(frames[i].astype(np.float32), initial[i], dictionary) for i in held_out]
 
 
@@ -202,7 +204,13 @@ def yale() -> list[Case] | None:
         order = np.random.default_rng(0).permutation(len(frames))
         learnt, held_out = frames[order[5:]], frames[order[:5]]
         dictionary = holdstill.fit(
-            learnt, np.stack([start] * len(learnt)), n=len(learnt), shape=SHAPE, threads=1
+            learnt,
+            np.stack([start] * len(learnt)),
+            n=len(learnt),
+            shape=SHAPE,
+            features="grey",
+            roi="full",
+            threads=1,
         )
         cases += [Case(frame.astype(np.float32), start, dictionary) for frame in held_out]
     return cases

@@ -53,7 +53,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         video = SyntheticVideo.render(RENDERED, SIZE, SHAPE)
-        video.fit(n=40, features="grey").save(folder / "dictionary.npz")
+        video.fit(n=40).save(folder / "dictionary.npz")
         np.save(folder / "initial.npy", video.initial)
         for frames in options.frames:
             video.write(folder / f"{frames}.mp4", frames)

@@ -37,6 +37,7 @@ from holdstill.canonical import roi_mask
 cv2 = peer("cv2")
 
 VARIANTS = (
+    ("edges", "eyes-first", 1e-6),
     ("grey", "full", 1e-6),
     ("grey", "full", 1e-4),
     ("grey", "upper-face", 1e-6),

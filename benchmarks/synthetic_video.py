@@ -64,4 +64,5 @@ class SyntheticVideo:
 
     def fit(self, **options: object) -> holdstill.Dictionary:
         """A dictionary of the rendered frames."""
-        return holdstill.fit(self.frames, self.initial, shape=self.shape, **options)  # type: ignore[arg-type]
+        chosen = {"features": "grey", "roi": "full", **options}
+        return holdstill.fit(self.frames, self.initial, shape=self.shape, **chosen)  # type: ignore[arg-type]
