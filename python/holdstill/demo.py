@@ -24,6 +24,8 @@ from holdstill.transforms import MATRIX_COLUMNS, read_transforms
 
 N_FRAMES = 320
 N_SAMPLE = 60
+LOSS = "huber"
+"""A hand passes over the face."""
 OUTER_INNER_INNER_OUTER = (0, 1, 2, 3)
 """Eye corners among the head's landmarks, from image left to image right."""
 
@@ -72,7 +74,13 @@ def run(
         dictionary = fit(frames, initial, n=N_SAMPLE, threads=threads)
         fitted = time.perf_counter() - started
         summary = align_to_folder(
-            frames, dictionary, folder / "aligned", initial, threads=threads, progress=progress
+            frames,
+            dictionary,
+            folder / "aligned",
+            initial,
+            threads=threads,
+            loss=LOSS,
+            progress=progress,
         )
         rows = read_transforms(folder / "aligned")
         picture = folder / "before_after.png"
@@ -91,6 +99,7 @@ def run(
         "seconds": {"render": rendered, "fit": fitted, **summary["seconds"]},
         "frames": summary["frames"],
         "status": summary["status"],
+        "good": summary["good"],
         "mean_iterations": summary["mean_iterations"],
         "frames_per_second": summary["frames_per_second"],
         "before": before.to_dict(),
@@ -158,6 +167,7 @@ def _text(
         return f"  {name:22} {error.mean:6.3f} {error.std:6.3f} {error.max:6.2f}"
 
     statuses = ", ".join(f"{count} {status}" for status, count in result["status"].items())
+    statuses += f", {result['good']} good"
     return "\n".join(
         [
             f"{result['frames']} frames: {statuses}; "
@@ -173,6 +183,6 @@ def _text(
             f"and at    {folder / 'aligned' / 'aligned.mp4'}",
             "the same by hand:",
             f"  holdstill align {folder / 'talking_head.mp4'} --initial {folder / 'initial.csv'} "
-            f"--n {N_SAMPLE} --out OTHER_FOLDER",
+            f"--n {N_SAMPLE} --loss {LOSS} --out OTHER_FOLDER",
         ]
     )
