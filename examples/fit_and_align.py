@@ -1,7 +1,0 @@
-import holdstill
-
-video = holdstill.open("interview.mp4")
-dictionary = holdstill.fit(video, features="edges", roi="upper-face")
-for frame, found in zip(video, holdstill.align(video, dictionary), strict=True):
-    if found.converged:
-        face = holdstill.warp(frame.image, found.frame_from_canonical, dictionary.shape)

@@ -1,6 +1,6 @@
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-rows = pq.read_table("aligned/transforms.parquet", columns=["frame", "time", "status", "residual"])
-suspicious = rows.filter(pc.field("status") != "converged")
-worst = rows.sort_by([("residual", "descending")]).slice(0, 10).to_pylist()
+rows = pq.read_table("aligned/transforms.parquet", columns=["frame", "time", "status", "quality"])
+suspicious = rows.filter((pc.field("status") != "converged") | (pc.field("quality") < 0.5))
+worst = rows.sort_by([("quality", "ascending")]).slice(0, 10).to_pylist()
