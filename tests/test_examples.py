@@ -132,7 +132,7 @@ def test_fit_and_align_holds_the_face_still(run_example):
 def test_arrays_aligns_a_stack_in_one_call(run_example, footage):
     batch = run_example("arrays")["batch"]
     aligned = np.load(footage / "aligned.npy")
-    assert batch.converged.all()
+    assert batch.good.all()
     np.testing.assert_array_equal(aligned, batch.frame_from_canonical)
 
 
@@ -159,6 +159,6 @@ def test_pandas_reads_the_matrices(run_example, footage):
 
 def test_pyarrow_finds_the_worst_frames(run_example, footage):
     shown = run_example("pyarrow_table")
-    residual = holdstill.read_transforms(footage / "aligned")["residual"]
-    assert shown["worst"][0]["frame"] == int(np.argmax(residual))
+    quality = holdstill.read_transforms(footage / "aligned")["quality"]
+    assert shown["worst"][0]["frame"] == int(np.argmin(quality))
     assert len(shown["suspicious"]) == 0
