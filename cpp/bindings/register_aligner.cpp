@@ -118,7 +118,8 @@ class PyAligner {
       a = aligner_->align(view, start, work.get(), x);
     }
     py::object weights = py::none();
-    if (aligner_->finest().options().loss != Loss::l2 && a.iterations > 1) weights = map_of(work->finest().weights);
+    if (aligner_->finest().options().loss != Loss::l2 && a.iterations > 1)
+      weights = map_of(work->finest().weights);
     put(std::move(work));
     return {to_array(a.frame_from_canonical),
             name_of(a.status),

@@ -181,7 +181,7 @@ def align_frame(
         Octaves of the search, coarse to fine; as many as the region allows by default, 1 for the
         finest alone. They change where the finest starts, not where it ends.
     search : bool
-        Look further around, up to 40 % of the eyes' distance, 45° and a factor of 1.6 away, for a
+        Look further around, a third of the width, 45° and a factor of 1.6 away, for a
         frame whose start leads to no good end. Needs a dictionary that knows what is good.
     verify : bool
         Solve every iteration over all atoms, and certify it. Same result, slower.

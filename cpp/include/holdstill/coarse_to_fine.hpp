@@ -41,7 +41,8 @@ FrameAlignment coarse_to_fine(int n_levels, Eigen::Matrix3d initial, Solve&& sol
 // given start leads nowhere.
 class PyramidAligner {
  public:
-  explicit PyramidAligner(std::vector<FrameAligner> levels, std::unique_ptr<Search> search = nullptr)
+  explicit PyramidAligner(std::vector<FrameAligner> levels,
+                          std::unique_ptr<Search> search = nullptr)
       : levels_(std::move(levels)), search_(std::move(search)) {}
 
   struct Workspace {

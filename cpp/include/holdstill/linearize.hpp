@@ -81,8 +81,8 @@ int for_each_block(const Patch& patch, const Region& region, const Sampling& sam
     if (sampling.feature == Feature::grey)
       kernel.grey_columns(samples, projection, n_entries, &columns);
     else
-      kernel.edge_columns(samples, projection, n_entries,
-                          sampling.feature == Feature::magnitude, &columns);
+      kernel.edge_columns(samples, projection, n_entries, sampling.feature == Feature::magnitude,
+                          &columns);
     if (region.soft())
       kernel.scale_columns(region.roots(block), n_planes(sampling.feature), 1 + n_entries,
                            &columns);

@@ -9,9 +9,9 @@ namespace holdstill {
 
 // How far the true transform may be from the given one, in the canonical frame.
 struct SearchRange {
-  double shift = 0.22;      // either way, share of the canonical width; 0.2 is 40 % of the eyes'
-  double rotation = 0.8;    // either way, radians
-  double scale = 1.6;       // either way, factor
+  double shift = 0.33;        // either way, share of the canonical width
+  double rotation = 0.8;      // either way, radians
+  double scale = 1.6;         // either way, factor
   double shift_step = 0.055;  // within the basin of an octave's aligner
   double rotation_step = 0.27;
   double scale_step = 1.265;
@@ -46,8 +46,8 @@ class Search {
   Region region_;
   Sampling sampling_;
   int kept_, n_components_;
-  std::vector<float> components_;               // [block][component][plane x pixel]
-  std::vector<Eigen::Matrix3d> offsets_;        // of the canonical frame, in centred coordinates
+  std::vector<float> components_;         // [block][component][plane x pixel]
+  std::vector<Eigen::Matrix3d> offsets_;  // of the canonical frame, in centred coordinates
 };
 
 }  // namespace holdstill
