@@ -44,21 +44,19 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
   auto& starts = work->search.scored;
   int evaluations = best.evaluations;
   for (Search::Scored& start : starts) {
-    const FrameAlignment rest =
-        levels_[coarsest].align(frame, start.frame_from_canonical,
-                                work->levels[coarsest].get(), nullptr);
+    const FrameAlignment rest = levels_[coarsest].align(frame, start.frame_from_canonical,
+                                                        work->levels[coarsest].get(), nullptr);
     evaluations += rest.iterations;
-    const bool arrived =
-        rest.status == Status::converged || rest.status == Status::max_iterations;
+    const bool arrived = rest.status == Status::converged || rest.status == Status::max_iterations;
     start = {rest.frame_from_canonical, arrived ? rest.misfit : 2.0};
   }
-  std::stable_sort(starts.begin(), starts.end(),
-                   [](const auto& a, const auto& b) { return a.unexplained < b.unexplained; });
+  std::sort(starts.begin(), starts.end(),
+            [](const auto& a, const auto& b) { return a.unexplained < b.unexplained; });
   if (starts.size() > kFollowed) starts.resize(kFollowed);
   for (const Search::Scored& scored : starts) {
     const Eigen::Matrix3d start = from_level(scored.frame_from_canonical, coarsest);
-    const FrameAlignment found = descend(frame, start, std::max(coarsest, 1), start, work,
-                                         work->coefficients.data());
+    const FrameAlignment found =
+        descend(frame, start, std::max(coarsest, 1), start, work, work->coefficients.data());
     evaluations += found.evaluations;
     if (!good(found) && !(found.quality > best.quality)) continue;
     best = found;

@@ -119,14 +119,17 @@ TEST_CASE("a second frame allocates nothing on octaves, nor while it is searched
     near(0, 2) += 1.3;
     far(0, 2) += 10.0;
     far(1, 2) -= 6.0;
-    const Frame<std::uint8_t> first(160, 200, Texture(0)), second(160, 200, Texture(1)),
-        foreign(160, 200, Texture(77));
+    const Frame<std::uint8_t> first(160, 200, Texture(0)), second(160, 200, Texture(1));
+    std::vector<std::uint8_t> noise;
+    for (unsigned i = 0; i < 160 * 200; ++i)
+      noise.push_back(static_cast<std::uint8_t>((i * 2654435761u) >> 24));
+    const FrameView foreign{noise.data(), PixelType::uint8, 160, 200, 200, 1};
     CHECK(aligner.align(first.view(), far, work.get(), x.data()).status == Status::converged);
-    aligner.align(foreign.view(), far, work.get(), x.data());
+    aligner.align(foreign, far, work.get(), x.data());
     const AllocationCount allocations;
     const FrameAlignment found = aligner.align(second.view(), near, work.get(), x.data());
     const long without_search = allocations.count();
-    const FrameAlignment lost = aligner.align(foreign.view(), far, work.get(), x.data());
+    const FrameAlignment lost = aligner.align(foreign, far, work.get(), x.data());
     const long with_search = allocations.count();
     CHECK(found.status == Status::converged);
     CHECK(found.evaluations > found.iterations);

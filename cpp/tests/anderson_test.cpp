@@ -11,7 +11,7 @@ struct LinearMap {
   explicit LinearMap(int n) : k(n, n), fixed(n) {
     for (int i = 0; i < n; ++i) {
       fixed[i] = 3.0 - 2.0 * i;
-      for (int j = 0; j < n; ++j) k(i, j) = i == j ? 0.9 - 0.15 * i : 0.04 * (i - j);
+      for (int j = 0; j < n; ++j) k(i, j) = i == j ? 0.9 - 0.08 * i : 0.04 * (i - j);
     }
   }
   Parameters step(const Parameters& x) const { return k * (fixed - x); }

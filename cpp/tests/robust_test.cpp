@@ -32,8 +32,8 @@ TEST_CASE("kernels of the robust losses are the plain loops, for every instructi
     const float* atoms[] = {first.data(), second.data()};
     const float coefficients[] = {0.3f, -1.7f};
     std::vector<float> residual(kLength), weights(kernels::kBlock), scaled(kLength);
-    const double square = kernel.residual(row.data(), 0.4f, atoms, coefficients, 2, kLength,
-                                          residual.data());
+    const double square =
+        kernel.residual(row.data(), 0.4f, atoms, coefficients, 2, kLength, residual.data());
     double expected_square = 0.0;
     for (int i = 0; i < kLength; ++i) {
       const double expected = 0.4 * row[i] - 0.3 * first[i] + 1.7 * second[i];
@@ -89,7 +89,6 @@ Found align_hidden(Feature feature, Loss loss) {
   AlignerOptions options;
   options.loss = loss;
   options.kappa = 0.004;
-  options.tolerance = 1e-8;
   const FrameAligner aligner(atoms, region, sampling, options);
   const std::vector<float> pixels = hidden(Texture(2));
   const FrameView frame{pixels.data(), PixelType::float32, 160, 200, 800, 4};
@@ -137,16 +136,17 @@ TEST_CASE("where a robust alignment ends, the weighted residual pulls at nothing
       CAPTURE(static_cast<int>(loss));
       const Found found = align_hidden(feature, loss);
       CHECK(found.alignment.status == Status::converged);
-      CHECK(found.step_pull < 1e-6);
-      CHECK(found.busy_pull < 1e-6);
-      CHECK(found.idle_pull < 1e-6);
+      CHECK(found.step_pull < 2e-6);
+      CHECK(found.busy_pull < 2e-6);
+      CHECK(found.idle_pull < 2e-6);
     }
 }
 
 TEST_CASE("with the plain loss the hidden square pulls") {
   const Found found = align_hidden(Feature::grey, Loss::l2);
   CHECK(found.alignment.status == Status::converged);
-  CHECK(found.step_pull > 1e-4);
+  CHECK(found.step_pull > 2e-5);
+  CHECK(found.busy_pull > 1e-3);
 }
 
 }  // namespace
