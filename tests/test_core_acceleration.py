@@ -36,14 +36,15 @@ def test_fixed_points_are_those_of_plain_steps_and_are_reached_sooner(
 
 @pytest.mark.parametrize("features", FEATURES)
 def test_hard_frames_converge_wherever_they_do_with_plain_steps(features: str) -> None:
-    """Foreign textures behind an occlusion: a slow and kinked map may send it round in circles."""
+    """A bright occlusion of a fifth: a slow and kinked map may send it round in circles."""
     slow = 0
     for motion in MOTIONS:
-        atoms, initial = dictionary(30, motion, features), displaced(start(), motion)
+        atoms, initial = dictionary(8, motion, features), displaced(start(), motion)
         options = {"shape": SHAPE, "motion": motion, "features": features, "kappa": 6e-3}
-        for loss in ("l2", "huber", "l1"):
+        for loss in ("huber", "l1"):
             for seed in range(3):
-                frame = hidden(mixed(seed), seed, 30.0)
+                frame = mixed(seed)
+                frame[60:84, 70:94] = 250.0
                 plain, quick = (
                     _core.FrameAligner(atoms, loss=loss, acceleration=depth, **options).align(
                         frame, initial
@@ -51,7 +52,7 @@ def test_hard_frames_converge_wherever_they_do_with_plain_steps(features: str) -
                     for depth in (0, 4)
                 )
                 slow += plain.iterations > 60
-                if plain.status == "converged" and plain.iterations < 200:
+                if plain.status == "converged" and plain.iterations < 150:
                     assert quick.status == "converged", (motion, loss, seed)
     assert slow > 0
 

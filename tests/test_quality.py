@@ -180,6 +180,26 @@ def test_robust_losses_need_a_dictionary_that_knows_its_pixels(loss: str) -> Non
         )
 
 
+def test_weights_belong_to_the_end_that_is_returned(small_head: SmallHead) -> None:
+    """A search that finds nothing better leaves no trace of what it tried."""
+    d, same = small_head.dictionary, 0
+    rng = np.random.default_rng(1)
+    for i in range(0, 24, 4):
+        frame = small_head.frames[i].copy()
+        frame[60:110, 60:140] = rng.integers(0, 255, (50, 80))
+        plain, searched = (
+            align_frame(frame, d, small_head.initial[i], loss="huber", search=search)
+            for search in (False, True)
+        )
+        if searched.evaluations == plain.evaluations:
+            continue
+        if not np.array_equal(searched.frame_from_canonical, plain.frame_from_canonical):
+            continue
+        same += 1
+        np.testing.assert_array_equal(searched.weights, plain.weights)
+    assert same > 0
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("loss", ["l2", "huber"])
 def test_batch_single_and_threads_agree_with_levels_and_search(

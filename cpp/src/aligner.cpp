@@ -82,8 +82,7 @@ double quality(const FrameAlignment& found, const AlignerOptions& options) {
 double stretch(const CentredTransform& start, const CentredTransform& now) {
   const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
   const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
-  const double sum = std::sqrt(squares + area),
-               difference = std::sqrt(std::max(squares - area, 0.0));
+  const double sum = std::sqrt(squares + area), difference = std::sqrt(std::max(squares - area, 0.0));
   return (sum + difference) / (sum - difference);
 }
 
@@ -130,9 +129,9 @@ struct FrameAligner::Step {
   double squared_residual = 0;  // || v - A x ||^2 at the x that the weights were taken from
   double weighted_residual = 0, weighted_norm = 1;  // (v - A x)^T W (v - A x) and v^T W v
   double energy = 1.0;                              // v^T P v
-  SmallMatrix r;                                    // J = Q R
-  Parameters v_q;                                   // Q^T v
-  Parameters delta;                                 // the solution's step
+  SmallMatrix r;                // J = Q R
+  Parameters v_q;               // Q^T v
+  Parameters delta;             // the solution's step
   L1Summary summary;
 };
 
@@ -206,8 +205,8 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
   const int planes = n_planes(sampling_.feature), n_rows = sampling_.n_rows(),
             n_candidates = static_cast<int>(candidates.size());
   const float scale = static_cast<float>(1.0 / step->norm), slope = static_cast<float>(kappa()),
-              threshold =
-                  options_.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope;
+              threshold = options_.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope
+                                                    : slope;
   const auto atoms_of = [&](int block, const std::vector<int>& which) {
     for (std::size_t i = 0; i < which.size(); ++i) work->rows[i] = atom(block, which[i]);
     return work->rows.data();
@@ -359,7 +358,8 @@ void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace*
   auto& ranking = work->ranking;
   ranking = work->all;
   const auto rank = [&](int i) {
-    return work->x_all[i] != 0.0 ? std::numeric_limits<double>::infinity() : std::abs(gradient[i]);
+    return work->x_all[i] != 0.0 ? std::numeric_limits<double>::infinity()
+                                 : std::abs(gradient[i]);
   };
   const auto support =
       std::count_if(ranking.begin(), ranking.end(), [&](int i) { return work->x_all[i] != 0.0; });
@@ -410,8 +410,9 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, *filter_at);
 
   Step step;
-  Anderson anderson(options_.acceleration, pixels_per_unit(sampling_.motion, region_, current));
-  double moved = 0.0;  // since the last look at the whole dictionary, canonical pixels
+  Anderson anderson(options_.acceleration,
+                    pixels_per_unit(sampling_.motion, region_, current));
+  double moved = 0.0;     // since the last look at the whole dictionary, canonical pixels
   double plain_move = std::numeric_limits<double>::infinity();  // of the last step
   const auto within = [&](double factor) {
     return out->step <= factor * options_.tolerance ||
@@ -441,7 +442,8 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const Parameters tau = parameters(sampling_.motion, current);
     const CentredTransform plain = transform(sampling_.motion, tau + step.delta, current);
     out->step = step.delta.norm();
-    out->residual = step.weighted ? std::sqrt(step.squared_residual) : step.summary.residual;
+    out->residual =
+        step.weighted ? std::sqrt(step.squared_residual) : step.summary.residual;
     out->misfit = step.weighted ? std::sqrt(step.weighted_residual / step.weighted_norm)
                                 : step.summary.residual;
     out->objective = step.summary.objective;

@@ -36,6 +36,7 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
                                      Workspace* work, double* coefficients) const {
   const int n_levels = static_cast<int>(levels_.size()), coarsest = n_levels - 1;
   FrameAlignment best = descend(frame, initial, n_levels, initial, work, coefficients);
+  work->weights = work->finest().weights;
   if (!search_ || good(best) || best.status == Status::unreadable) return best;
 
   // The starts are brought to rest on the coarsest level, where that is cheap; the best of them are
@@ -44,10 +45,12 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
   auto& starts = work->search.scored;
   int evaluations = best.evaluations;
   for (Search::Scored& start : starts) {
-    const FrameAlignment rest = levels_[coarsest].align(frame, start.frame_from_canonical,
-                                                        work->levels[coarsest].get(), nullptr);
+    const FrameAlignment rest =
+        levels_[coarsest].align(frame, start.frame_from_canonical,
+                                work->levels[coarsest].get(), nullptr);
     evaluations += rest.iterations;
-    const bool arrived = rest.status == Status::converged || rest.status == Status::max_iterations;
+    const bool arrived =
+        rest.status == Status::converged || rest.status == Status::max_iterations;
     start = {rest.frame_from_canonical, arrived ? rest.misfit : 2.0};
   }
   std::sort(starts.begin(), starts.end(),
@@ -55,12 +58,13 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
   if (starts.size() > kFollowed) starts.resize(kFollowed);
   for (const Search::Scored& scored : starts) {
     const Eigen::Matrix3d start = from_level(scored.frame_from_canonical, coarsest);
-    const FrameAlignment found =
-        descend(frame, start, std::max(coarsest, 1), start, work, work->coefficients.data());
+    const FrameAlignment found = descend(frame, start, std::max(coarsest, 1), start, work,
+                                         work->coefficients.data());
     evaluations += found.evaluations;
     if (!good(found) && !(found.quality > best.quality)) continue;
     best = found;
     std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
+    work->weights = work->finest().weights;
     if (good(found)) break;
   }
   best.evaluations = evaluations;

@@ -17,10 +17,12 @@ Eigen::MatrixXf main_components(const Eigen::Ref<const Eigen::MatrixXf>& atoms) 
   const Eigen::VectorXd& values = eigen.eigenvalues();  // ascending
   Eigen::Index kept = 0;
   while (kept < std::min(kComponents, values.size()) &&
-         values[values.size() - 1 - kept] > kLeastShare * kLeastShare * values[values.size() - 1])
+         values[values.size() - 1 - kept] >
+             kLeastShare * kLeastShare * values[values.size() - 1])
     ++kept;
-  const Eigen::MatrixXd basis = columns * eigen.eigenvectors().rightCols(kept) *
-                                values.tail(kept).cwiseSqrt().cwiseInverse().asDiagonal();
+  const Eigen::MatrixXd basis =
+      columns * eigen.eigenvectors().rightCols(kept) *
+      values.tail(kept).cwiseSqrt().cwiseInverse().asDiagonal();
   return basis.cast<float>();
 }
 
@@ -124,8 +126,9 @@ void Search::find(const FrameView& frame, const Eigen::Matrix3d& initial, Worksp
   }
   // Best first, but of near neighbours only the best.
   auto& scored = work->scored;
-  std::sort(scored.begin(), scored.end(),
-            [](const Scored& a, const Scored& b) { return a.unexplained < b.unexplained; });
+  std::sort(scored.begin(), scored.end(), [](const Scored& a, const Scored& b) {
+    return a.unexplained < b.unexplained;
+  });
   const double apart = 0.06 * shape.width;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < scored.size() && kept < static_cast<std::size_t>(kept_); ++i) {

@@ -3,6 +3,8 @@
 
 #include <doctest.h>
 
+#include <cmath>
+
 namespace holdstill {
 namespace {
 
@@ -10,7 +12,7 @@ namespace {
 struct LinearMap {
   explicit LinearMap(int n) : k(n, n), fixed(n) {
     for (int i = 0; i < n; ++i) {
-      fixed[i] = 3.0 - 2.0 * i;
+      fixed[i] = 0.3 - 0.1 * i;
       for (int j = 0; j < n; ++j) k(i, j) = i == j ? 0.9 - 0.08 * i : 0.04 * (i - j);
     }
   }
@@ -40,7 +42,7 @@ TEST_CASE("a linear map of p dimensions is at its fixed point after p + 1 steps"
 TEST_CASE("units do not matter to it where it has seen every direction") {
   const LinearMap map(4);
   Parameters scale(4);
-  scale << 1.0, 30.0, 0.1, 7.0;
+  scale << 1.0, 3.0, 0.1, 0.7;
   CHECK(error_after(5, map, 4, scale) < 1e-9);
 }
 
@@ -68,6 +70,17 @@ TEST_CASE("it stays at the fixed point") {
   for (int i = 0; i < 30; ++i) x = anderson.next(x, map.step(x));
   CHECK((x - map.fixed).norm() < 1e-12);
   CHECK((anderson.next(map.fixed, Parameters::Zero(3)) - map.fixed).norm() < 1e-12);
+}
+
+TEST_CASE("it does not leap further than a pixel beyond the plain step") {
+  const double fixed = 100.0, contraction = 0.99;  // it would be there in one leap
+  Anderson anderson(1, Parameters::Ones(1));
+  Parameters x = Parameters::Zero(1);
+  for (int i = 0; i < 5; ++i) {
+    const Parameters step = Parameters::Constant(1, (1.0 - contraction) * (fixed - x[0]));
+    x = anderson.next(x, step);
+  }
+  CHECK(x[0] == doctest::Approx(fixed * (1.0 - std::pow(contraction, 5))).epsilon(1e-12));
 }
 
 TEST_CASE("after steps that grow it starts anew") {

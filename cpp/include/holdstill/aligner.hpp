@@ -21,8 +21,8 @@ enum class Loss { l2, huber, l1 };
 Loss loss_from_name(const std::string& name);  // throws std::invalid_argument
 
 struct AlignerOptions {
-  double mu = 1e-3;              // weight of || x ||_1; 0 is plain least squares
-  double tolerance = 1e-6;       // on || step ||_2
+  double mu = 1e-3;         // weight of || x ||_1; 0 is plain least squares
+  double tolerance = 1e-6;  // on || step ||_2
   double pixel_tolerance = 0.0;  // enough, too: no corner moves by more canonical pixels than this
   int max_iterations = 300;
   Loss loss = Loss::l2;
@@ -32,7 +32,7 @@ struct AlignerOptions {
   double typical_misfit = 0.0, poor_misfit = 0.0;
   double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
   double max_stretch = 2.0;  // ratio of the singular values of the linear motion since the start
-  double max_outside = 0.5;  // share of the region's samples that may lie outside the frame
+  double max_outside = 0.5;       // share of the region's samples that may lie outside the frame
   // Solve over all atoms in every iteration, not only where the active set may change. Same fixed
   // point; it certifies every inner solve.
   bool verify = false;
@@ -48,7 +48,7 @@ struct FrameAlignment {
   // || e ||_2 relative to || v ||_2, both weighted as the loss weighs them.
   double misfit = 0.0;
   double quality = std::numeric_limits<double>::quiet_NaN();  // in [0, 1]; NaN: no yardstick
-  double step = 0.0;                                          // last || step ||_2
+  double step = 0.0;      // last || step ||_2
   double objective = 0.0;
   double gap = 0.0;        // duality gap at the returned point, over all atoms
   double worst_gap = 0.0;  // largest gap / objective of all solves over all atoms
@@ -70,10 +70,10 @@ class FrameAligner {
     L1Solver::Workspace l1;
     std::vector<float> row;  // of the frame
     std::vector<double> atom_products, self_products, first_products;
-    Eigen::MatrixXd n;         // A^T Q, rows by candidate
-    Eigen::VectorXd beta;      // A^T P v, by candidate
-    Eigen::VectorXd x;         // by candidate
-    Eigen::VectorXd x_all;     // by atom
+    Eigen::MatrixXd n;      // A^T Q, rows by candidate
+    Eigen::VectorXd beta;   // A^T P v, by candidate
+    Eigen::VectorXd x;      // by candidate
+    Eigen::VectorXd x_all;  // by atom
     Eigen::VectorXd gradient;  // of all atoms with the weighted residual
     std::vector<int> all, candidates, ranking;
     std::vector<const float*> rows;
