@@ -23,6 +23,9 @@ def dictionary() -> Dictionary:
         features="edges",
         sigma=1.1,
         roi=np.arange(48).reshape(6, 8) < 36,
+        residuals=np.array([0.02, 0.03, 0.025]),
+        displaced_residuals=np.array([0.2, 0.3, 0.25]),
+        pixel_residual=0.004,
         provenance={"n": 3, "sample": [["a.mp4", 4]]},
     )
 
@@ -37,6 +40,28 @@ def test_loads_what_it_saved_to_the_last_bit(dictionary: Dictionary, tmp_path: P
     )  # fmt: skip
     assert loaded.provenance == dictionary.provenance
     assert loaded.digest == dictionary.digest
+    np.testing.assert_array_equal(loaded.residuals, [0.02, 0.03, 0.025])
+    np.testing.assert_array_equal(loaded.displaced_residuals, [0.2, 0.3, 0.25])
+    assert loaded.pixel_residual == 0.004
+    assert loaded.misfits == dictionary.misfits
+    assert loaded.misfits is not None
+    assert loaded.roi is not None
+    assert loaded.roi.dtype == np.bool_
+    assert loaded.aligner(loss="huber", levels=1) is not None
+
+
+def test_loads_weights_and_what_is_unknown_as_it_saved_them(tmp_path: Path) -> None:
+    weights = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
+    saved = Dictionary(np.eye(15, 2), shape=(4, 4), motion="translation", roi=weights)
+    saved.save(tmp_path / "d.npz")
+    loaded = Dictionary.load(tmp_path / "d.npz")
+    assert loaded.roi is not None
+    assert loaded.roi.dtype == np.float32
+    np.testing.assert_array_equal(loaded.roi, weights)
+    assert np.isnan(loaded.pixel_residual)
+    assert loaded.residuals.size == loaded.displaced_residuals.size == 0
+    assert loaded.misfits is None
+    assert loaded.digest == saved.digest
 
 
 def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dictionary) -> None:
@@ -47,9 +72,23 @@ def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dicti
         "roi": dictionary.mask,
     }  # fmt: skip
     digests = {dictionary.digest, Dictionary(other, **keywords).digest}
-    for change in ({"motion": "similarity"}, {"sigma": 1.2}):
+    keywords |= {
+        "residuals": dictionary.residuals,
+        "displaced_residuals": dictionary.displaced_residuals,
+        "pixel_residual": dictionary.pixel_residual,
+    }
+    assert Dictionary(dictionary.atoms, **keywords).digest == dictionary.digest
+    changes = (
+        {"motion": "similarity"},
+        {"sigma": 1.2},
+        {"roi": dictionary.mask * np.linspace(0.5, 1, 8)},
+        {"residuals": 2 * dictionary.residuals},
+        {"displaced_residuals": 2 * dictionary.displaced_residuals},
+        {"pixel_residual": 0.005},
+    )
+    for change in changes:
         digests.add(Dictionary(dictionary.atoms, **{**keywords, **change}).digest)
-    assert len(digests) == 4
+    assert len(digests) == 2 + len(changes)
 
 
 def test_another_format_version_is_refused_with_advice(
@@ -60,10 +99,12 @@ def test_another_format_version_is_refused_with_advice(
     with np.load(path) as file:
         content = dict(file)
     meta = json.loads(str(content["meta"]))
-    content["meta"] = np.array(json.dumps({**meta, "format_version": 99}))
-    np.savez(path, **content)
-    with pytest.raises(ValueError, match=r"version 99.*fit it again"):
-        Dictionary.load(path)
+    assert meta["format_version"] == 2
+    for version in (1, 99):
+        content["meta"] = np.array(json.dumps({**meta, "format_version": version}))
+        np.savez(path, **content)
+        with pytest.raises(ValueError, match=rf"version {version}.*fit it again"):
+            Dictionary.load(path)
 
 
 def test_a_pickle_in_the_place_of_an_array_is_never_loaded(tmp_path: Path) -> None:
@@ -108,7 +149,13 @@ def test_a_failed_save_leaves_the_old_file(dictionary: Dictionary, tmp_path: Pat
         ({"shape": (4, 1)}, "shape: expected"),
         ({"roi": np.zeros((4, 4), bool)}, "roi: the region of interest is empty"),
         ({"roi": np.ones((3, 4), bool)}, "roi: expected a mask"),
+        ({"roi": -np.ones((4, 4))}, "roi: expected weights"),
+        ({"roi": np.full((4, 4), np.nan)}, "roi: expected"),
         ({"sigma": -1.0}, "sigma: expected"),
+        ({"residuals": np.array([-0.1])}, "residuals: expected"),
+        ({"residuals": np.array([np.nan])}, "residuals: expected"),
+        ({"residuals": np.ones((2, 2))}, "residuals: expected"),
+        ({"displaced_residuals": np.array([np.inf])}, "displaced_residuals: expected"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from holdstill import initial as initial_module
-from holdstill.initial import TRACK_LENGTH, make_initial, tracks
+from holdstill.initial import LONGEST_WAIT, TRACK_LENGTH, make_initial, tracks
 from holdstill.transforms import from_box
 
 BOX = np.array([40.0, 60.0, 205.0, 205.0])
@@ -54,15 +54,25 @@ def matrix(k):
     return np.diag([1.0 + k, 1.0 + k, 1.0])
 
 
-def run_track(track, numbers, aligns=lambda number: True):
-    """Propose and accept along a track; the number of a frame is its aligned scale."""
+def run_track(track, numbers, aligns=lambda number, detected=False: True):
+    """Propose, retry and accept along a track; the number of a frame is its aligned scale."""
     proposed = []
     for number in numbers:
         start = track.propose(FakeFrame(number), row=number)
         proposed.append(start)
-        if start is not None:
-            track.accept(matrix(number) if aligns(number) else None)
+        if start is None:
+            continue
+        good = aligns(number)
+        if not good:
+            again = track.retry(FakeFrame(number), row=number)
+            good = again is not None and aligns(number, detected=True)
+        track.accept(matrix(number) if good else None)
     return proposed
+
+
+def fails(*numbers, unless_detected=False):
+    """What aligns all but these frames, unless they start from a detection."""
+    return lambda number, detected=False: number not in numbers or (detected and unless_detected)
 
 
 def test_a_track_starts_by_detection_and_goes_on_from_the_previous_frame(detector):
@@ -83,10 +93,26 @@ def test_every_track_detects_anew_and_detections_are_counted_together(detector):
     assert initialiser.detections == 3
 
 
-def test_a_lost_face_is_detected_on_the_next_frame(detector):
+def test_a_lost_face_is_detected_on_the_same_frame(detector):
     fake = detector(range(100))
-    run_track(make_initial().for_track(), range(10), aligns=lambda number: number != 6)
-    assert fake.seen == [0, 7]
+    aligns = fails(6, unless_detected=True)
+    proposed = run_track(make_initial().for_track(), range(10), aligns)
+    assert fake.seen == [0, 6]
+    np.testing.assert_array_equal(proposed[7], matrix(6))
+
+
+def test_the_last_good_transform_stands_while_a_face_is_hidden_for_a_moment(detector):
+    fake = detector([0])
+    hidden = range(5, 5 + LONGEST_WAIT)
+    proposed = run_track(make_initial().for_track(), range(40), fails(*hidden, *range(20, 40)))
+    for number in (*hidden, hidden.stop):
+        np.testing.assert_array_equal(proposed[number], matrix(4))
+    np.testing.assert_array_equal(proposed[hidden.stop + 1], matrix(hidden.stop))
+    # Lost at 20: the transform of 19 stands for as long again, then there is none.
+    assert [number for number in range(20, 40) if proposed[number] is not None] == list(
+        range(20, 21 + LONGEST_WAIT)
+    )
+    assert fake.seen == [0, 5, 6, 8, 12, 20, 21, 23, 27, 35]
 
 
 def test_a_face_that_stays_lost_is_looked_for_ever_more_rarely(detector):
@@ -97,14 +123,14 @@ def test_a_face_that_stays_lost_is_looked_for_ever_more_rarely(detector):
 
 def test_a_detection_that_does_not_align_counts_as_a_failed_attempt(detector):
     fake = detector(range(100))
-    run_track(make_initial().for_track(), range(16), aligns=lambda number: False)
+    run_track(make_initial().for_track(), range(16), fails(*range(16)))
     assert fake.seen == [0, 1, 3, 7, 15]
 
 
 def test_a_face_found_again_is_followed_and_the_waiting_forgotten(detector):
     fake = detector(range(3, 100))
-    run_track(make_initial().for_track(), range(20), aligns=lambda number: number not in (9, 10))
-    assert fake.seen == [0, 1, 3, 10, 11]
+    run_track(make_initial().for_track(), range(20), fails(9, 10, 15))
+    assert fake.seen == [0, 1, 3, 9, 10, 15]
 
 
 def test_independent_frames_are_all_detected(detector):

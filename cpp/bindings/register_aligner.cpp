@@ -119,7 +119,7 @@ class PyAligner {
     }
     py::object weights = py::none();
     if (aligner_->finest().options().loss != Loss::l2 && a.iterations > 1)
-      weights = map_of(work->finest().weights);
+      weights = map_of(work->weights, 1.0 / aligner_->finest().largest_weight());
     put(std::move(work));
     return {to_array(a.frame_from_canonical),
             name_of(a.status),
@@ -174,14 +174,15 @@ class PyAligner {
 
  private:
   // Pixel values in raster order as a picture, zero outside of the region.
-  py::array_t<float> map_of(const std::vector<float>& values) const {
+  py::array_t<float> map_of(const std::vector<float>& values, double factor) const {
     py::array_t<float> out({shape_.height, shape_.width});
     std::fill_n(out.mutable_data(), out.size(), 0.0f);
     const Region& region = aligner_->finest().region();
     const Eigen::Vector2d c = shape_.centre();
     for (int i = 0; i < region.n_pixels(); ++i)
       out.mutable_at(static_cast<int>(std::lround(region.b(0)[i] + c[1])),
-                     static_cast<int>(std::lround(region.a(0)[i] + c[0]))) = values[i];
+                     static_cast<int>(std::lround(region.a(0)[i] + c[0]))) =
+          static_cast<float>(factor * values[i]);
     return out;
   }
 

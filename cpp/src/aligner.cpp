@@ -26,8 +26,10 @@ constexpr int kRobustReviews = 4;
 constexpr double kRobustSlack = 1e-3;
 // Where l1 turns quadratic, as a share of kappa.
 constexpr double kL1Threshold = 0.05;
-// Steps are accelerated once they are below this many canonical pixels.
+// Steps are accelerated once they are below this many canonical pixels,
 constexpr double kAccelerateBelow = 1.0;
+// and no longer than this: where the map has kinks the acceleration may circle for ever.
+constexpr int kAcceleratedIterations = 60;
 
 bool all_finite(const FrameView& frame, std::vector<float>* row) {
   if (frame.type != PixelType::float32) return true;
@@ -348,6 +350,10 @@ void FrameAligner::solve(const std::vector<int>& candidates, bool cold, Workspac
   step->r.triangularView<Eigen::Upper>().solveInPlace(step->delta);
 }
 
+double FrameAligner::largest_weight() const {
+  return options_.loss == Loss::l1 ? 1.0 / kL1Threshold : 1.0;
+}
+
 // After a look at all atoms: the support and the atoms next to enter it.
 void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const {
   auto& ranking = work->ranking;
@@ -444,11 +450,12 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
       out->worst_gap = std::max(out->worst_gap, step.summary.gap / step.summary.objective);
     }
     plain_move = corner_motion(region_, current, plain);
-    const bool arrived =
-        review && within(1.0) && !(step.weighted && !over_all && atom_missing(*work));
+    // The first step of a robust alignment is the plain loss's: where that ends, this one may not.
+    const bool arrived = review && within(1.0) && step.weighted == robust &&
+                         !(robust && !over_all && atom_missing(*work));
     CentredTransform next = plain;
     if (!arrived) {
-      if (plain_move < kAccelerateBelow)
+      if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations)
         next = transform(sampling_.motion, anderson.next(tau, step.delta), current);
       else
         anderson.forget();

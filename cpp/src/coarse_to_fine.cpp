@@ -36,6 +36,7 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
                                      Workspace* work, double* coefficients) const {
   const int n_levels = static_cast<int>(levels_.size()), coarsest = n_levels - 1;
   FrameAlignment best = descend(frame, initial, n_levels, initial, work, coefficients);
+  work->weights = work->finest().weights;
   if (!search_ || good(best) || best.status == Status::unreadable) return best;
 
   // The starts are brought to rest on the coarsest level, where that is cheap; the best of them are
@@ -50,8 +51,8 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
     const bool arrived = rest.status == Status::converged || rest.status == Status::max_iterations;
     start = {rest.frame_from_canonical, arrived ? rest.misfit : 2.0};
   }
-  std::stable_sort(starts.begin(), starts.end(),
-                   [](const auto& a, const auto& b) { return a.unexplained < b.unexplained; });
+  std::sort(starts.begin(), starts.end(),
+            [](const auto& a, const auto& b) { return a.unexplained < b.unexplained; });
   if (starts.size() > kFollowed) starts.resize(kFollowed);
   for (const Search::Scored& scored : starts) {
     const Eigen::Matrix3d start = from_level(scored.frame_from_canonical, coarsest);
@@ -61,6 +62,7 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
     if (!good(found) && !(found.quality > best.quality)) continue;
     best = found;
     std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
+    work->weights = work->finest().weights;
     if (good(found)) break;
   }
   best.evaluations = evaluations;

@@ -124,8 +124,8 @@ void Search::find(const FrameView& frame, const Eigen::Matrix3d& initial, Worksp
   }
   // Best first, but of near neighbours only the best.
   auto& scored = work->scored;
-  std::stable_sort(scored.begin(), scored.end(),
-                   [](const Scored& a, const Scored& b) { return a.unexplained < b.unexplained; });
+  std::sort(scored.begin(), scored.end(),
+            [](const Scored& a, const Scored& b) { return a.unexplained < b.unexplained; });
   const double apart = 0.06 * shape.width;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < scored.size() && kept < static_cast<std::size_t>(kept_); ++i) {

@@ -90,6 +90,21 @@ TEST_CASE("a start far outside is out of frame") {
   }
 }
 
+TEST_CASE("a motion that stretches one direction more than allowed has collapsed") {
+  const Frame<float> frame(160, 200, Texture(2));
+  for (const double most : {2.0, 1.1}) {
+    Case one;
+    one.options.max_stretch = most;
+    Eigen::Matrix3d squeezed = one.truth;
+    const Eigen::Vector3d centre = kShape.centre().homogeneous();
+    squeezed.col(0) *= 0.85;
+    squeezed.col(2) += (one.truth - squeezed) * centre;  // the centre stays
+    const FrameAlignment found = one.align(frame.view(), squeezed);
+    CHECK(found.status == (most > 1.2 ? Status::converged : Status::collapsed));
+    CHECK(found.frame_from_canonical.allFinite());
+  }
+}
+
 TEST_CASE("threads with a workspace each find the same bytes") {
   Case one;
   const FrameAligner aligner(testing::dictionary(kAtoms, one.region, one.sampling, one.truth),

@@ -1,10 +1,13 @@
 // A frame allocates nothing: any number of threads may align without meeting in the allocator.
 #include <doctest.h>
 
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "allocations.hpp"
+#include "holdstill/coarse_to_fine.hpp"
 #include "texture.hpp"
 
 namespace holdstill {
@@ -26,7 +29,7 @@ TEST_CASE("allocations are counted") {
 
 template <typename Pixel>
 void check_second_frame(MotionModel motion, Feature feature, double mu, bool verify, int n_atoms,
-                        double scale) {
+                        double scale, Loss loss = Loss::l2) {
   const Shape shape{40, 44};
   const Region region(shape, nullptr);
   const Sampling sampling{motion, feature, 0.8};
@@ -34,6 +37,8 @@ void check_second_frame(MotionModel motion, Feature feature, double mu, bool ver
   AlignerOptions options;
   options.mu = mu;
   options.verify = verify;
+  options.loss = loss;
+  options.kappa = 0.005;
   const FrameAligner aligner(testing::dictionary(n_atoms, region, sampling, truth), region,
                              sampling, options);
   const auto work = aligner.make_workspace();
@@ -74,6 +79,64 @@ TEST_CASE("a second frame allocates nothing when every solve is over all of many
 
 TEST_CASE("a second frame allocates nothing without a penalty") {
   check_second_frame<std::uint8_t>(MotionModel::affine, Feature::grey, 0.0, false, 30, 1.3);
+}
+
+TEST_CASE("a second frame allocates nothing under a robust loss") {
+  for (const Loss loss : {Loss::huber, Loss::l1})
+    for (const Feature feature : {Feature::grey, Feature::edges})
+      for (const bool verify : {false, true}) {
+        CAPTURE(static_cast<int>(loss));
+        CAPTURE(static_cast<int>(feature));
+        CAPTURE(verify);
+        check_second_frame<std::uint8_t>(MotionModel::affine, feature, 1e-3, verify, 30, 1.3, loss);
+      }
+  check_second_frame<std::uint8_t>(MotionModel::affine, Feature::grey, 0.0, false, 30, 1.3,
+                                   Loss::huber);
+}
+
+TEST_CASE("a second frame allocates nothing on octaves, nor while it is searched for") {
+  for (const Feature feature : {Feature::grey, Feature::edges}) {
+    CAPTURE(static_cast<int>(feature));
+    const Shape shape{40, 44}, half{20, 22};
+    const Region region(shape, nullptr), coarse(half, nullptr);
+    const Sampling sampling{MotionModel::similarity, feature, 0.8};
+    const Eigen::Matrix3d truth = testing::start(shape, 1.3);
+    AlignerOptions options;
+    options.typical_misfit = 0.02;
+    options.poor_misfit = 0.1;
+    const Eigen::MatrixXf fine_atoms = testing::dictionary(12, region, sampling, truth),
+                          coarse_atoms =
+                              testing::dictionary(12, coarse, sampling, at_level(truth, 1));
+    std::vector<FrameAligner> levels;
+    levels.emplace_back(fine_atoms, region, sampling, options);
+    options.pixel_tolerance = 0.05;
+    levels.emplace_back(coarse_atoms, coarse, sampling, options);
+    const PyramidAligner aligner(std::move(levels),
+                                 std::make_unique<Search>(coarse_atoms, coarse, sampling));
+    const auto work = aligner.make_workspace();
+    std::vector<double> x(12);
+    Eigen::Matrix3d near = truth, far = truth;
+    near(0, 2) += 1.3;
+    far(0, 2) += 10.0;
+    far(1, 2) -= 6.0;
+    const Frame<std::uint8_t> first(160, 200, Texture(0)), second(160, 200, Texture(1));
+    std::vector<std::uint8_t> noise;
+    for (unsigned i = 0; i < 160 * 200; ++i)
+      noise.push_back(static_cast<std::uint8_t>((i * 2654435761u) >> 24));
+    const FrameView foreign{noise.data(), PixelType::uint8, 160, 200, 200, 1};
+    CHECK(aligner.align(first.view(), far, work.get(), x.data()).status == Status::converged);
+    aligner.align(foreign, far, work.get(), x.data());
+    const AllocationCount allocations;
+    const FrameAlignment found = aligner.align(second.view(), near, work.get(), x.data());
+    const long without_search = allocations.count();
+    const FrameAlignment lost = aligner.align(foreign, far, work.get(), x.data());
+    const long with_search = allocations.count();
+    CHECK(found.status == Status::converged);
+    CHECK(found.evaluations > found.iterations);
+    CHECK(!(lost.quality >= 0.5));  // nothing was found, so all of the search was gone through
+    CHECK(without_search == 0);
+    CHECK(with_search == 0);
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <doctest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "texture.hpp"
@@ -35,9 +36,10 @@ Dense dense(const FrameView& frame, const Region& region, const Sampling& sampli
 }
 
 TEST_CASE("a mask picks its pixels in raster order") {
-  std::vector<char> mask(kShape.height * kShape.width, 0);
-  mask[3] = mask[5 * kShape.width + 7] = mask[5 * kShape.width + 9] = 1;
-  const Region region(kShape, reinterpret_cast<const bool*>(mask.data()));
+  std::vector<float> mask(kShape.height * kShape.width, 0.0f);
+  mask[3] = mask[5 * kShape.width + 7] = mask[5 * kShape.width + 9] = 1.0f;
+  const Region region(kShape, mask.data());
+  CHECK_FALSE(region.soft());
   REQUIRE(region.n_pixels() == 3);
   const Eigen::Vector2d c = kShape.centre();
   const double x[] = {3, 7, 9}, y[] = {0, 5, 5};
@@ -46,6 +48,31 @@ TEST_CASE("a mask picks its pixels in raster order") {
     CHECK(region.b(0)[i] == y[i] - c[1]);
   }
   CHECK(region.corners()[2] == Eigen::Vector2d(9, 5) - c);
+}
+
+TEST_CASE("a soft region multiplies samples and derivatives by the roots of its weights") {
+  const Frame<float> frame(160, 200, Texture(3));
+  std::vector<float> weights(kShape.height * kShape.width);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 0.25f * static_cast<float>(i % 5);
+  const Region soft(kShape, weights.data());
+  for (float& weight : weights) weight = weight > 0.0f ? 1.0f : 0.0f;
+  const Region hard(kShape, weights.data());
+  CHECK(soft.soft());
+  CHECK_FALSE(hard.soft());
+  REQUIRE(soft.n_pixels() == hard.n_pixels());
+  for (const Feature feature : {Feature::grey, Feature::edges, Feature::magnitude}) {
+    const Sampling sampling{MotionModel::affine, feature, 0.8};
+    const Eigen::Matrix3d at = testing::start(kShape, 1.5);
+    const Dense weighed = dense(frame.view(), soft, sampling, at, false),
+                plain = dense(frame.view(), hard, sampling, at, false);
+    for (Eigen::Index i = 0; i < plain.vector.size(); ++i) {
+      // Of the weights 0, 0.25, 0.5, 0.75, 1 the four that are not zero follow each other.
+      const double root = std::sqrt(0.25 * (1 + i % soft.n_pixels() % 4));
+      CHECK(weighed.vector[i] == doctest::Approx(root * plain.vector[i]).epsilon(1e-6));
+      CHECK((weighed.jacobian.row(i) - root * plain.jacobian.row(i)).norm() <=
+            1e-6 * plain.jacobian.row(i).norm());
+    }
+  }
 }
 
 TEST_CASE("a unit-norm vector is orthogonal to its Jacobian") {

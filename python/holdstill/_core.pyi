@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Never, TypedDict, TypeVar
 
 import numpy as np
@@ -163,9 +164,13 @@ class FrameAlignment(_Result):
     @property
     def iterations(self) -> int: ...
     @property
+    def evaluations(self) -> int: ...
+    @property
     def n_atoms(self) -> int: ...
     @property
     def residual(self) -> float: ...
+    @property
+    def quality(self) -> float: ...
     @property
     def step(self) -> float: ...
     @property
@@ -178,13 +183,17 @@ class FrameAlignment(_Result):
     def outside(self) -> float: ...
     @property
     def coefficients(self) -> _FloatArray: ...
+    @property
+    def weights(self) -> npt.NDArray[np.float32] | None: ...
 
 class _FrameAlignments(TypedDict):
     frame_from_canonical: _FloatArray
     status: list[str]
     iterations: npt.NDArray[np.int32]
+    evaluations: npt.NDArray[np.int32]
     n_atoms: npt.NDArray[np.int32]
     residual: _FloatArray
+    quality: _FloatArray
     step: _FloatArray
     objective: _FloatArray
     gap: _FloatArray
@@ -205,7 +214,13 @@ class FrameAligner(metaclass=_Bound):
         mu: float = 0.001,
         tolerance: float = 1e-06,
         max_iterations: int = 300,
+        loss: str = "l2",
+        kappa: float = 0.0,
+        acceleration: int = 4,
         verify: bool = False,
+        coarse: Sequence[tuple[npt.ArrayLike, npt.ArrayLike | None, float]] = ...,
+        search: bool = False,
+        misfits: tuple[float, float] | None = None,
     ) -> None: ...
     def align(self, frame: _Frame, initial: npt.NDArray[np.number]) -> FrameAlignment: ...
     def align_batch(

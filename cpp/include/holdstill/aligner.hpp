@@ -91,9 +91,12 @@ class FrameAligner {
   const AlignerOptions& options() const { return options_; }
   const Region& region() const { return region_; }
 
+  // What a pixel weighs under a robust loss where its residual is small.
+  double largest_weight() const;
+
   // Never throws on a bad frame: its status says what is wrong. coefficients: n_coefficients()
-  // doubles, or null. Robust losses leave the pixels' weights, in (0, 1], in work->weights.
-  // Thread-safe, one workspace per thread.
+  // doubles, or null. Robust losses leave the pixels' weights, in (0, largest_weight()], in
+  // work->weights. Thread-safe, one workspace per thread.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
                        double* coefficients) const {
     return align(frame, initial, initial, work, coefficients);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <Eigen/Dense>
+#include <algorithm>
 
 #include "holdstill/motion.hpp"
 
@@ -34,8 +35,9 @@ class Anderson {
     const Eigen::ColPivHouseholderQR<Differences> qr(df_.leftCols(depth));
     const Combination gamma = qr.solve(f);
     const Parameters correction = -(dx_.leftCols(depth) + df_.leftCols(depth)) * gamma;
-    // What it adds is bounded by what the step can promise: this, too, keeps it from running away.
-    if (!(correction.norm() <= kReach * f.norm())) {
+    // What it adds is bounded by what the step can promise, and by where the map is still the same:
+    // this, too, keeps it from running away.
+    if (!(correction.norm() <= std::min(kReach * f.norm(), kFurthest))) {
       n_seen_ = 1;
       return tau + step;
     }
@@ -46,6 +48,7 @@ class Anderson {
 
  private:
   static constexpr double kGrowth = 2.0, kReach = 10.0;
+  static constexpr double kFurthest = 1.0;  // canonical pixels
   using Differences =
       Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxDepth>;
   using Combination = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kMaxDepth, 1>;

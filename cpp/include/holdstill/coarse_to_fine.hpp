@@ -49,6 +49,7 @@ class PyramidAligner {
     std::vector<std::unique_ptr<FrameAligner::Workspace>> levels;
     Search::Workspace search;
     std::vector<double> coefficients;
+    std::vector<float> weights;  // of the pixels at the end returned; robust losses only
     FrameAligner::Workspace& finest() { return *levels.front(); }
   };
   std::unique_ptr<Workspace> make_workspace() const;

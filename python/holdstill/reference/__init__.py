@@ -16,18 +16,23 @@ from .motion import (
     warp_jacobian,
 )
 from .rasl_inner import RaslStep, rasl_alm, rasl_apg, robust_objective
+from .robust import LOSSES, RobustResult, group_soft_threshold, huber, robust_least_squares
 from .warp import FEATURES, Linearization, linearize, warp
 
 __all__ = [
     "FEATURES",
+    "LOSSES",
     "MOTIONS",
     "STATUSES",
     "FrameAlignment",
     "L1Result",
     "Linearization",
     "RaslStep",
+    "RobustResult",
     "align_frame",
     "gaussian_kernel",
+    "group_soft_threshold",
+    "huber",
     "l1_from_products",
     "l1_least_squares",
     "least_squares",
@@ -39,6 +44,7 @@ __all__ = [
     "parameters_from_matrix",
     "rasl_alm",
     "rasl_apg",
+    "robust_least_squares",
     "robust_objective",
     "soft_threshold",
     "update",

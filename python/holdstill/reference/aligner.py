@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .l1 import l1_least_squares
+from .l1 import L1Result, l1_least_squares
 from .motion import FloatArray, centred_matrix, linear_part, parameters_from_matrix, update
+from .robust import L1_THRESHOLD, LOSSES, RobustResult, magnitudes, robust_least_squares
 from .warp import Linearization, canonical_points, linearize_prepared, prepare_frame
 
 STATUSES = (
@@ -21,6 +22,12 @@ STATUSES = (
     "unreadable",
 )
 """How the alignment of one frame can end."""
+
+MAX_SCALE_CHANGE = 2.0
+"""√|det L| changes by less than this factor since the start, either way."""
+
+MAX_STRETCH = 2.0
+"""The singular values of the linear motion since the start stay within this ratio."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,16 @@ class FrameAlignment:
     iterations : int
         Linearisations solved.
     residual : float
-        ‖v + JΔτ - Ãx‖₂ of the last one; NaN where there was none.
+        ‖v + JΔτ - Ãx‖₂ of the last one, what is hidden included; NaN where there was none.
     step : float
         Its ‖Δτ‖₂; NaN where there was none.
     coefficients : ndarray, shape (r,), float64
         Its x.
     gap : float
         Its duality gap; NaN where there was none.
+    weights : ndarray, shape (m,), float64, or None
+        Under a robust loss, how much each pixel of the region counts, in (0, 1]: the share of its
+        residual that is not occlusion.
     """
 
     frame_from_canonical: FloatArray
@@ -52,6 +62,7 @@ class FrameAlignment:
     step: float
     coefficients: FloatArray
     gap: float
+    weights: FloatArray | None = None
 
 
 def align_frame(
@@ -67,8 +78,12 @@ def align_frame(
     mu: float = 1e-3,
     tolerance: float = 1e-6,
     max_iterations: int = 300,
+    loss: str = "l2",
+    kappa: float = 0.0,
 ) -> FrameAlignment:
     """Align one frame to a dictionary: min ½‖I∘τ - Ãx‖₂² + μ‖x‖₁ over x, τ (equations §3).
+
+    Under a robust loss every linearised problem, which is convex, is solved to its optimum.
 
     Parameters
     ----------
@@ -88,19 +103,26 @@ def align_frame(
         Stop at ‖Δτ‖₂ ≤ tolerance.
     max_iterations : int
         Cap; reaching it is the status `max_iterations`.
+    loss : {"l2", "huber", "l1"}
+        What a pixel's residual r, of the unit-norm vector and over its planes, costs: ½r²; that up
+        to κ, above it κr - ½κ²; or κr, quadratic below 0.05 κ.
+    kappa : float
+        κ > 0 of the robust losses.
 
     Returns
     -------
     FrameAlignment
         With the status `out_of_frame` where more than half of the samples leave the frame,
         `singular` where the Jacobian does not determine the motion or the samples are all zero,
-        `collapsed` where √|det L| changes by more than a factor 2 or L turns over, `unreadable`
-        where the frame is not finite.
+        `collapsed` where √|det L| changes by more than a factor 2, the motion since the start
+        stretches one direction twice as much as another or L turns over, `unreadable` where the
+        frame is not finite.
 
     Raises
     ------
     ValueError
-        If an argument has the wrong shape or `initial` lies outside the motion model.
+        If an argument has the wrong shape or `initial` lies outside the motion model, if the loss
+        is unknown, or if a robust one comes without a positive `kappa`.
 
     Examples
     --------
@@ -117,14 +139,22 @@ def align_frame(
     dictionary = np.asarray(atoms, dtype=np.float64)
     transform = np.array(initial, dtype=np.float64)
     parameters_from_matrix(transform, motion, shape)
-    samples = len(canonical_points(roi, shape)) * (2 if features == "edges" else 1)
+    planes = 2 if features == "edges" else 1
+    samples = len(canonical_points(roi, shape)) * planes
     if dictionary.ndim != 2 or dictionary.shape[0] != samples:
         raise ValueError(f"atoms: expected shape ({samples}, r), got {dictionary.shape}")
+    if loss not in LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
+    if loss != "l2" and not (np.isfinite(kappa) and kappa > 0):
+        raise ValueError(f"kappa: expected a positive number for loss={loss!r}, got {kappa}")
+    # The smoothed l1 is a multiple of Huber's loss with a small threshold.
+    share = L1_THRESHOLD if loss == "l1" else 1.0
     x = np.zeros(dictionary.shape[1])
     if not np.isfinite(frame).all():
         return FrameAlignment(transform, "unreadable", 0, np.nan, np.nan, x, np.nan)
     prepared = prepare_frame(frame, transform, shape=shape, features=features, sigma=sigma)
-    start_scale = _signed_scale(transform, shape)
+    start = transform
+    occlusion, weights = None, None
     residual = step = gap = np.nan
     status = "max_iterations"
     iteration = 0
@@ -134,15 +164,24 @@ def align_frame(
         if refusal:
             status = refusal
             break
-        # The exact active set makes the solution independent of where it starts.
-        solved = l1_least_squares(
-            dictionary, now.vector, now.jacobian, mu=mu,
-            initial=x, bregman_iterations=20 if iteration == 0 else 0,
-        )  # fmt: skip
+        if loss == "l2":
+            # The exact active set makes the solution independent of where it starts.
+            solved: L1Result | RobustResult = l1_least_squares(
+                dictionary, now.vector, now.jacobian, mu=mu,
+                initial=x, bregman_iterations=20 if iteration == 0 else 0,
+            )  # fmt: skip
+        else:
+            solved = robust_least_squares(
+                dictionary, now.vector, now.jacobian, mu=share * mu, kappa=share * kappa,
+                planes=planes, initial=x, occlusion=occlusion,
+            )  # fmt: skip
+            occlusion = solved.occlusion
+            lengths = magnitudes(solved.residual, planes)
+            weights = share * kappa / np.maximum(lengths, share * kappa)
         iteration += 1
-        x, gap = solved.coefficients, solved.gap
+        x, gap = solved.coefficients, solved.gap / share
         step, residual = float(np.linalg.norm(solved.step)), float(np.linalg.norm(solved.residual))
-        moved = _moved(transform, solved.step, start_scale, motion, shape)
+        moved = _moved(transform, solved.step, start, motion, shape)
         if moved is None:
             status = "collapsed"
             break
@@ -150,12 +189,7 @@ def align_frame(
         if step <= tolerance:
             status = "converged"
             break
-    return FrameAlignment(transform, status, iteration, residual, step, x, gap)
-
-
-def _signed_scale(transform: FloatArray, shape: tuple[int, int]) -> float:
-    determinant = float(np.linalg.det(linear_part(transform, shape)))
-    return float(np.sign(determinant) * np.sqrt(abs(determinant)))
+    return FrameAlignment(transform, status, iteration, residual, step, x, gap, weights)
 
 
 def _refusal(now: Linearization, features: str) -> str | None:
@@ -173,15 +207,18 @@ def _refusal(now: Linearization, features: str) -> str | None:
 
 
 def _moved(
-    transform: FloatArray, step: FloatArray, start_scale: float, motion: str, shape: tuple[int, int]
+    transform: FloatArray, step: FloatArray, start: FloatArray, motion: str, shape: tuple[int, int]
 ) -> FloatArray | None:
-    """τ + Δτ, or None where it collapses: scale off by 2, turned over, or the plane's horizon."""
+    """τ + Δτ, or None where it collapses: zoomed, squeezed, turned over, or past the horizon."""
     parameters = parameters_from_matrix(transform, motion, shape) + step
     if not np.isfinite(parameters).all() or (motion == "similarity" and parameters[0] <= 0):
         return None
     moved = update(transform, step, motion, shape)
-    ratio = _signed_scale(moved, shape) / start_scale
-    if not 0.5 <= ratio <= 2.0:
+    since_start = np.linalg.solve(linear_part(start, shape), linear_part(moved, shape))
+    area, stretches = np.linalg.det(since_start), np.linalg.svd(since_start, compute_uv=False)
+    if not MAX_SCALE_CHANGE**-2 < area < MAX_SCALE_CHANGE**2:
+        return None
+    if not stretches[0] < MAX_STRETCH * stretches[1]:
         return None
     if motion == "homography":
         height, width = shape

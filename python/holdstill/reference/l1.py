@@ -124,7 +124,7 @@ def l1_least_squares(
     >>> result.coefficients.round(12).tolist()
     [2.5, -0.5, 0.0]
     """
-    atoms, v, J = _checked(dictionary, target, jacobian)
+    atoms, v, J = checked_problem(dictionary, target, jacobian)
     Q, R = np.linalg.qr(J)
     if J.shape[1] and np.abs(np.diag(R)).min() <= 1e-14 * np.linalg.norm(J):
         raise ValueError("jacobian: expected full column rank, its columns are dependent")
@@ -147,9 +147,10 @@ def l1_least_squares(
     return L1Result(x, np.asarray(step), *solution[1:], residual)
 
 
-def _checked(
+def checked_problem(
     dictionary: npt.ArrayLike, target: npt.ArrayLike, jacobian: npt.ArrayLike | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Ã, v and J as float64, J (M, 0) where there is none; ValueError where one does not fit."""
     atoms = np.asarray(dictionary, dtype=np.float64)
     v = np.asarray(target, dtype=np.float64)
     if atoms.ndim != 2 or 0 in atoms.shape:
@@ -355,7 +356,7 @@ def least_squares(
     >>> residual.round(12).tolist()
     [0.0, 0.0, 0.25]
     """
-    atoms, v, J = _checked(dictionary, target, jacobian)
+    atoms, v, J = checked_problem(dictionary, target, jacobian)
     y = np.asarray(np.linalg.lstsq(np.hstack([atoms, -J]), v, rcond=None)[0], dtype=np.float64)
     x, step = y[: atoms.shape[1]], y[atoms.shape[1] :]
     return x, step, v + J @ step - atoms @ x

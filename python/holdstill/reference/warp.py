@@ -133,14 +133,16 @@ def canonical_points(roi: npt.NDArray[Any] | None, shape: tuple[int, int]) -> Fl
     Raises
     ------
     ValueError
-        If the mask has another shape or no pixel.
+        If the mask has another shape or no pixel, or a weight is negative or not finite.
     """
-    mask = np.ones(shape, dtype=bool) if roi is None else np.asarray(roi) > 0
-    if mask.shape != tuple(shape):
-        raise ValueError(f"roi: expected a mask of shape {tuple(shape)}, got {mask.shape}")
-    if not mask.any():
+    weights = np.ones(shape, dtype=bool) if roi is None else np.asarray(roi)
+    if weights.shape != tuple(shape):
+        raise ValueError(f"roi: expected a mask of shape {tuple(shape)}, got {weights.shape}")
+    if not ((weights >= 0) & np.isfinite(weights)).all():
+        raise ValueError("roi: expected finite weights of at least 0")
+    if not weights.any():
         raise ValueError("roi: expected at least one pixel, got an empty mask")
-    return np.argwhere(mask)[:, ::-1].astype(np.float64)
+    return np.argwhere(weights)[:, ::-1].astype(np.float64)
 
 
 def warp(
