@@ -128,7 +128,7 @@ class Dictionary:
             )
         if not np.isfinite(atoms).all():
             raise ValueError("atoms: expected finite entries")
-        arrays = {"atoms": atoms}
+        arrays: dict[str, npt.NDArray[Any]] = {"atoms": atoms}
         for name in ("residuals", "displaced_residuals"):
             norms = np.array(getattr(self, name), dtype=np.float64)
             if norms.ndim != 1 or not ((norms >= 0) & (norms < np.inf)).all():

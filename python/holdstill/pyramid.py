@@ -48,7 +48,8 @@ class Level:
 
 def level_shape(shape: tuple[int, int], level: int) -> tuple[int, int]:
     """Height and width of a canonical frame of which every 2**level-th pixel is kept, from 0."""
-    return tuple((size - 1) // 2**level + 1 for size in shape)  # type: ignore[return-value]
+    height, width = ((size - 1) // 2**level + 1 for size in shape)
+    return height, width
 
 
 def n_levels(roi: Weights, smallest_side: int = SMALLEST_SIDE) -> int:
@@ -67,7 +68,8 @@ def n_levels(roi: Weights, smallest_side: int = SMALLEST_SIDE) -> int:
 def level_roi(roi: Weights, level: int) -> Weights:
     """Region of interest, or weights, of a canonical frame of which every 2**level-th pixel is
     kept, from 0."""
-    return np.ascontiguousarray(roi[:: 2**level, :: 2**level])
+    thinned: Weights = roi[:: 2**level, :: 2**level].copy()
+    return thinned
 
 
 def octave(
@@ -141,7 +143,8 @@ def at_level(frame_from_canonical: npt.ArrayLike, level: int) -> npt.NDArray[np.
     ndarray, shape (..., 3, 3), float64
     """
     width = 2.0**level
-    return np.asarray(frame_from_canonical, dtype=np.float64) * np.array([width, width, 1.0])
+    transforms = np.asarray(frame_from_canonical, dtype=np.float64)
+    return np.asarray(transforms * np.array([width, width, 1.0]))
 
 
 def coarse_to_fine(
