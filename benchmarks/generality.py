@@ -8,8 +8,8 @@ synthetic recording of blinking, bleaching, wavering cells; every method starts 
 each frame as it comes and is judged by where the corners of the field end, up to one common motion
 that no method can know. It learns from a sample that is held still by the true transforms, and from
 the sample as it drifts: there the peers' template is the first frame, or the sample's mean,
-registered and taken again three times. Claimed, for both: the median error of edges, the default, is
-below that of every peer. No line of either part is about faces.
+registered and taken again three times. Claimed, for both: the median error of edges, the default,
+is below that of every peer. No line of either part is about faces.
 """
 
 from __future__ import annotations
