@@ -6,7 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CPP_BUILD := build/cpp-tests
 CPP_BUILD_TYPE := Release
 CPP_FLAGS :=
-BENCHMARKS := rasl_peers eye_corners known_truth capture_range illumination generality speed_vs_ecc \
+BENCHMARKS := rasl_peers eye_corners known_truth capture_range illumination occlusion verdicts \
+  generality speed_vs_ecc \
   memory same_bytes
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 
