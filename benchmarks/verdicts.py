@@ -443,8 +443,8 @@ def cuts(fit: Mapping[str, Any], align: Mapping[str, Any], claims: Claims) -> No
                 first is not None and first < LONGEST_WAIT and farthest < LOST_PX
                 if shown
                 else good <= 0.05,
-                f"{features}, {roi}: {scene.name}: good again after "
-                f"{'none' if first is None else first} frames, {good:.0%} good",
+                f"{features}, {roi}: {scene.name}: {good:.0%} good, the first "
+                f"{'never' if first is None else f'after {first} frames'}",
             )
     print_table(
         "A recording with cuts, initial transforms by the face detector: frames from a cut until "
