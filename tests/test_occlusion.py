@@ -16,7 +16,7 @@ LOST_PX = 1.0
 
 
 def hide(frame: npt.NDArray[np.uint8], place: npt.NDArray[np.float64], row: int) -> Any:
-    """The frame with a textured band over canonical rows from `row` down, beyond the region, too."""
+    """The frame with a textured band over all canonical rows from `row` on."""
     y, x = np.indices(frame.shape)
     points = np.stack([x, y], axis=-1).reshape(1, -1, 2).astype(np.float64)
     hidden = map_to_canonical(place[None], points)[0, :, 1].reshape(frame.shape) >= row
