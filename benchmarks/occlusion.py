@@ -60,7 +60,6 @@ class End:
 
     transform: FloatArray | None
     quality: float = float("nan")
-    good: bool = True
 
 
 Hidden: TypeAlias = npt.NDArray[np.bool_]
@@ -198,7 +197,7 @@ def contestants(fit: Mapping[str, Any], align: Mapping[str, Any]) -> dict[str, C
         frame: Grey, dictionary: holdstill.Dictionary, initial: FloatArray, loss: str
     ) -> End:
         found = holdstill.align_frame(frame, dictionary, initial, loss=loss, **align)
-        return End(found.frame_from_canonical, found.quality, found.good)
+        return End(found.frame_from_canonical, found.quality)
 
     def by_peer(register: Any, face: Face) -> Aligner:
         template = face.thing.template(face.thing.sample_start)
@@ -256,7 +255,6 @@ class Outcome:
     shift: float
     error: float
     quality: float
-    good: bool
 
 
 def measured(
@@ -285,7 +283,6 @@ def measured(
                             distance(end.transform, reference, thing.region),
                             distance(end.transform, truth, thing.region),
                             end.quality,
-                            end.good,
                         )
                     )
     return outcomes
@@ -326,7 +323,7 @@ def main() -> int:
         print_table(
             f"{name}, affine, {shape[0]}x{shape[1]}, five kinds of occluders: "
             "shift in canonical px by the share hidden, median / share of "
-            f" frames shifted by more than {LOST_PX:g} px",
+            f"frames shifted by more than {LOST_PX:g} px",
             ("method", *(f"{100 * share:.0f} %" for share in SHARES)),
             [[method, *by_share(of)] for method, of in found.items()],
             packages=PACKAGES,

@@ -85,8 +85,6 @@ class Verdict:
     error: float
     quality: float
     good: bool
-    misfit: float
-    """Residual over the median of the dictionary's own."""
 
     @property
     def off(self) -> bool:
@@ -228,8 +226,7 @@ def verdicts(
             error = eyes_off(place, truth)
         else:
             error = thing.error(place, truth)
-        misfit = found.residual / float(np.median(dictionary.residuals))
-        return Verdict(one.name, features, roi, kind, error, found.quality, found.good, misfit)
+        return Verdict(one.name, features, roi, kind, error, found.quality, found.good)
 
     people, scenes = other_people(), other_scenes()
     for index, (frame, tracked) in enumerate(zip(thing.frames, thing.truth, strict=True)):

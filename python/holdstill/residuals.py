@@ -88,7 +88,6 @@ def leave_one_out(
         if others.shape[1] == 0:
             continue
 
-
         def seen_from(
             transform: npt.NDArray[np.float64], index: int = int(index)
         ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
