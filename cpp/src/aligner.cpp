@@ -26,6 +26,12 @@ constexpr int kRobustReviews = 4;
 constexpr double kRobustSlack = 1e-3;
 // Where l1 turns quadratic, as a share of kappa.
 constexpr double kL1Threshold = 0.05;
+// Geman and McClure's scale, in kappa: four standard deviations where kappa is 1.345 of them.
+constexpr double kRedescendingScale = 4.0 / 1.345;
+// Huber's solution is near enough to go on from once steps are below this many canonical pixels.
+constexpr double kRedescendBelow = 0.1;
+// Visible shares that earn a quality of 0.95 and of 0.5.
+constexpr double kVisible = 0.9, kHidden = 0.35;
 // Steps are accelerated once they are below this many canonical pixels,
 constexpr double kAccelerateBelow = 1.0;
 // and no longer than this: where the map has kinks the acceleration may circle for ever.
@@ -75,7 +81,11 @@ double quality(const FrameAlignment& found, const AlignerOptions& options) {
     return std::numeric_limits<double>::quiet_NaN();
   if (found.status != Status::converged && found.status != Status::max_iterations) return 0.0;
   const double power = std::log(19.0) / std::log(options.poor_misfit / options.typical_misfit);
-  return 1.0 / (1.0 + std::pow(found.misfit / options.poor_misfit, power));
+  const double by_misfit = 1.0 / (1.0 + std::pow(found.misfit / options.poor_misfit, power));
+  if (options.loss == Loss::l2) return by_misfit;
+  // Weights make the misfit of a wrong place small, too: what they hide must not be nearly all.
+  const double odds = std::log(19.0) * (found.visible - kHidden) / (kVisible - kHidden);
+  return std::min(by_misfit, 1.0 / (1.0 + std::exp(-odds)));
 }
 
 // Singular values of the linear motion since the start: their ratio, large where it is squeezed.
@@ -102,7 +112,8 @@ Loss loss_from_name(const std::string& name) {
   if (name == "l2") return Loss::l2;
   if (name == "huber") return Loss::huber;
   if (name == "l1") return Loss::l1;
-  throw std::invalid_argument("loss: expected l2, huber or l1, got '" + name + "'");
+  if (name == "geman-mcclure") return Loss::geman_mcclure;
+  throw std::invalid_argument("loss: expected l2, huber, l1 or geman-mcclure, got '" + name + "'");
 }
 
 // For plain least squares only the span of the atoms matters, and nearly dependent atoms would cost
@@ -127,12 +138,14 @@ struct FrameAligner::Step {
   double norm = 0.0;
   int outside = 0;
   bool weighted = false;        // by the last residual
+  bool redescending = false;    // and by Geman and McClure's weights
+  double visible = 1.0;         // mean of those
   double squared_residual = 0;  // || v - A x ||^2 at the x that the weights were taken from
-  double weighted_residual = 0, weighted_norm = 1;  // (v - A x)^T W (v - A x) and v^T W v
-  double energy = 1.0;                              // v^T P v
-  SmallMatrix r;                                    // J = Q R
-  Parameters v_q;                                   // Q^T v
-  Parameters delta;                                 // the solution's step
+  double misfit = 0.0;          // || v - A x || / || v ||, both by those
+  double energy = 1.0;          // v^T P v
+  SmallMatrix r;                // J = Q R
+  Parameters v_q;               // Q^T v
+  Parameters delta;             // the solution's step
   L1Summary summary;
 };
 
@@ -222,7 +235,8 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
   std::fill(work->first_products.begin(), work->first_products.end(), 0.0);
   std::fill_n(work->gram_sums.begin(), static_cast<std::size_t>(n_candidates) * n_candidates, 0.0);
   if (review) work->gradient.setZero();
-  step->squared_residual = step->weighted_residual = 0.0;
+  step->squared_residual = 0.0;
+  double visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
 
   alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
       scaled[kernels::kMaxPlanes * kernels::kBlock], roots[kernels::kBlock];
@@ -234,10 +248,16 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
         step->squared_residual +=
             kernel.residual(value, scale, atoms_of(block, support), work->coefficients.data(),
                             static_cast<int>(support.size()), row_length_, residual);
-        kernel.robust_weights(residual, planes, slope, threshold, weights);
+        kernel.redescending_weights(residual, planes,
+                                    static_cast<float>(kRedescendingScale) * slope, weights);
+        for (int i = 0; i < region_.block_size(block); ++i) visible += weights[i];
+        const float* trusted = scaled;
         kernel.scale_row(weights, planes, residual, scaled);
-        const float* weighted = scaled;
-        kernel.dots(&weighted, 1, residual, row_length_, &step->weighted_residual);
+        kernel.dots(&trusted, 1, residual, row_length_, &trusted_residual);
+        kernel.scale_row(weights, planes, value, scaled);
+        kernel.dots(&trusted, 1, value, row_length_, &trusted_value);
+        if (!step->redescending) kernel.robust_weights(residual, planes, slope, threshold, weights);
+        kernel.scale_row(weights, planes, residual, scaled);
         if (review) {
           kernel.dots(atoms_of(block, work->all), n_atoms_, scaled, row_length_,
                       work->gradient.data());
@@ -255,6 +275,8 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
                       work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
         }
       });
+  step->visible = visible / region_.n_pixels();
+  step->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
   for (int i = 0; i < n_candidates; ++i)
     for (int j = 0; j <= i; ++j)
       work->gram(i, j) = work->gram(j, i) =
@@ -319,7 +341,6 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
     step->r.triangularView<Eigen::Upper>().transpose().solveInPlace(step->v_q);
     beta.noalias() -= n * step->v_q;
     step->energy = v_v - step->v_q.squaredNorm();
-    step->weighted_norm = v_v;
   }
   return true;
 }
@@ -442,8 +463,8 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const CentredTransform plain = transform(sampling_.motion, tau + step.delta, current);
     out->step = step.delta.norm();
     out->residual = step.weighted ? std::sqrt(step.squared_residual) : step.summary.residual;
-    out->misfit = step.weighted ? std::sqrt(step.weighted_residual / step.weighted_norm)
-                                : step.summary.residual;
+    out->misfit = step.weighted ? step.misfit : step.summary.residual;
+    out->visible = step.visible;
     out->objective = step.summary.objective;
     if (review) {
       out->gap = step.summary.gap;
@@ -451,7 +472,8 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     }
     plain_move = corner_motion(region_, current, plain);
     // The first step of a robust alignment is the plain loss's: where that ends, this one may not.
-    const bool arrived = review && within(1.0) && step.weighted == robust &&
+    const bool last_weights = step.redescending == (options_.loss == Loss::geman_mcclure);
+    const bool arrived = review && within(1.0) && step.weighted == robust && last_weights &&
                          !(robust && !over_all && atom_missing(*work));
     CentredTransform next = plain;
     if (!arrived) {
@@ -459,6 +481,10 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
         next = transform(sampling_.motion, anderson.next(tau, step.delta), current);
       else
         anderson.forget();
+    }
+    if (step.weighted && !last_weights && plain_move < kRedescendBelow) {
+      step.redescending = true;
+      anderson.forget();
     }
     // Negative where the transform folded over; a start that mirrors may stay mirrored.
     const double area = next.linear.determinant() / start->linear.determinant();

@@ -424,10 +424,21 @@ void robust_weights(const float* residual, int n_planes, float slope, float thre
   }
 }
 
+void redescending_weights(const float* residual, int n_planes, float scale, float* weights) {
+  const float inverse = 1.0f / (scale * scale);
+  for (int i = 0; i < kBlock; ++i) {
+    float square = residual[i] * residual[i];
+    if (n_planes == 2) square += residual[kBlock + i] * residual[kBlock + i];
+    const float root = 1.0f / (1.0f + square * inverse);
+    weights[i] = root * root;
+  }
+}
+
 constexpr Table make_table(const char* name) {
   return {name,   convolve_row,  convolve_column, grey_texels,   edge_texels,
           sample, grey_columns,  edge_columns,    self_products, products,
-          dots,   scale_columns, scale_row,       residual,      robust_weights};
+          dots,   scale_columns, scale_row,       residual,      robust_weights,
+          redescending_weights};
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ STATUSES = (
 )
 """How the alignment of a frame can end."""
 
-LOSSES = ("l2", "huber", "l1")
+LOSSES = ("l2", "huber", "l1", "geman-mcclure")
 """What a pixel's residual may cost."""
 
 GOOD = 0.5
@@ -174,9 +174,10 @@ def align_frame(
         Stop at ‖Δτ‖₂ ≤ tolerance.
     max_iterations : int
         Cap of the outer loop.
-    loss : {"l2", "huber", "l1"}
+    loss : {"l2", "huber", "l1", "geman-mcclure"}
         What a pixel's residual costs: its square; the square, but linear above a threshold from the
-        dictionary's own residuals, so that what hides the face pulls little; or its magnitude.
+        dictionary's own residuals, so that what hides the face pulls little; its magnitude; or,
+        from Huber's solution on, a bounded cost, so that it pulls no more.
     levels : int, optional
         Octaves of the search, coarse to fine; as many as the region allows by default, 1 for the
         finest alone. They change where the finest starts, not where it ends.

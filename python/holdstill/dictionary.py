@@ -232,7 +232,7 @@ class Dictionary:
             Stop at ‖Δτ‖₂ ≤ tolerance.
         max_iterations : int
             Cap of the outer loop.
-        loss : {"l2", "huber", "l1"}
+        loss : {"l2", "huber", "l1", "geman-mcclure"}
             What a pixel's residual costs. Under the robust ones, what hides the face pulls little.
         levels : int, optional
             Octaves of the search, the finest included; as many as the region allows by default.

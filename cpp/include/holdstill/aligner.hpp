@@ -16,8 +16,9 @@
 namespace holdstill {
 
 // What a residual costs. Huber: square below kappa, linear above; l1: linear down to a small share
-// of kappa. A pixel's residual is taken over its planes.
-enum class Loss { l2, huber, l1 };
+// of kappa. Geman-McClure: bounded, so that what is far off pulls no more; from Huber's solution. A
+// pixel's residual is taken over its planes.
+enum class Loss { l2, huber, l1, geman_mcclure };
 Loss loss_from_name(const std::string& name);  // throws std::invalid_argument
 
 struct AlignerOptions {
@@ -45,8 +46,12 @@ struct FrameAlignment {
   int evaluations = 0;  // iterations of all levels
   // || v - A x ||_2, v of unit norm; for l2 with the step's part removed
   double residual = 0.0;
-  // || e ||_2 relative to || v ||_2, both weighted as the loss weighs them.
+  // || e ||_2 relative to || v ||_2; under a robust loss of what is visible, by Geman and McClure's
+  // weights.
   double misfit = 0.0;
+  // Robust losses: mean of Geman and McClure's weights over the region, near 1 where nothing is
+  // hidden. A wrong place is one where nearly everything is.
+  double visible = 1.0;
   double quality = std::numeric_limits<double>::quiet_NaN();  // in [0, 1]; NaN: no yardstick
   double step = 0.0;                                          // last || step ||_2
   double objective = 0.0;

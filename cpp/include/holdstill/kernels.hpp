@@ -84,6 +84,8 @@ struct Table {
   // weights = slope / max(|r|, threshold), |r| over a pixel's planes; kBlock of them
   void (*robust_weights)(const float* residual, int n_planes, float slope, float threshold,
                          float* weights);
+  // weights = (1 + (|r| / scale)^2)^-2, Geman and McClure's; kBlock of them
+  void (*redescending_weights)(const float* residual, int n_planes, float scale, float* weights);
 };
 
 const Table& baseline();
