@@ -435,9 +435,21 @@ void redescending_weights(const float* residual, int n_planes, float scale, floa
 }
 
 constexpr Table make_table(const char* name) {
-  return {name,   convolve_row,  convolve_column, grey_texels,   edge_texels,
-          sample, grey_columns,  edge_columns,    self_products, products,
-          dots,   scale_columns, scale_row,       residual,      robust_weights,
+  return {name,
+          convolve_row,
+          convolve_column,
+          grey_texels,
+          edge_texels,
+          sample,
+          grey_columns,
+          edge_columns,
+          self_products,
+          products,
+          dots,
+          scale_columns,
+          scale_row,
+          residual,
+          robust_weights,
           redescending_weights};
 }
 
