@@ -67,7 +67,8 @@ class Alignment:
     evaluations : int
         Linearisations on all levels.
     residual : float
-        ‖e‖₂ of the unit-norm frame, e = v + JΔτ - Ãx. NaN where nothing was solved.
+        ‖e‖₂ of the unit-norm frame, e = v + JΔτ - Ãx; under a robust loss e = v - Ãx, unweighted.
+        NaN where nothing was solved.
     step : float
         Last ‖Δτ‖₂. NaN where nothing was solved.
     coefficients : ndarray (r,) float64
@@ -182,8 +183,8 @@ def align_frame(
         Octaves of the search, coarse to fine; as many as the region allows by default, 1 for the
         finest alone. They change where the finest starts, not where it ends.
     search : bool
-        Look further around, a third of the width, 45° and a factor of 1.6 away, for a
-        frame whose start leads to no good end. Needs a dictionary that knows what is good.
+        Look further around, a third of the width, 45° and a factor of 1.6 away, for a frame whose
+        start leads to no good end. Without a yardstick in the dictionary, convergence is good.
     verify : bool
         Solve every iteration over all atoms, and certify it. Same result, slower.
 
