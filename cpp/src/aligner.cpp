@@ -248,17 +248,21 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
         step->squared_residual +=
             kernel.residual(value, scale, atoms_of(block, support), work->coefficients.data(),
                             static_cast<int>(support.size()), row_length_, residual);
-        kernel.redescending_weights(residual, planes,
-                                    static_cast<float>(kRedescendingScale) * slope, weights);
-        for (int i = 0; i < region_.block_size(block); ++i) visible += weights[i];
-        const float* trusted = scaled;
-        kernel.scale_row(weights, planes, residual, scaled);
-        kernel.dots(&trusted, 1, residual, row_length_, &trusted_residual);
-        kernel.scale_row(weights, planes, value, scaled);
-        kernel.dots(&trusted, 1, value, row_length_, &trusted_value);
-        if (!step->redescending) kernel.robust_weights(residual, planes, slope, threshold, weights);
-        kernel.scale_row(weights, planes, residual, scaled);
+        // What the verdict is made of is asked for at the end only, and every end is a review.
+        if (review || step->redescending)
+          kernel.redescending_weights(residual, planes,
+                                      static_cast<float>(kRedescendingScale) * slope, weights);
         if (review) {
+          for (int i = 0; i < region_.block_size(block); ++i) visible += weights[i];
+          const float* trusted = scaled;
+          kernel.scale_row(weights, planes, residual, scaled);
+          kernel.dots(&trusted, 1, residual, row_length_, &trusted_residual);
+          kernel.scale_row(weights, planes, value, scaled);
+          kernel.dots(&trusted, 1, value, row_length_, &trusted_value);
+        }
+        if (!step->redescending) kernel.robust_weights(residual, planes, slope, threshold, weights);
+        if (review) {
+          kernel.scale_row(weights, planes, residual, scaled);
           kernel.dots(atoms_of(block, work->all), n_atoms_, scaled, row_length_,
                       work->gradient.data());
         }
@@ -275,8 +279,10 @@ void FrameAligner::sum_weighted_products(const CentredTransform& transform,
                       work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
         }
       });
-  step->visible = visible / region_.n_pixels();
-  step->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
+  if (review) {
+    step->visible = visible / region_.n_pixels();
+    step->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
+  }
   for (int i = 0; i < n_candidates; ++i)
     for (int j = 0; j <= i; ++j)
       work->gram(i, j) = work->gram(j, i) =
