@@ -116,8 +116,9 @@ void Patch::cover(const FrameView& frame, double x_min, double y_min, double x_m
   filter(frame);
 }
 
-// Separable filtering of the area and a border of one pixel (for the central differences): rows
-// first, then columns. Frames one pixel wide or high are repeated to two, which sampling needs.
+// Separable filtering of the area and a border of one pixel (for the central differences): columns
+// first, at the rows that are kept, so that the strided row passes of decimated frames are few.
+// Frames one pixel wide or high are repeated to two, which sampling needs.
 void Patch::filter(const FrameView& frame) {
   const kernels::Table& kernel = kernels::active();
   const bool edges = feature_ != Feature::grey;
@@ -130,40 +131,53 @@ void Patch::filter(const FrameView& frame) {
   const int n_source_rows = (height + 1) * step + n_taps;
   const int n_source_columns = (padded - 1) * step + n_taps;
 
-  source_row_.resize(n_source_columns);
-  rows_.resize(static_cast<std::size_t>(n_source_rows) * padded * n_filters);
-  // Row passes: smoothed, and for edges also differentiated along x.
-  const auto row_of = [&](int filter, int row) {
-    return rows_.data() + (static_cast<std::size_t>(filter) * n_source_rows + row) * padded;
+  source_.resize(static_cast<std::size_t>(n_source_rows) * n_source_columns);
+  const auto source_row = [&](int row) {
+    return source_.data() + static_cast<std::size_t>(row) * n_source_columns;
   };
-  for (int row = 0; row < n_source_rows; ++row) {
-    frame.read_row(first_row + row, first_column, first_column + n_source_columns,
-                   source_row_.data());
-    kernel.convolve_row(source_row_.data(), step, smoothing_.data(), n_taps, padded,
-                        row_of(0, row));
-    if (!edges) continue;
-    for (int x = 0; x + 1 < n_source_columns; ++x)
-      source_row_[x] = source_row_[x + 1] - source_row_[x];
-    kernel.convolve_row(source_row_.data(), step, derivative_.data(), n_taps - 1, padded,
-                        row_of(1, row));
-  }
-  // The smoothed rows serve Iy alone: its derivative, too, acts on differences.
-  if (edges)
-    for (float* x = row_of(0, 0); x != row_of(0, n_source_rows - 1); ++x) *x = x[padded] - *x;
+  for (int row = 0; row < n_source_rows; ++row)
+    frame.read_row(first_row + row, first_column, first_column + n_source_columns, source_row(row));
 
-  // Column passes into a plane with the border of one: grey I, or edges Ix and Iy.
+  // Along a row, every step-th output: the row is split into its phases, so that neighbouring
+  // outputs read neighbouring inputs.
+  const int phase_length = (n_source_columns + step - 1) / step;
+  phases_.resize(static_cast<std::size_t>(phase_length) * step);
+  const auto convolve_row = [&](const float* row, const std::vector<float>& taps, float* out) {
+    const float* phases = row;
+    if (step > 1) {
+      for (int phase = 0; phase < step; ++phase)
+        for (int x = phase, i = phase * phase_length; x < n_source_columns; x += step, ++i)
+          phases_[i] = row[x];
+      phases = phases_.data();
+    }
+    const int n = static_cast<int>(taps.size());
+    for (int k = 0; k < n; ++k)
+      along_[k] = phases + static_cast<std::size_t>(k & (step - 1)) * phase_length + (k >> octave_);
+    kernel.convolve(along_.data(), taps.data(), n, padded, out);
+  };
+
+  // A plane with the border of one: grey I, or edges Ix and Iy.
   const std::size_t plane = static_cast<std::size_t>(height + 2) * padded;
   filtered_.resize(plane * n_filters);
-  window_.resize(n_taps);
+  column_sums_.resize(n_source_columns);
+  along_.resize(n_taps);
+  down_.resize(n_taps);
+  float* sums = column_sums_.data();
   for (int y = 0; y < height + 2; ++y) {
-    for (int f = 0; f < n_filters; ++f) {
-      // Ix smooths along y what was differentiated along x; Iy the other way round.
-      const int from = edges ? 1 - f : 0;
-      for (int k = 0; k < n_taps; ++k) window_[k] = row_of(from, y * step + k);
-      const std::vector<float>& taps = f == 0 ? smoothing_ : derivative_;
-      kernel.convolve_column(window_.data(), taps.data(), static_cast<int>(taps.size()), padded,
-                             filtered_.data() + f * plane + static_cast<std::size_t>(y) * padded);
+    float* out = filtered_.data() + static_cast<std::size_t>(y) * padded;
+    for (int k = 0; k < n_taps; ++k) down_[k] = source_row(y * step + k);
+    kernel.convolve(down_.data(), smoothing_.data(), n_taps, n_source_columns, sums);
+    if (!edges) {
+      convolve_row(sums, smoothing_, out);
+      continue;
     }
+    // Derivatives act on differences of neighbours: along x on those of the smoothed columns,
+    for (int x = 0; x + 1 < n_source_columns; ++x) sums[x] = sums[x + 1] - sums[x];
+    convolve_row(sums, derivative_, out);
+    // along y on those of the rows.
+    kernel.convolve_differences(down_.data(), derivative_.data(), n_taps - 1, n_source_columns,
+                                sums);
+    convolve_row(sums, smoothing_, out + plane);
   }
 
   // Beyond the frame the filtered image, too, repeats its border.

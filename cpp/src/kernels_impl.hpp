@@ -56,29 +56,7 @@ inline void store(float* p, const Vec<N>& v) {
   std::memcpy(p, &v, sizeof v);
 }
 
-void convolve_row(const float* in, int step, const float* taps, int n_taps, int n, float* out) {
-  if (step == 1) {
-    int i = 0;
-    for (; i + kLanes <= n; i += kLanes) {
-      V sum = load<kLanes>(in + i) * taps[0];
-      for (int k = 1; k < n_taps; ++k) sum += load<kLanes>(in + i + k) * taps[k];
-      store<kLanes>(out + i, sum);
-    }
-    for (; i < n; ++i) {
-      float sum = in[i] * taps[0];
-      for (int k = 1; k < n_taps; ++k) sum += in[i + k] * taps[k];
-      out[i] = sum;
-    }
-    return;
-  }
-  for (int i = 0; i < n; ++i) {
-    float sum = in[i * step] * taps[0];
-    for (int k = 1; k < n_taps; ++k) sum += in[i * step + k] * taps[k];
-    out[i] = sum;
-  }
-}
-
-void convolve_column(const float* const* rows, const float* taps, int n_taps, int n, float* out) {
+void convolve(const float* const* rows, const float* taps, int n_taps, int n, float* out) {
   int i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     V sum = load<kLanes>(rows[0] + i) * taps[0];
@@ -92,9 +70,29 @@ void convolve_column(const float* const* rows, const float* taps, int n_taps, in
   }
 }
 
+void convolve_differences(const float* const* rows, const float* taps, int n_taps, int n,
+                          float* out) {
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    V above = load<kLanes>(rows[0] + i), sum = {};
+    for (int k = 0; k < n_taps; ++k) {
+      const V below = load<kLanes>(rows[k + 1] + i);
+      sum += (below - above) * taps[k];
+      above = below;
+    }
+    store<kLanes>(out + i, sum);
+  }
+  for (; i < n; ++i) {
+    float sum = 0.0f;
+    for (int k = 0; k < n_taps; ++k) sum += (rows[k + 1][i] - rows[k][i]) * taps[k];
+    out[i] = sum;
+  }
+}
+
 // Central differences, not the bilinear cell's own derivative: that jumps at pixel borders and can
 // keep the outer loop from converging (equations.md §0).
-void grey_texels(const float* above, const float* here, const float* below, int n, float* texels) {
+void grey_texels(const float* above, const float* here, const float* below, int n,
+                 float* __restrict texels) {
   for (int i = 0; i < n; ++i) {
     texels[4 * i] = here[i];
     texels[4 * i + 1] = 0.5f * (here[i + 1] - here[i - 1]);
@@ -103,7 +101,8 @@ void grey_texels(const float* above, const float* here, const float* below, int 
   }
 }
 
-void edge_texels(const float* const ix[3], const float* const iy[3], int n, float* texels) {
+void edge_texels(const float* const ix[3], const float* const iy[3], int n,
+                 float* __restrict texels) {
   for (int i = 0; i < n; ++i) {
     float* t = texels + 8 * i;
     t[0] = ix[1][i];
@@ -436,8 +435,8 @@ void redescending_weights(const float* residual, int n_planes, float scale, floa
 
 constexpr Table make_table(const char* name) {
   return {name,
-          convolve_row,
-          convolve_column,
+          convolve,
+          convolve_differences,
           grey_texels,
           edge_texels,
           sample,

@@ -67,8 +67,8 @@ class Patch {
   int full_width_ = 0, full_height_ = 0;       // of the decimated frame
   Rectangle area_{0, 0, 0, 0};                 // of the decimated frame
   std::vector<float> smoothing_, derivative_;  // taps
-  std::vector<float> texels_, source_row_, rows_, filtered_;
-  std::vector<const float*> window_;
+  std::vector<float> texels_, source_, column_sums_, phases_, filtered_;
+  std::vector<const float*> along_, down_;
 };
 
 }  // namespace holdstill

@@ -48,11 +48,11 @@ struct Columns {
 
 struct Table {
   const char* name;
-  // out[i] = sum_k taps[k] in[i * step + k],  k = 0 .. n_taps - 1
-  void (*convolve_row)(const float* in, int step, const float* taps, int n_taps, int n, float* out);
-  // out[i] = sum_k taps[k] rows[k][i]
-  void (*convolve_column)(const float* const* rows, const float* taps, int n_taps, int n,
-                          float* out);
+  // out[i] = sum_k taps[k] rows[k][i],  k = 0 .. n_taps - 1
+  void (*convolve)(const float* const* rows, const float* taps, int n_taps, int n, float* out);
+  // out[i] = sum_k taps[k] (rows[k + 1][i] - rows[k][i])
+  void (*convolve_differences)(const float* const* rows, const float* taps, int n_taps, int n,
+                               float* out);
   // texels (I, Ix, Iy, 0) of a row of I; `here` has a neighbour on either side of the n pixels
   void (*grey_texels)(const float* above, const float* here, const float* below, int n,
                       float* texels);
