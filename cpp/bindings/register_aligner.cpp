@@ -119,7 +119,7 @@ class PyAligner {
     }
     py::object weights = py::none();
     if (aligner_->finest().options().loss != Loss::l2 && a.iterations > 1)
-      weights = map_of(work->weights, 1.0 / aligner_->finest().largest_weight());
+      weights = map_of(work->weights, 1.0 / largest_weight(aligner_->finest().options().loss));
     put(std::move(work));
     return {to_array(a.frame_from_canonical),
             name_of(a.status),

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <stdexcept>
 
 #include "holdstill/anderson.hpp"
 
@@ -24,10 +23,6 @@ constexpr double kReviewStep = 4.0;
 constexpr int kRobustReviews = 4;
 // An idle atom's correlation may pass its bound by this share: the weights lag by one iteration.
 constexpr double kRobustSlack = 1e-3;
-// Where l1 turns quadratic, as a share of kappa.
-constexpr double kL1Threshold = 0.05;
-// Geman and McClure's scale, in kappa: four standard deviations where kappa is 1.345 of them.
-constexpr double kRedescendingScale = 4.0 / 1.345;
 // Huber's solution is near enough to go on from once steps are below this many canonical pixels.
 constexpr double kRedescendBelow = 0.1;
 // Visible shares that earn a quality of 0.95 and of 0.5.
@@ -108,14 +103,6 @@ double corner_motion(const Region& region, const CentredTransform& from,
 
 }  // namespace
 
-Loss loss_from_name(const std::string& name) {
-  if (name == "l2") return Loss::l2;
-  if (name == "huber") return Loss::huber;
-  if (name == "l1") return Loss::l1;
-  if (name == "geman-mcclure") return Loss::geman_mcclure;
-  throw std::invalid_argument("loss: expected l2, huber, l1 or geman-mcclure, got '" + name + "'");
-}
-
 // For plain least squares only the span of the atoms matters, and nearly dependent atoms would cost
 // the solution its digits: A Pi = U R, x = Pi R^-1 y.
 FrameAligner::Basis FrameAligner::orthonormal(const Eigen::Ref<const Eigen::MatrixXf>& atoms) {
@@ -136,40 +123,26 @@ FrameAligner::Basis FrameAligner::orthonormal(const Eigen::Ref<const Eigen::Matr
 // One linearisation: products of the unit-norm vector and its Jacobian.
 struct FrameAligner::Step {
   double norm = 0.0;
-  int outside = 0;
-  bool weighted = false;        // by the last residual
-  bool redescending = false;    // and by Geman and McClure's weights
-  double visible = 1.0;         // mean of those
-  double squared_residual = 0;  // || v - A x ||^2 at the x that the weights were taken from
-  double misfit = 0.0;          // || v - A x || / || v ||, both by those
-  double energy = 1.0;          // v^T P v
-  SmallMatrix r;                // J = Q R
-  Parameters v_q;               // Q^T v
-  Parameters delta;             // the solution's step
+  bool weighted = false;      // by the last residual
+  bool redescending = false;  // and by Geman and McClure's weights
+  double energy = 1.0;        // v^T P v
+  SmallMatrix r;              // J = Q R
+  Parameters v_q;             // Q^T v
+  Parameters delta;           // the solution's step
   L1Summary summary;
 };
 
-FrameAligner::Workspace::Workspace(int n_atoms, int n_rows, int n_parameters, int n_blocks,
-                                   bool robust)
-    : l1(n_atoms, n_parameters),
-      atom_products(static_cast<std::size_t>(n_atoms) * n_rows),
-      self_products(static_cast<std::size_t>(n_rows) * n_rows),
-      n(n_atoms, n_parameters),
-      beta(n_atoms),
-      x(n_atoms),
-      x_all(n_atoms),
-      gradient(n_atoms),
-      all(n_atoms) {
+FrameAligner::Workspace::Workspace(const FrameSums& sums_of, bool robust)
+    : sums(sums_of, robust),
+      l1(sums_of.n_atoms(), n_parameters(sums_of.sampling().motion)),
+      n(sums_of.n_atoms(), n_parameters(sums_of.sampling().motion)),
+      beta(sums_of.n_atoms()),
+      x(sums_of.n_atoms()),
+      x_all(sums_of.n_atoms()),
+      all(sums_of.n_atoms()) {
   std::iota(all.begin(), all.end(), 0);
-  candidates.reserve(n_atoms);
-  ranking.reserve(n_atoms);
-  rows.resize(n_atoms);
-  first_products.resize(n_rows);
-  if (!robust) return;
-  weights.resize(static_cast<std::size_t>(n_blocks) * kernels::kBlock);
-  coefficients.resize(n_atoms);
-  gram_sums.resize(static_cast<std::size_t>(n_atoms) * n_atoms);
-  gram.resize(n_atoms, n_atoms);
+  candidates.reserve(all.size());
+  ranking.reserve(all.size());
 }
 
 FrameAligner::FrameAligner(const Eigen::Ref<const Eigen::MatrixXf>& atoms, Region region,
@@ -179,138 +152,41 @@ FrameAligner::FrameAligner(const Eigen::Ref<const Eigen::MatrixXf>& atoms, Regio
 
 FrameAligner::FrameAligner(Basis basis, Region region, const Sampling& sampling,
                            const AlignerOptions& options)
-    : region_(std::move(region)),
-      sampling_(sampling),
+    : sums_(basis.columns, std::move(region), sampling),
       options_(options),
-      n_atoms_(static_cast<int>(basis.columns.cols())),
-      row_length_(sampling.row_length()),
-      atoms_(pack_columns(basis.columns, region_, sampling)),
       coefficients_(std::move(basis.coefficients)),
       solver_(gram_of(basis.columns), l1_options(options)) {}
 
 std::unique_ptr<FrameAligner::Workspace> FrameAligner::make_workspace() const {
-  return std::make_unique<Workspace>(n_atoms_, sampling_.n_rows(), n_parameters(sampling_.motion),
-                                     region_.n_blocks(), options_.loss != Loss::l2);
-}
-
-// Sums over the pixels, unweighted. `first` are those of the value itself.
-void FrameAligner::sum_products(const CentredTransform& transform,
-                                const std::vector<int>& candidates, Workspace* work,
-                                Step* step) const {
-  const kernels::Table& kernel = kernels::active();
-  const int n_rows = sampling_.n_rows(), n_candidates = static_cast<int>(candidates.size());
-  step->outside = for_each_block(
-      work->patch, region_, sampling_, transform, [&](int block, const kernels::Columns& columns) {
-        kernel.self_products(columns, n_rows, row_length_, work->self_products.data());
-        for (int i = 0; i < n_candidates; ++i) work->rows[i] = atom(block, candidates[i]);
-        kernel.products(work->rows.data(), n_candidates, columns, n_rows, row_length_,
-                        work->atom_products.data());
-      });
-  std::copy_n(work->self_products.begin(), n_rows, work->first_products.begin());
-}
-
-// The same, each pixel weighted by what the last coefficients leave of it: one step of iteratively
-// reweighted least squares, whose fixed points are the robust problem's. The norm that scales the
-// residual is the last one. `review`: correlations of all atoms with the weighted residual.
-void FrameAligner::sum_weighted_products(const CentredTransform& transform,
-                                         const std::vector<int>& candidates, bool review,
-                                         Workspace* work, Step* step) const {
-  const kernels::Table& kernel = kernels::active();
-  const int planes = n_planes(sampling_.feature), n_rows = sampling_.n_rows(),
-            n_candidates = static_cast<int>(candidates.size());
-  const float scale = static_cast<float>(1.0 / step->norm), slope = static_cast<float>(kappa()),
-              threshold =
-                  options_.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope;
-  const auto atoms_of = [&](int block, const std::vector<int>& which) {
-    for (std::size_t i = 0; i < which.size(); ++i) work->rows[i] = atom(block, which[i]);
-    return work->rows.data();
-  };
-  auto& support = work->ranking;
-  support.clear();
-  for (int i = 0; i < n_atoms_; ++i) {
-    if (work->x_all[i] == 0.0) continue;
-    work->coefficients[support.size()] = static_cast<float>(work->x_all[i]);
-    support.push_back(i);
-  }
-  std::fill(work->first_products.begin(), work->first_products.end(), 0.0);
-  std::fill_n(work->gram_sums.begin(), static_cast<std::size_t>(n_candidates) * n_candidates, 0.0);
-  if (review) work->gradient.setZero();
-  step->squared_residual = 0.0;
-  double visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
-
-  alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
-      scaled[kernels::kMaxPlanes * kernels::kBlock], roots[kernels::kBlock];
-  step->outside = for_each_block(
-      work->patch, region_, sampling_, transform, [&](int block, kernels::Columns& columns) {
-        float* weights = work->weights.data() + static_cast<std::size_t>(block) * kernels::kBlock;
-        const float* value = columns.row[0];
-        kernel.products(&value, 1, columns, n_rows, row_length_, work->first_products.data());
-        step->squared_residual +=
-            kernel.residual(value, scale, atoms_of(block, support), work->coefficients.data(),
-                            static_cast<int>(support.size()), row_length_, residual);
-        // What the verdict is made of is asked for at the end only, and every end is a review.
-        if (review || step->redescending)
-          kernel.redescending_weights(residual, planes,
-                                      static_cast<float>(kRedescendingScale) * slope, weights);
-        if (review) {
-          for (int i = 0; i < region_.block_size(block); ++i) visible += weights[i];
-          const float* trusted = scaled;
-          kernel.scale_row(weights, planes, residual, scaled);
-          kernel.dots(&trusted, 1, residual, row_length_, &trusted_residual);
-          kernel.scale_row(weights, planes, value, scaled);
-          kernel.dots(&trusted, 1, value, row_length_, &trusted_value);
-        }
-        if (!step->redescending) kernel.robust_weights(residual, planes, slope, threshold, weights);
-        if (review) {
-          kernel.scale_row(weights, planes, residual, scaled);
-          kernel.dots(atoms_of(block, work->all), n_atoms_, scaled, row_length_,
-                      work->gradient.data());
-        }
-        for (int i = 0; i < kernels::kBlock; ++i) roots[i] = std::sqrt(weights[i]);
-        kernel.scale_columns(roots, planes, n_rows, &columns);
-        kernel.self_products(columns, n_rows, row_length_, work->self_products.data());
-        kernel.scale_columns(roots, planes, n_rows, &columns);
-        const float* const* rows = atoms_of(block, candidates);
-        kernel.products(rows, n_candidates, columns, n_rows, row_length_,
-                        work->atom_products.data());
-        for (int i = 0; i < n_candidates; ++i) {
-          kernel.scale_row(weights, planes, rows[i], scaled);
-          kernel.dots(rows, i + 1, scaled, row_length_,
-                      work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
-        }
-      });
-  if (review) {
-    step->visible = visible / region_.n_pixels();
-    step->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
-  }
-  for (int i = 0; i < n_candidates; ++i)
-    for (int j = 0; j <= i; ++j)
-      work->gram(i, j) = work->gram(j, i) =
-          work->gram_sums[static_cast<std::size_t>(i) * n_candidates + j];
+  return std::make_unique<Workspace>(sums_, options_.loss != Loss::l2);
 }
 
 // equations.md §0 and §3: products of v and J with themselves and with the candidates, weighted by
 // W or not, then J = Q R, N = A^T Q, beta = A^T P v. False where J has no full rank.
 bool FrameAligner::linearize(const CentredTransform& transform, const std::vector<int>& candidates,
                              bool review, Workspace* work, Step* step) const {
-  const int n_rows = sampling_.n_rows(), n_candidates = static_cast<int>(candidates.size());
-  std::fill(work->self_products.begin(), work->self_products.end(), 0.0);
-  std::fill_n(work->atom_products.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);
-  if (step->weighted)
-    sum_weighted_products(transform, candidates, review, work, step);
-  else
-    sum_products(transform, candidates, work, step);
+  const Sampling& sampling = sums_.sampling();
+  const int n_rows = sampling.n_rows(), n_candidates = static_cast<int>(candidates.size());
+  if (step->weighted) {
+    const Loss loss = step->redescending                     ? Loss::geman_mcclure
+                      : options_.loss == Loss::geman_mcclure ? Loss::huber
+                                                             : options_.loss;
+    sums_.weighted(work->patch, transform, candidates,
+                   {loss, options_.kappa, 1.0 / step->norm, work->x_all, review}, &work->sums);
+  } else {
+    sums_.plain(work->patch, transform, candidates, &work->sums);
+  }
 
   using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  Eigen::Map<const Eigen::VectorXd> first(work->first_products.data(), n_rows);
-  Eigen::Map<const RowMajor> self(work->self_products.data(), n_rows, n_rows);
-  Eigen::Map<const RowMajor> with_atoms(work->atom_products.data(), n_candidates, n_rows);
+  Eigen::Map<const Eigen::VectorXd> first(work->sums.first.data(), n_rows);
+  Eigen::Map<const RowMajor> self(work->sums.self.data(), n_rows, n_rows);
+  Eigen::Map<const RowMajor> with_atoms(work->sums.with_atoms.data(), n_candidates, n_rows);
   step->norm = std::sqrt(first[0]);
   if (!(step->norm > 0.0) || !std::isfinite(step->norm)) return false;
 
   // J = (J_w - v u^T) / |w|, u = J_w^T v, J_w = (entry columns) T
   const double inverse = 1.0 / step->norm;
-  const EntryJacobian chain = column_chain(work->patch, sampling_, transform);
+  const EntryJacobian chain = column_chain(work->patch, sampling, transform);
   const int e = n_rows - 1;
   const Parameters u = chain.transpose() * first.tail(e) * inverse;
   const Parameters jw_v = chain.transpose() * self.row(0).tail(e).transpose() * inverse;
@@ -357,7 +233,7 @@ void FrameAligner::solve(const std::vector<int>& candidates, bool cold, Workspac
   const Eigen::Index n_candidates = static_cast<Eigen::Index>(candidates.size());
   const L1Products products = {&candidates, work->n.topRows(n_candidates),
                                work->beta.head(n_candidates), step->energy,
-                               step->weighted ? &work->gram : nullptr};
+                               step->weighted ? &work->sums.gram : nullptr};
   auto x = work->x.head(n_candidates);
   if (options_.mu == 0.0) {
     step->summary = solver_.least_squares(products, x, &work->l1);
@@ -377,10 +253,6 @@ void FrameAligner::solve(const std::vector<int>& candidates, bool cold, Workspac
   step->r.triangularView<Eigen::Upper>().solveInPlace(step->delta);
 }
 
-double FrameAligner::largest_weight() const {
-  return options_.loss == Loss::l1 ? 1.0 / kL1Threshold : 1.0;
-}
-
 // After a look at all atoms: the support and the atoms next to enter it.
 void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const {
   auto& ranking = work->ranking;
@@ -390,7 +262,7 @@ void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace*
   };
   const auto support =
       std::count_if(ranking.begin(), ranking.end(), [&](int i) { return work->x_all[i] != 0.0; });
-  const auto kept = std::min<std::ptrdiff_t>(support + kRunnersUp, n_atoms_);
+  const auto kept = std::min<std::ptrdiff_t>(support + kRunnersUp, sums_.n_atoms());
   std::partial_sort(ranking.begin(), ranking.begin() + kept, ranking.end(),
                     [&](int i, int j) { return rank(i) != rank(j) ? rank(i) > rank(j) : i < j; });
   work->candidates.assign(ranking.begin(), ranking.begin() + kept);
@@ -418,8 +290,9 @@ FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d
 
 // Under a robust loss: whether an idle atom should have entered.
 bool FrameAligner::atom_missing(const Workspace& work) const {
-  for (int i = 0; i < n_atoms_; ++i)
-    if (work.x_all[i] == 0.0 && std::abs(work.gradient[i]) > options_.mu * (1.0 + kRobustSlack))
+  for (int i = 0; i < sums_.n_atoms(); ++i)
+    if (work.x_all[i] == 0.0 &&
+        std::abs(work.sums.gradient[i]) > options_.mu * (1.0 + kRobustSlack))
       return true;
   return false;
 }
@@ -428,16 +301,18 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
                              const Eigen::Matrix3d& lowpass_from, Workspace* work,
                              FrameAlignment* out) const {
   if (!all_finite(frame, &work->row)) return Status::unreadable;
-  const Shape& shape = region_.shape();
+  const Region& region = sums_.region();
+  const Sampling& sampling = sums_.sampling();
+  const Shape& shape = region.shape();
   const std::optional<CentredTransform> start = centred(initial, shape);
   const std::optional<CentredTransform> filter_at = centred(lowpass_from, shape);
   for (const auto& one : {start, filter_at})
     if (!one || !(std::abs(one->linear.determinant()) > 1e-12)) return Status::singular;
   CentredTransform current = *start;
-  work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, *filter_at);
+  work->patch.choose_filter(frame, sampling.feature, sampling.sigma, *filter_at);
 
   Step step;
-  Anderson anderson(options_.acceleration, pixels_per_unit(sampling_.motion, region_, current));
+  Anderson anderson(options_.acceleration, pixels_per_unit(sampling.motion, region, current));
   double moved = 0.0;  // since the last look at the whole dictionary, canonical pixels
   double plain_move = std::numeric_limits<double>::infinity();  // of the last step
   const auto within = [&](double factor) {
@@ -447,7 +322,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   const bool robust = options_.loss != Loss::l2;
   const bool always_all = options_.verify || options_.mu == 0.0;
   for (out->iterations = 0; out->iterations < options_.max_iterations;) {
-    if (!cover(frame, region_, current, &work->patch)) return Status::collapsed;
+    if (!cover(frame, region, current, &work->patch)) return Status::collapsed;
     const bool cold = out->iterations == 0;
     const bool last = out->iterations + 1 == options_.max_iterations;  // certified all the same
     // Whether this iteration looks at the whole dictionary.
@@ -459,24 +334,24 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const std::vector<int>& candidates = over_all ? work->all : work->candidates;
     step.weighted = robust && !cold;
     const bool full_rank = linearize(current, candidates, review, work, &step);
-    out->outside = static_cast<double>(step.outside) / region_.n_pixels();
+    out->outside = static_cast<double>(work->sums.outside) / region.n_pixels();
     if (out->outside > options_.max_outside) return Status::out_of_frame;
     if (!full_rank) return Status::singular;
 
     solve(candidates, cold, work, &step);
     ++out->iterations;
-    const Parameters tau = parameters(sampling_.motion, current);
-    const CentredTransform plain = transform(sampling_.motion, tau + step.delta, current);
+    const Parameters tau = parameters(sampling.motion, current);
+    const CentredTransform plain = transform(sampling.motion, tau + step.delta, current);
     out->step = step.delta.norm();
-    out->residual = step.weighted ? std::sqrt(step.squared_residual) : step.summary.residual;
-    out->misfit = step.weighted ? step.misfit : step.summary.residual;
-    out->visible = step.visible;
+    out->residual = step.weighted ? std::sqrt(work->sums.squared_residual) : step.summary.residual;
+    out->misfit = step.weighted ? work->sums.misfit : step.summary.residual;
+    out->visible = step.weighted ? work->sums.visible : 1.0;
     out->objective = step.summary.objective;
     if (review) {
       out->gap = step.summary.gap;
       out->worst_gap = std::max(out->worst_gap, step.summary.gap / step.summary.objective);
     }
-    plain_move = corner_motion(region_, current, plain);
+    plain_move = corner_motion(region, current, plain);
     // The first step of a robust alignment is the plain loss's: where that ends, this one may not.
     const bool last_weights = step.redescending == (options_.loss == Loss::geman_mcclure);
     const bool arrived = review && within(1.0) && step.weighted == robust && last_weights &&
@@ -484,7 +359,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     CentredTransform next = plain;
     if (!arrived) {
       if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations)
-        next = transform(sampling_.motion, anderson.next(tau, step.delta), current);
+        next = transform(sampling.motion, anderson.next(tau, step.delta), current);
       else
         anderson.forget();
     }
@@ -497,11 +372,11 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const double largest = options_.max_scale_change * options_.max_scale_change;
     if (!(area < largest && area > 1.0 / largest)) return Status::collapsed;
     if (!(stretch(*start, next) < options_.max_stretch)) return Status::collapsed;
-    moved = review ? 0.0 : moved + corner_motion(region_, current, next);
+    moved = review ? 0.0 : moved + corner_motion(region, current, next);
     current = next;
     out->frame_from_canonical = matrix(current, shape);
     if (arrived) return Status::converged;
-    if (review) choose_candidates(over_all ? work->l1.gradient : work->gradient, work);
+    if (review) choose_candidates(over_all ? work->l1.gradient : work->sums.gradient, work);
   }
   return Status::max_iterations;
 }

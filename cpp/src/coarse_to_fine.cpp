@@ -36,7 +36,7 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
                                      Workspace* work, double* coefficients) const {
   const int n_levels = static_cast<int>(levels_.size()), coarsest = n_levels - 1;
   FrameAlignment best = descend(frame, initial, n_levels, initial, work, coefficients);
-  work->weights = work->finest().weights;
+  work->weights = work->finest().sums.weights;
   if (!search_ || good(best) || best.status == Status::unreadable) return best;
 
   // The starts are brought to rest on the coarsest level, where that is cheap; the best of them are
@@ -62,7 +62,7 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
     if (!good(found) && !(found.quality > best.quality)) continue;
     best = found;
     std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
-    work->weights = work->finest().weights;
+    work->weights = work->finest().sums.weights;
     if (good(found)) break;
   }
   best.evaluations = evaluations;

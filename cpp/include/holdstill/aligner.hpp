@@ -6,20 +6,13 @@
 
 #include <limits>
 #include <memory>
-#include <string>
 #include <vector>
 
+#include "holdstill/frame_sums.hpp"
 #include "holdstill/l1_least_squares.hpp"
-#include "holdstill/linearize.hpp"
 #include "holdstill/status.hpp"
 
 namespace holdstill {
-
-// What a residual costs. Huber: square below kappa, linear above; l1: linear down to a small share
-// of kappa. Geman-McClure: bounded, so that what is far off pulls no more; from Huber's solution. A
-// pixel's residual is taken over its planes.
-enum class Loss { l2, huber, l1, geman_mcclure };
-Loss loss_from_name(const std::string& name);  // throws std::invalid_argument
 
 struct AlignerOptions {
   double mu = 1e-3;              // weight of || x ||_1; 0 is plain least squares
@@ -69,39 +62,30 @@ class FrameAligner {
 
   // What one thread writes to while it aligns, so that a frame allocates nothing.
   struct Workspace {
-    Workspace(int n_atoms, int n_rows, int n_parameters, int n_blocks, bool robust);
+    Workspace(const FrameSums& sums, bool robust);
 
     Patch patch;
+    FrameSums::Workspace sums;
     L1Solver::Workspace l1;
     std::vector<float> row;  // of the frame
-    std::vector<double> atom_products, self_products, first_products;
-    Eigen::MatrixXd n;         // A^T Q, rows by candidate
-    Eigen::VectorXd beta;      // A^T P v, by candidate
-    Eigen::VectorXd x;         // by candidate
-    Eigen::VectorXd x_all;     // by atom
-    Eigen::VectorXd gradient;  // of all atoms with the weighted residual
+    Eigen::MatrixXd n;       // A^T Q, rows by candidate
+    Eigen::VectorXd beta;    // A^T P v, by candidate
+    Eigen::VectorXd x;       // by candidate
+    Eigen::VectorXd x_all;   // by atom
     std::vector<int> all, candidates, ranking;
-    std::vector<const float*> rows;
-    // Robust losses only.
-    std::vector<float> weights, coefficients;  // by pixel; of the support
-    std::vector<double> gram_sums;
-    Eigen::MatrixXd gram;  // A^T W A, by candidate
   };
   std::unique_ptr<Workspace> make_workspace() const;
 
   // Length of the coefficients: the atoms given.
   int n_coefficients() const {
-    return coefficients_.size() ? static_cast<int>(coefficients_.rows()) : n_atoms_;
+    return coefficients_.size() ? static_cast<int>(coefficients_.rows()) : sums_.n_atoms();
   }
   const AlignerOptions& options() const { return options_; }
-  const Region& region() const { return region_; }
-
-  // What a pixel weighs under a robust loss where its residual is small.
-  double largest_weight() const;
+  const Region& region() const { return sums_.region(); }
 
   // Never throws on a bad frame: its status says what is wrong. coefficients: n_coefficients()
-  // doubles, or null. Robust losses leave the pixels' weights, in (0, largest_weight()], in
-  // work->weights. Thread-safe, one workspace per thread.
+  // doubles, or null. Robust losses leave the pixels' weights, in (0, largest_weight(loss)],
+  // in work->sums.weights. Thread-safe, one workspace per thread.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
                        double* coefficients) const {
     return align(frame, initial, initial, work, coefficients);
@@ -120,27 +104,16 @@ class FrameAligner {
   static Basis orthonormal(const Eigen::Ref<const Eigen::MatrixXf>& atoms);
   FrameAligner(Basis basis, Region region, const Sampling& sampling, const AlignerOptions& options);
 
-  const float* atom(int block, int k) const {
-    return atoms_.data() + (static_cast<std::size_t>(block) * n_atoms_ + k) * row_length_;
-  }
-  void sum_products(const CentredTransform& transform, const std::vector<int>& candidates,
-                    Workspace* work, Step* step) const;
-  void sum_weighted_products(const CentredTransform& transform, const std::vector<int>& candidates,
-                             bool review, Workspace* work, Step* step) const;
   bool linearize(const CentredTransform& transform, const std::vector<int>& candidates, bool review,
                  Workspace* work, Step* step) const;
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
   void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
   bool atom_missing(const Workspace& work) const;
-  double kappa() const { return options_.kappa; }
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
                  const Eigen::Matrix3d& lowpass_from, Workspace* work, FrameAlignment* out) const;
 
-  Region region_;
-  Sampling sampling_;
+  FrameSums sums_;
   AlignerOptions options_;
-  int n_atoms_, row_length_;
-  std::vector<float> atoms_;  // [block][atom][plane x pixel], zero beyond the region
   Eigen::MatrixXd coefficients_;
   L1Solver solver_;
 };

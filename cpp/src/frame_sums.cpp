@@ -1,0 +1,150 @@
+#include "holdstill/frame_sums.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+
+namespace holdstill {
+namespace {
+
+// Where l1 turns quadratic, as a share of kappa.
+constexpr double kL1Threshold = 0.05;
+// Geman and McClure's scale, in kappa: four standard deviations where kappa is 1.345 of them.
+constexpr double kRedescendingScale = 4.0 / 1.345;
+
+}  // namespace
+
+Loss loss_from_name(const std::string& name) {
+  if (name == "l2") return Loss::l2;
+  if (name == "huber") return Loss::huber;
+  if (name == "l1") return Loss::l1;
+  if (name == "geman-mcclure") return Loss::geman_mcclure;
+  throw std::invalid_argument("loss: expected l2, huber, l1 or geman-mcclure, got '" + name + "'");
+}
+
+double largest_weight(Loss loss) { return loss == Loss::l1 ? 1.0 / kL1Threshold : 1.0; }
+
+FrameSums::Workspace::Workspace(const FrameSums& sums, bool robust) {
+  const std::size_t n_atoms = sums.n_atoms(), n_rows = sums.sampling().n_rows();
+  first.resize(n_rows);
+  self.resize(n_rows * n_rows);
+  with_atoms.resize(n_atoms * n_rows);
+  rows.resize(n_atoms);
+  if (!robust) return;
+  gram.resize(n_atoms, n_atoms);
+  gram_sums.resize(n_atoms * n_atoms);
+  gradient.resize(n_atoms);
+  weights.resize(static_cast<std::size_t>(sums.region().n_blocks()) * kernels::kBlock);
+  coefficients.resize(n_atoms);
+  support.reserve(n_atoms);
+  all.resize(n_atoms);
+  std::iota(all.begin(), all.end(), 0);
+}
+
+FrameSums::FrameSums(const Eigen::Ref<const Eigen::MatrixXf>& atoms, Region region,
+                     const Sampling& sampling)
+    : region_(std::move(region)),
+      sampling_(sampling),
+      n_atoms_(static_cast<int>(atoms.cols())),
+      row_length_(sampling.row_length()),
+      atoms_(pack_columns(atoms, region_, sampling)) {}
+
+const float* const* FrameSums::atoms_of(int block, const std::vector<int>& which,
+                                        Workspace* work) const {
+  for (std::size_t i = 0; i < which.size(); ++i) work->rows[i] = atom(block, which[i]);
+  return work->rows.data();
+}
+
+void FrameSums::plain(const Patch& patch, const CentredTransform& transform,
+                      const std::vector<int>& candidates, Workspace* work) const {
+  const kernels::Table& kernel = kernels::active();
+  const int n_rows = sampling_.n_rows(), n_candidates = static_cast<int>(candidates.size());
+  std::fill(work->self.begin(), work->self.end(), 0.0);
+  std::fill_n(work->with_atoms.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);
+  work->outside = for_each_block(
+      patch, region_, sampling_, transform, [&](int block, const kernels::Columns& columns) {
+        kernel.self_products(columns, n_rows, row_length_, work->self.data());
+        kernel.products(atoms_of(block, candidates, work), n_candidates, columns, n_rows,
+                        row_length_, work->with_atoms.data());
+      });
+  std::copy_n(work->self.begin(), n_rows, work->first.begin());
+}
+
+void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
+                         const std::vector<int>& candidates, const Weighting& weighting,
+                         Workspace* work) const {
+  const kernels::Table& kernel = kernels::active();
+  const int planes = n_planes(sampling_.feature), n_rows = sampling_.n_rows(),
+            n_candidates = static_cast<int>(candidates.size());
+  const bool review = weighting.review, bounded = weighting.loss == Loss::geman_mcclure;
+  const float scale = static_cast<float>(weighting.scale),
+              slope = static_cast<float>(weighting.kappa),
+              threshold =
+                  weighting.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope;
+  auto& support = work->support;
+  support.clear();
+  for (int i = 0; i < n_atoms_; ++i) {
+    if (weighting.x[i] == 0.0) continue;
+    work->coefficients[support.size()] = static_cast<float>(weighting.x[i]);
+    support.push_back(i);
+  }
+  std::fill(work->first.begin(), work->first.end(), 0.0);
+  std::fill(work->self.begin(), work->self.end(), 0.0);
+  std::fill_n(work->with_atoms.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);
+  std::fill_n(work->gram_sums.begin(), static_cast<std::size_t>(n_candidates) * n_candidates, 0.0);
+  if (review) work->gradient.setZero();
+  work->squared_residual = 0.0;
+  double visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
+
+  alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
+      scaled[kernels::kMaxPlanes * kernels::kBlock], roots[kernels::kBlock];
+  work->outside = for_each_block(
+      patch, region_, sampling_, transform, [&](int block, kernels::Columns& columns) {
+        float* weights = work->weights.data() + static_cast<std::size_t>(block) * kernels::kBlock;
+        const float* value = columns.row[0];
+        kernel.products(&value, 1, columns, n_rows, row_length_, work->first.data());
+        work->squared_residual +=
+            kernel.residual(value, scale, atoms_of(block, support, work), work->coefficients.data(),
+                            static_cast<int>(support.size()), row_length_, residual);
+        // What the verdict is made of is asked for at the end only, and every end is a review.
+        if (review || bounded)
+          kernel.redescending_weights(residual, planes,
+                                      static_cast<float>(kRedescendingScale) * slope, weights);
+        if (review) {
+          for (int i = 0; i < region_.block_size(block); ++i) visible += weights[i];
+          const float* trusted = scaled;
+          kernel.scale_row(weights, planes, residual, scaled);
+          kernel.dots(&trusted, 1, residual, row_length_, &trusted_residual);
+          kernel.scale_row(weights, planes, value, scaled);
+          kernel.dots(&trusted, 1, value, row_length_, &trusted_value);
+        }
+        if (!bounded) kernel.robust_weights(residual, planes, slope, threshold, weights);
+        if (review) {
+          kernel.scale_row(weights, planes, residual, scaled);
+          kernel.dots(atoms_of(block, work->all, work), n_atoms_, scaled, row_length_,
+                      work->gradient.data());
+        }
+        for (int i = 0; i < kernels::kBlock; ++i) roots[i] = std::sqrt(weights[i]);
+        kernel.scale_columns(roots, planes, n_rows, &columns);
+        kernel.self_products(columns, n_rows, row_length_, work->self.data());
+        kernel.scale_columns(roots, planes, n_rows, &columns);
+        const float* const* rows = atoms_of(block, candidates, work);
+        kernel.products(rows, n_candidates, columns, n_rows, row_length_, work->with_atoms.data());
+        for (int i = 0; i < n_candidates; ++i) {
+          kernel.scale_row(weights, planes, rows[i], scaled);
+          kernel.dots(rows, i + 1, scaled, row_length_,
+                      work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
+        }
+      });
+  if (review) {
+    work->visible = visible / region_.n_pixels();
+    work->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
+  }
+  for (int i = 0; i < n_candidates; ++i)
+    for (int j = 0; j <= i; ++j)
+      work->gram(i, j) = work->gram(j, i) =
+          work->gram_sums[static_cast<std::size_t>(i) * n_candidates + j];
+}
+
+}  // namespace holdstill
