@@ -14,15 +14,18 @@ using SmallMatrix =
     Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 
 // Atoms kept in play between two looks at the whole dictionary: the support and the runners-up.
-constexpr int kRunnersUp = 6;
+constexpr int kRunnersUp = 3;
 // The whole dictionary is looked at again once a corner has moved this far, in canonical pixels,
 constexpr double kReviewMotion = 1.0;
-// and when the next step is likely the last (steps shrink by 0.2 to 0.4).
+// and, where it is done in one pass with the linearisation, when the next step is likely the last
+// (steps shrink by 0.2 to 0.4).
 constexpr double kReviewStep = 4.0;
 // Under a robust loss the weights move the products, too: the first iterations look at all atoms.
 constexpr int kRobustReviews = 4;
 // An idle atom's correlation may pass its bound by this share: the weights lag by one iteration.
 constexpr double kRobustSlack = 1e-3;
+// The same where they do not lag, for rounding.
+constexpr double kSlack = 1e-5;
 // Huber's solution is near enough to go on from once steps are below this many canonical pixels.
 constexpr double kRedescendBelow = 0.1;
 // Visible shares that earn a quality of 0.95 and of 0.5.
@@ -260,9 +263,10 @@ void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace*
   const auto rank = [&](int i) {
     return work->x_all[i] != 0.0 ? std::numeric_limits<double>::infinity() : std::abs(gradient[i]);
   };
-  const auto support =
-      std::count_if(ranking.begin(), ranking.end(), [&](int i) { return work->x_all[i] != 0.0; });
-  const auto kept = std::min<std::ptrdiff_t>(support + kRunnersUp, sums_.n_atoms());
+  // What should enter is kept, too.
+  const auto wanted =
+      std::count_if(ranking.begin(), ranking.end(), [&](int i) { return rank(i) > options_.mu; });
+  const auto kept = std::min<std::ptrdiff_t>(wanted + kRunnersUp, sums_.n_atoms());
   std::partial_sort(ranking.begin(), ranking.begin() + kept, ranking.end(),
                     [&](int i, int j) { return rank(i) != rank(j) ? rank(i) > rank(j) : i < j; });
   work->candidates.assign(ranking.begin(), ranking.begin() + kept);
@@ -270,12 +274,12 @@ void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace*
 
 // Algorithm 1: linearise, solve, update, until the step falls to the tolerance.
 FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d& initial,
-                                   const Eigen::Matrix3d& lowpass_from, Workspace* work,
-                                   double* coefficients) const {
+                                   const Eigen::Matrix3d& lowpass_from, const Workspace* coarser,
+                                   Workspace* work, double* coefficients) const {
   FrameAlignment out;
   out.frame_from_canonical = initial;
   work->x_all.setZero();
-  out.status = iterate(frame, initial, lowpass_from, work, &out);
+  out.status = iterate(frame, initial, lowpass_from, coarser, work, &out);
   out.evaluations = out.iterations;
   out.quality = quality(out, options_);
   out.n_atoms = static_cast<int>((work->x_all.array() != 0.0).count());
@@ -288,18 +292,34 @@ FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d
   return out;
 }
 
-// Under a robust loss: whether an idle atom should have entered.
-bool FrameAligner::atom_missing(const Workspace& work) const {
+// The certificate of a solve over the candidates alone: correlations of all atoms with its residual
+// v + J d - A x, hence the duality gap over all of them.
+void FrameAligner::correlate_all(const CentredTransform& transform, Workspace* work,
+                                 Step* step) const {
+  const EntryJacobian chain = column_chain(work->patch, sums_.sampling(), transform);
+  const int n_rows = sums_.sampling().n_rows();
+  const Eigen::VectorXd& first = Eigen::Map<const Eigen::VectorXd>(work->sums.first.data(), n_rows);
+  // J d = (J_w d - v u^T d) / |w|
+  const double inverse = 1.0 / step->norm;
+  Eigen::Matrix<double, 1 + kernels::kMaxColumns, 1> factors;
+  factors.segment(1, n_rows - 1) = inverse * (chain * step->delta);
+  factors[0] =
+      inverse * (1.0 - inverse * first.tail(n_rows - 1).dot(factors.segment(1, n_rows - 1)));
+  sums_.correlations(work->patch, transform, factors.data(), work->x_all, &work->sums);
+  solver_.certify_all(work->sums.gradient, &step->summary);
+}
+
+// Whether an idle atom should have entered.
+bool FrameAligner::atom_missing(bool robust, const Workspace& work) const {
+  const double bound = options_.mu * (1.0 + (robust ? kRobustSlack : kSlack));
   for (int i = 0; i < sums_.n_atoms(); ++i)
-    if (work.x_all[i] == 0.0 &&
-        std::abs(work.sums.gradient[i]) > options_.mu * (1.0 + kRobustSlack))
-      return true;
+    if (work.x_all[i] == 0.0 && std::abs(work.sums.gradient[i]) > bound) return true;
   return false;
 }
 
 Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
-                             const Eigen::Matrix3d& lowpass_from, Workspace* work,
-                             FrameAlignment* out) const {
+                             const Eigen::Matrix3d& lowpass_from, const Workspace* coarser,
+                             Workspace* work, FrameAlignment* out) const {
   if (!all_finite(frame, &work->row)) return Status::unreadable;
   const Region& region = sums_.region();
   const Sampling& sampling = sums_.sampling();
@@ -321,14 +341,19 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   };
   const bool robust = options_.loss != Loss::l2;
   const bool always_all = options_.verify || options_.mu == 0.0;
+  const bool warm = coarser && !robust && !always_all;
+  if (warm) {
+    work->x_all = coarser->x_all;
+    work->candidates = coarser->candidates;
+  }
   for (out->iterations = 0; out->iterations < options_.max_iterations;) {
     if (!cover(frame, region, current, &work->patch)) return Status::collapsed;
-    const bool cold = out->iterations == 0;
+    const bool cold = out->iterations == 0 && !warm;
     const bool last = out->iterations + 1 == options_.max_iterations;  // certified all the same
     // Whether this iteration looks at the whole dictionary.
-    const bool review = always_all || cold || last || moved > kReviewMotion ||
-                        (robust && out->iterations < kRobustReviews) ||
-                        (!cold && within(kReviewStep));
+    const bool review = always_all || cold ||
+                        (robust && (last || moved > kReviewMotion ||
+                                    out->iterations < kRobustReviews || within(kReviewStep)));
     // A weighted look costs the correlations only: what enters, enters the next iteration.
     const bool over_all = review && (always_all || cold || !robust);
     const std::vector<int>& candidates = over_all ? work->all : work->candidates;
@@ -352,10 +377,19 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
       out->worst_gap = std::max(out->worst_gap, step.summary.gap / step.summary.objective);
     }
     plain_move = corner_motion(region, current, plain);
+    const bool certify = !robust && !review && (last || moved > kReviewMotion || within(1.0));
+    if (certify) {
+      correlate_all(current, work, &step);
+      out->gap = step.summary.gap;
+      // Where an atom is missing the solve was not one over all atoms: it goes on.
+      if (!atom_missing(robust, *work))
+        out->worst_gap = std::max(out->worst_gap, out->gap / out->objective);
+    }
+    const bool looked = review || certify;
     // The first step of a robust alignment is the plain loss's: where that ends, this one may not.
     const bool last_weights = step.redescending == (options_.loss == Loss::geman_mcclure);
-    const bool arrived = review && within(1.0) && step.weighted == robust && last_weights &&
-                         !(robust && !over_all && atom_missing(*work));
+    const bool arrived = looked && within(1.0) && step.weighted == robust && last_weights &&
+                         (over_all || !atom_missing(robust, *work));
     CentredTransform next = plain;
     if (!arrived) {
       if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations)
@@ -372,11 +406,11 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const double largest = options_.max_scale_change * options_.max_scale_change;
     if (!(area < largest && area > 1.0 / largest)) return Status::collapsed;
     if (!(stretch(*start, next) < options_.max_stretch)) return Status::collapsed;
-    moved = review ? 0.0 : moved + corner_motion(region, current, next);
+    moved = looked ? 0.0 : moved + corner_motion(region, current, next);
     current = next;
     out->frame_from_canonical = matrix(current, shape);
+    if (looked) choose_candidates(over_all ? work->l1.gradient : work->sums.gradient, work);
     if (arrived) return Status::converged;
-    if (review) choose_candidates(over_all ? work->l1.gradient : work->sums.gradient, work);
   }
   return Status::max_iterations;
 }

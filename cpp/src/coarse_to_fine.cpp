@@ -26,9 +26,15 @@ std::unique_ptr<PyramidAligner::Workspace> PyramidAligner::make_workspace() cons
 FrameAlignment PyramidAligner::descend(const FrameView& frame, const Eigen::Matrix3d& start,
                                        int n_levels, const Eigen::Matrix3d& initial,
                                        Workspace* work, double* coefficients) const {
+  int followed = -1;  // the last level that came to rest
   return coarse_to_fine(n_levels, start, [&](int level, const Eigen::Matrix3d& from) {
-    return levels_[level].align(frame, from, at_level(initial, level), work->levels[level].get(),
-                                level == 0 ? coefficients : nullptr);
+    const FrameAligner::Workspace* coarser =
+        followed == level + 1 ? work->levels[level + 1].get() : nullptr;
+    const FrameAlignment found =
+        levels_[level].align(frame, from, at_level(initial, level), coarser,
+                             work->levels[level].get(), level == 0 ? coefficients : nullptr);
+    if (found.status == Status::converged) followed = level;
+    return found;
   });
 }
 

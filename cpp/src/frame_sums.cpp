@@ -31,15 +31,15 @@ FrameSums::Workspace::Workspace(const FrameSums& sums, bool robust) {
   self.resize(n_rows * n_rows);
   with_atoms.resize(n_atoms * n_rows);
   rows.resize(n_atoms);
-  if (!robust) return;
-  gram.resize(n_atoms, n_atoms);
-  gram_sums.resize(n_atoms * n_atoms);
   gradient.resize(n_atoms);
-  weights.resize(static_cast<std::size_t>(sums.region().n_blocks()) * kernels::kBlock);
   coefficients.resize(n_atoms);
   support.reserve(n_atoms);
   all.resize(n_atoms);
   std::iota(all.begin(), all.end(), 0);
+  if (!robust) return;
+  gram.resize(n_atoms, n_atoms);
+  gram_sums.resize(n_atoms * n_atoms);
+  weights.resize(static_cast<std::size_t>(sums.region().n_blocks()) * kernels::kBlock);
 }
 
 FrameSums::FrameSums(const Eigen::Ref<const Eigen::MatrixXf>& atoms, Region region,
@@ -71,6 +71,40 @@ void FrameSums::plain(const Patch& patch, const CentredTransform& transform,
   std::copy_n(work->self.begin(), n_rows, work->first.begin());
 }
 
+void FrameSums::choose_support(const Eigen::VectorXd& x, Workspace* work) const {
+  work->support.clear();
+  for (int i = 0; i < n_atoms_; ++i) {
+    if (x[i] == 0.0) continue;
+    work->coefficients[work->support.size()] = static_cast<float>(x[i]);
+    work->support.push_back(i);
+  }
+}
+
+void FrameSums::correlations(const Patch& patch, const CentredTransform& transform,
+                             const double* factors, const Eigen::VectorXd& x,
+                             Workspace* work) const {
+  const kernels::Table& kernel = kernels::active();
+  const int n_rows = sampling_.n_rows();
+  choose_support(x, work);
+  float along[kernels::kMaxColumns];
+  for (int k = 1; k < n_rows; ++k) along[k - 1] = static_cast<float>(-factors[k]);
+  work->gradient.setZero();
+  alignas(64) float moved[kernels::kMaxPlanes * kernels::kBlock],
+      residual[kernels::kMaxPlanes * kernels::kBlock];
+  for_each_block(patch, region_, sampling_, transform,
+                 [&](int block, const kernels::Columns& columns) {
+                   const float* derivatives[kernels::kMaxColumns];
+                   for (int k = 1; k < n_rows; ++k) derivatives[k - 1] = columns.row[k];
+                   kernel.residual(columns.row[0], static_cast<float>(factors[0]), derivatives,
+                                   along, n_rows - 1, row_length_, moved);
+                   kernel.residual(moved, 1.0f, atoms_of(block, work->support, work),
+                                   work->coefficients.data(),
+                                   static_cast<int>(work->support.size()), row_length_, residual);
+                   kernel.dots(atoms_of(block, work->all, work), n_atoms_, residual, row_length_,
+                               work->gradient.data());
+                 });
+}
+
 void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
                          const std::vector<int>& candidates, const Weighting& weighting,
                          Workspace* work) const {
@@ -82,13 +116,8 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
               slope = static_cast<float>(weighting.kappa),
               threshold =
                   weighting.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope;
-  auto& support = work->support;
-  support.clear();
-  for (int i = 0; i < n_atoms_; ++i) {
-    if (weighting.x[i] == 0.0) continue;
-    work->coefficients[support.size()] = static_cast<float>(weighting.x[i]);
-    support.push_back(i);
-  }
+  choose_support(weighting.x, work);
+  const auto& support = work->support;
   std::fill(work->first.begin(), work->first.end(), 0.0);
   std::fill(work->self.begin(), work->self.end(), 0.0);
   std::fill_n(work->with_atoms.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);

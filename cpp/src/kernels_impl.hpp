@@ -121,7 +121,8 @@ struct Positions {
   alignas(64) float inside[kBlock];
 };
 
-template <bool Projective>
+// Within: the caller knows that every sample, with its cell, lies inside of the frame.
+template <bool Projective, bool Within>
 int positions(const Texels& texels, const Projection& p, const float* a, const float* b, int n,
               Samples* s, Positions* at) {
   const double last_x = texels.width - 2, last_y = texels.height - 2;
@@ -139,6 +140,13 @@ int positions(const Texels& texels, const Projection& p, const float* a, const f
       s->qy[i] = static_cast<float>(qy);
     }
     const double x = qx + p.t[0], y = qy + p.t[1];
+    if (Within) {
+      const int cell_x = static_cast<int>(x), cell_y = static_cast<int>(y);
+      at->fx[i] = static_cast<float>(x - cell_x);
+      at->fy[i] = static_cast<float>(y - cell_y);
+      at->offset[i] = cell_y * width + cell_x;
+      continue;
+    }
     const double clamped_x = std::min(std::max(x, p.x_min), p.x_max);
     const double clamped_y = std::min(std::max(y, p.y_min), p.y_max);
     const bool inside = (clamped_x == x) & (clamped_y == y);
@@ -152,21 +160,24 @@ int positions(const Texels& texels, const Projection& p, const float* a, const f
     at->inside[i] = inside ? 1.0f : 0.0f;
     at->offset[i] = cell_y * width + cell_x;
   }
-  return n - n_inside;
+  return Within ? 0 : n - n_inside;
 }
 
-template <int Channels>
+// A cell's two texels of one row lie beside each other: one load.
+template <int Channels, bool Within>
 void interpolate(const Texels& texels, const Positions& at, int n, Samples* s) {
-  using T = Vec<Channels>;
-  const int stride = texels.width * Channels;
+  using Texel = Vec<Channels>;
+  using Pair = Vec<2 * Channels>;
+  const std::ptrdiff_t stride = static_cast<std::ptrdiff_t>(texels.width) * Channels;
   alignas(64) float interleaved[kBlock * Channels];
   for (int i = 0; i < n; ++i) {
     const float* t = texels.texels + static_cast<std::ptrdiff_t>(at.offset[i]) * Channels;
-    const T t00 = load<Channels>(t), t01 = load<Channels>(t + Channels);
-    const T t10 = load<Channels>(t + stride), t11 = load<Channels>(t + stride + Channels);
-    const T top = t00 + (t01 - t00) * at.fx[i];
-    const T bottom = t10 + (t11 - t10) * at.fx[i];
-    store<Channels>(interleaved + i * Channels, top + (bottom - top) * at.fy[i]);
+    const Pair top = load<2 * Channels>(t), bottom = load<2 * Channels>(t + stride);
+    const Pair both = top + (bottom - top) * at.fy[i];
+    Texel sides[2];
+    static_assert(sizeof sides == sizeof both, "left and right");
+    std::memcpy(sides, &both, sizeof both);
+    store<Channels>(interleaved + i * Channels, sides[0] + (sides[1] - sides[0]) * at.fx[i]);
   }
   constexpr int kValues = Channels == 4 ? 1 : 2;       // grey: I; edges: Ix, Iy
   constexpr int kDerivatives = Channels == 4 ? 2 : 3;  // grey: Ix, Iy; edges: Ixx, Ixy, Iyy
@@ -174,7 +185,8 @@ void interpolate(const Texels& texels, const Positions& at, int n, Samples* s) {
     for (int i = 0; i < n; ++i) s->plane[c][i] = interleaved[i * Channels + c];
   // A clamped sample does not move with the transform: derivative 0 (equations.md §0).
   for (int c = kValues; c < kValues + kDerivatives; ++c)
-    for (int i = 0; i < n; ++i) s->plane[c][i] = interleaved[i * Channels + c] * at.inside[i];
+    for (int i = 0; i < n; ++i)
+      s->plane[c][i] = interleaved[i * Channels + c] * (Within ? 1.0f : at.inside[i]);
 }
 
 void clear_tail(int n, int channels, Samples* s) {
@@ -183,18 +195,25 @@ void clear_tail(int n, int channels, Samples* s) {
   for (float* coordinate : {s->a, s->b, s->w, s->qx, s->qy}) std::memset(coordinate + n, 0, bytes);
 }
 
-int sample(const Texels& texels, const Projection& projection, const float* a, const float* b,
-           int n, Samples* samples) {
+template <bool Projective, bool Within>
+int sample_block(const Texels& texels, const Projection& projection, const float* a, const float* b,
+                 int n, Samples* samples) {
   Positions at;
-  const int outside = projection.projective
-                          ? positions<true>(texels, projection, a, b, n, samples, &at)
-                          : positions<false>(texels, projection, a, b, n, samples, &at);
+  const int outside = positions<Projective, Within>(texels, projection, a, b, n, samples, &at);
   if (texels.channels == 4)
-    interpolate<4>(texels, at, n, samples);
+    interpolate<4, Within>(texels, at, n, samples);
   else
-    interpolate<8>(texels, at, n, samples);
+    interpolate<8, Within>(texels, at, n, samples);
   if (n < kBlock) clear_tail(n, texels.channels, samples);
   return outside;
+}
+
+int sample(const Texels& texels, const Projection& projection, const float* a, const float* b,
+           int n, bool within, Samples* samples) {
+  const auto of_kind = projection.projective
+                           ? (within ? sample_block<true, true> : sample_block<true, false>)
+                           : (within ? sample_block<false, true> : sample_block<false, false>);
+  return of_kind(texels, projection, a, b, n, samples);
 }
 
 // Derivatives with respect to (l11, l12, l21, l22, tx, ty[, p1, p2]), or to (tx, ty) alone.
@@ -318,7 +337,7 @@ void edge_columns(const Samples& samples, const Projection& projection, int n_co
 
 // Float32 sums of a few terms, float64 sums of those: sums over a whole block in float32 are good
 // to 1e-7, which leaves steps of 1e-6 where the outer loop should come to rest.
-constexpr int kTerms = 4;
+constexpr int kTerms = 8;
 
 // The halves of a vector are added before they are widened: one register of float64 for each sum.
 struct Sum {
@@ -345,32 +364,50 @@ struct Sum {
 #endif
 };
 
-template <int Rows>
-void products_of(const float* left, const Columns& columns, int length, double* sums) {
-  Sum total[Rows];
+// sums[l][r] += <left[l], row_r>, in tiles: every loaded vector serves several sums.
+template <int Left, int Rows>
+void tile(const float* const* left, const float* rows, int length, int stride, double* sums) {
+  constexpr int kRow = kMaxPlanes * kBlock;
+  Sum total[Left][Rows];
   for (int i = 0; i < length; i += kTerms * kLanes) {
-    V part[Rows];
-    const V first = load<kLanes>(left + i);
-    for (int j = 0; j < Rows; ++j) part[j] = first * load<kLanes>(columns.row[j] + i);
-    for (int k = i + kLanes; k < i + kTerms * kLanes; k += kLanes) {
-      const V x = load<kLanes>(left + k);
-      for (int j = 0; j < Rows; ++j) part[j] += x * load<kLanes>(columns.row[j] + k);
+    V part[Left][Rows] = {};
+    for (int k = i; k < i + kTerms * kLanes; k += kLanes) {
+      V x[Left];
+      for (int l = 0; l < Left; ++l) x[l] = load<kLanes>(left[l] + k);
+      for (int r = 0; r < Rows; ++r) {
+        const V y = load<kLanes>(rows + r * kRow + k);
+        for (int l = 0; l < Left; ++l) part[l][r] += x[l] * y;
+      }
     }
-    for (int j = 0; j < Rows; ++j) total[j] += part[j];
+    for (int l = 0; l < Left; ++l)
+      for (int r = 0; r < Rows; ++r) total[l][r] += part[l][r];
   }
-  for (int j = 0; j < Rows; ++j) sums[j] += total[j].total();
+  for (int l = 0; l < Left; ++l)
+    for (int r = 0; r < Rows; ++r) sums[l * stride + r] += total[l][r].total();
+}
+
+template <int Rows>
+void tiles(const float* const* left, int n_left, const float* rows, int length, double* sums) {
+  constexpr int kLeft = 2;
+  int l = 0;
+  for (; l + kLeft <= n_left; l += kLeft)
+    tile<kLeft, Rows>(left + l, rows, length, Rows, sums + l * Rows);
+  for (; l < n_left; ++l) tile<1, Rows>(left + l, rows, length, Rows, sums + l * Rows);
 }
 
 void products(const float* const* left, int n_left, const Columns& columns, int n_rows, int length,
               double* sums) {
-  for (int i = 0; i < n_left; ++i) {
-    if (n_rows == 3)
-      products_of<3>(left[i], columns, length, sums + 3 * i);
-    else if (n_rows == 7)
-      products_of<7>(left[i], columns, length, sums + 7 * i);
-    else
-      products_of<9>(left[i], columns, length, sums + 9 * i);
-  }
+  const auto of_rows = n_rows == 3 ? tiles<3> : n_rows == 7 ? tiles<7> : tiles<9>;
+  of_rows(left, n_left, columns.row[0], length, sums);
+}
+
+// Rows first, first + 1 with all rows from first on, then the next two.
+template <int Rows>
+void self_products_from(const Columns& columns, int first, int length, int n_rows, double* sums) {
+  const float* const left[] = {columns.row[first], columns.row[first + (Rows > 1)]};
+  tile<Rows == 1 ? 1 : 2, Rows>(left, columns.row[first], length, n_rows,
+                                sums + first * (n_rows + 1));
+  if constexpr (Rows > 2) self_products_from<Rows - 2>(columns, first + 2, length, n_rows, sums);
 }
 
 double dot(const float* left, const float* right, int length) {
@@ -385,9 +422,10 @@ double dot(const float* left, const float* right, int length) {
 }
 
 void self_products(const Columns& columns, int n_rows, int length, double* sums) {
-  for (int i = 0; i < n_rows; ++i)
-    for (int j = i; j < n_rows; ++j)
-      sums[i * n_rows + j] += dot(columns.row[i], columns.row[j], length);
+  const auto of_rows = n_rows == 3   ? self_products_from<3>
+                       : n_rows == 7 ? self_products_from<7>
+                                     : self_products_from<9>;
+  of_rows(columns, 0, length, n_rows, sums);
 }
 
 void dots(const float* const* left, int n_left, const float* right, int length, double* sums) {

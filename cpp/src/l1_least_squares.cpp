@@ -14,6 +14,15 @@ constexpr double kStationarity = 1e-11;
 
 double sign_of(double x) { return x > 0.0 ? 1.0 : -1.0; }
 
+// equations.md §3: theta = k r is dual feasible for k = clip(v.r / |r|^2, -w, w), w = mu / largest
+// correlation.
+double duality_gap(const L1Summary& at, double mu, double largest) {
+  const double rr = at.residual * at.residual;
+  const double omega = largest > 0.0 ? mu / largest : std::numeric_limits<double>::infinity();
+  const double k = rr > 0.0 ? std::clamp(at.along / rr, -omega, omega) : 0.0;
+  return std::max(at.objective - k * at.along + 0.5 * k * k * rr, 0.0);
+}
+
 }  // namespace
 
 L1Solver::L1Solver(Eigen::MatrixXd gram, const L1Options& options)
@@ -216,7 +225,7 @@ L1Summary L1Solver::least_squares(const L1Products& products, Eigen::Ref<Eigen::
   return summary;
 }
 
-// equations.md §3, duality gap: theta = k r is dual feasible for k = clip(v.r / |r|^2, -w, w).
+// Objective and duality gap of a point.
 void L1Solver::certify(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
                        double mu, const Workspace& work, L1Summary* summary) const {
   const double beta_x = products.beta.dot(x);
@@ -228,11 +237,15 @@ void L1Solver::certify(const L1Products& products, const Eigen::Ref<const Eigen:
   const double rr = std::max(products.energy - 2.0 * beta_x + x_gamma_x, 0.0);
   summary->objective = 0.5 * rr + mu * x.lpNorm<1>();
   summary->residual = std::sqrt(rr);
+  summary->along = products.energy - beta_x;
   if (mu == 0.0) return;  // without a penalty the normal equations are the certificate
-  const double vr = products.energy - beta_x;
-  const double omega = largest > 0.0 ? mu / largest : std::numeric_limits<double>::infinity();
-  const double k = rr > 0.0 ? std::clamp(vr / rr, -omega, omega) : 0.0;
-  summary->gap = std::max(summary->objective - k * vr + 0.5 * k * k * rr, 0.0);
+  summary->gap = duality_gap(*summary, mu, largest);
+}
+
+void L1Solver::certify_all(const Eigen::Ref<const Eigen::VectorXd>& correlations,
+                           L1Summary* summary) const {
+  summary->gap = std::max(summary->gap,
+                          duality_gap(*summary, options_.mu, correlations.cwiseAbs().maxCoeff()));
 }
 
 }  // namespace holdstill

@@ -21,6 +21,12 @@ Region::Region(const Shape& shape, const float* weights) : shape_(shape) {
   n_pixels_ = static_cast<int>(a_.size());
   corners_ = {Eigen::Vector2d(x0, y0) - c, Eigen::Vector2d(x1, y0) - c, Eigen::Vector2d(x1, y1) - c,
               Eigen::Vector2d(x0, y1) - c};
+  for (int block = 0; block < n_blocks(); ++block) {
+    const auto first = a_.begin() + block * kernels::kBlock, last = first + block_size(block);
+    const auto [left, right] = std::minmax_element(first, last);
+    boxes_.push_back({*left, *right, b_[block * kernels::kBlock],
+                      b_[block * kernels::kBlock + block_size(block) - 1]});
+  }
   a_.resize(static_cast<std::size_t>(n_blocks()) * kernels::kBlock, 0.0f);
   b_.resize(a_.size(), 0.0f);
   if (std::all_of(roots_.begin(), roots_.end(), [](float root) { return root == 1.0f; }))
@@ -59,6 +65,25 @@ bool cover(const FrameView& frame, const Region& region, const CentredTransform&
     y_min = std::min(y_min, u[1]), y_max = std::max(y_max, u[1]);
   }
   patch->cover(frame, x_min, y_min, x_max, y_max);
+  return true;
+}
+
+bool within(const kernels::Texels& texels, const kernels::Projection& projection,
+            const std::array<float, 4>& box) {
+  // A guard against the rounding of samples, and the cell's far side.
+  constexpr double kGuard = 1e-6;
+  const double x_min = std::max(projection.x_min, 0.0) + kGuard,
+               x_max = std::min(projection.x_max, texels.width - 1.0) - kGuard,
+               y_min = std::max(projection.y_min, 0.0) + kGuard,
+               y_max = std::min(projection.y_max, texels.height - 1.0) - kGuard;
+  for (const float a : {box[0], box[1]})
+    for (const float b : {box[2], box[3]}) {
+      const double z = projection.p[0] * a + projection.p[1] * b + 1.0;
+      if (!(z > 0.0)) return false;
+      const double x = (projection.l[0] * a + projection.l[1] * b) / z + projection.t[0],
+                   y = (projection.l[2] * a + projection.l[3] * b) / z + projection.t[1];
+      if (!(x > x_min && x < x_max && y > y_min && y < y_max)) return false;
+    }
   return true;
 }
 

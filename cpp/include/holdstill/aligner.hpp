@@ -88,12 +88,13 @@ class FrameAligner {
   // in work->sums.weights. Thread-safe, one workspace per thread.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
                        double* coefficients) const {
-    return align(frame, initial, initial, work, coefficients);
+    return align(frame, initial, initial, nullptr, work, coefficients);
   }
   // `lowpass_from` chooses the frame's low-pass, where that is not the initial transform's to do.
+  // `coarser`: what the same atoms' octave has left, to start from its atoms; or null.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial,
-                       const Eigen::Matrix3d& lowpass_from, Workspace* work,
-                       double* coefficients) const;
+                       const Eigen::Matrix3d& lowpass_from, const Workspace* coarser,
+                       Workspace* work, double* coefficients) const;
 
  private:
   struct Step;
@@ -108,9 +109,11 @@ class FrameAligner {
                  Workspace* work, Step* step) const;
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
   void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
-  bool atom_missing(const Workspace& work) const;
+  void correlate_all(const CentredTransform& transform, Workspace* work, Step* step) const;
+  bool atom_missing(bool robust, const Workspace& work) const;
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
-                 const Eigen::Matrix3d& lowpass_from, Workspace* work, FrameAlignment* out) const;
+                 const Eigen::Matrix3d& lowpass_from, const Workspace* coarser, Workspace* work,
+                 FrameAlignment* out) const;
 
   FrameSums sums_;
   AlignerOptions options_;

@@ -42,14 +42,14 @@ class FrameSums {
     std::vector<double> first;       // n_rows: value with all rows, unweighted
     std::vector<double> self;        // n_rows x n_rows, upper triangle: rows with rows
     std::vector<double> with_atoms;  // candidates x n_rows: candidates with rows
+    Eigen::VectorXd gradient;        // all atoms with the residual, where asked for
     // Weighted sums only.
     Eigen::MatrixXd gram;         // candidates with candidates
     double squared_residual = 0;  // unweighted
     std::vector<float> weights;   // by pixel
-    // Of a review only. The last two by Geman and McClure's weights.
-    Eigen::VectorXd gradient;  // all atoms with the residual
-    double visible = 1.0;      // mean weight
-    double misfit = 0.0;       // norm of the residual relative to that of the value
+    // Of a review only, by Geman and McClure's weights.
+    double visible = 1.0;  // mean weight
+    double misfit = 0.0;   // norm of the residual relative to that of the value
 
    private:
     friend class FrameSums;
@@ -65,6 +65,9 @@ class FrameSums {
 
   void plain(const Patch& patch, const CentredTransform& transform,
              const std::vector<int>& candidates, Workspace* work) const;
+  // Correlations of all atoms with factors[0] value + sum_k factors[k] derivative_k - A x.
+  void correlations(const Patch& patch, const CentredTransform& transform, const double* factors,
+                    const Eigen::VectorXd& x, Workspace* work) const;
   // One step of iteratively reweighted least squares, whose fixed points are the robust problem's.
   void weighted(const Patch& patch, const CentredTransform& transform,
                 const std::vector<int>& candidates, const Weighting& weighting,
@@ -74,6 +77,7 @@ class FrameSums {
   const float* atom(int block, int k) const {
     return atoms_.data() + (static_cast<std::size_t>(block) * n_atoms_ + k) * row_length_;
   }
+  void choose_support(const Eigen::VectorXd& x, Workspace* work) const;
   const float* const* atoms_of(int block, const std::vector<int>& which, Workspace* work) const;
 
   Region region_;

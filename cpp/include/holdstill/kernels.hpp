@@ -60,15 +60,17 @@ struct Table {
   // below}
   void (*edge_texels)(const float* const ix[3], const float* const iy[3], int n, float* texels);
   // Bilinear samples of n pixels at canonical offsets (a, b); returns how many lie outside.
+  // within: the caller knows that none does, and that all their cells are texels.
   int (*sample)(const Texels& texels, const Projection& projection, const float* a, const float* b,
-                int n, Samples* samples);
+                int n, bool within, Samples* samples);
   // Feature values (row 0) and derivatives with respect to the entries of H (rows 1 ..), n_columns
   // of them: 0, 2, 6 or 8.
   void (*grey_columns)(const Samples& samples, const Projection& projection, int n_columns,
                        Columns* columns);
   void (*edge_columns)(const Samples& samples, const Projection& projection, int n_columns,
                        bool magnitude, Columns* columns);
-  // sums[i][j] += <row_i, row_j> for j >= i, i and j below n_rows; rows of `sums` are n_rows long
+  // sums[i][j] += <row_i, row_j> for j >= i, i and j below n_rows, which is 3, 7 or 9; rows of
+  // `sums` are n_rows long, what stands below the diagonal is of no use
   void (*self_products)(const Columns& columns, int n_rows, int length, double* sums);
   // sums[i][j] += <left[i], row_j>; rows of `sums` are n_rows long, n_rows is 3, 7 or 9
   void (*products)(const float* const* left, int n_left, const Columns& columns, int n_rows,

@@ -24,6 +24,7 @@ struct L1Summary {
   double objective = 0.0;  // 1/2 || r ||^2 + mu || x ||_1, r = P (v - A x)
   double gap = 0.0;        // duality gap: objective - optimum lies between 0 and this
   double residual = 0.0;   // || r ||
+  double along = 0.0;      // v . r
   int bregman_iterations = 0;
   int active_set_steps = 0;
   bool converged = false;  // KKT conditions hold to rounding
@@ -65,6 +66,8 @@ class L1Solver {
   // mu = 0: Gamma x = beta.
   L1Summary least_squares(const L1Products& products, Eigen::Ref<Eigen::VectorXd> x,
                           Workspace* work) const;
+  // The gap of a solve over some candidates, over all atoms: from their correlations with r.
+  void certify_all(const Eigen::Ref<const Eigen::VectorXd>& correlations, L1Summary* summary) const;
 
  private:
   double gram(const L1Products& products, Eigen::Index i, Eigen::Index j) const {

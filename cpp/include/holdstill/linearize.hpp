@@ -26,6 +26,8 @@ class Region {
   const float* a(int block) const { return a_.data() + block * kernels::kBlock; }
   const float* b(int block) const { return b_.data() + block * kernels::kBlock; }
   bool soft() const { return !roots_.empty(); }
+  // The rectangle around a block's pixels: smallest and largest a, smallest and largest b.
+  const std::array<float, 4>& box(int block) const { return boxes_[block]; }
   const float* roots(int block) const { return roots_.data() + block * kernels::kBlock; }
   // Corners of the region's bounding rectangle, as offsets from the centre.
   const std::array<Eigen::Vector2d, 4>& corners() const { return corners_; }
@@ -34,6 +36,7 @@ class Region {
   Shape shape_;
   int n_pixels_ = 0;
   std::vector<float> a_, b_, roots_;
+  std::vector<std::array<float, 4>> boxes_;
   std::array<Eigen::Vector2d, 4> corners_;
 };
 
@@ -62,6 +65,10 @@ bool cover(const FrameView& frame, const Region& region, const CentredTransform&
 EntryJacobian column_chain(const Patch& patch, const Sampling& sampling,
                            const CentredTransform& transform);
 
+// Whether all samples of a box, with their cells, lie inside of the frame and of the patch.
+bool within(const kernels::Texels& texels, const kernels::Projection& projection,
+            const std::array<float, 4>& box);
+
 // Calls visit(block, columns) with w = f(I o tau) and its derivatives by the transform's entries,
 // not yet of unit norm; returns how many samples lie outside the frame.
 template <bool kValuesOnly = false, typename Visitor>
@@ -77,7 +84,8 @@ int for_each_block(const Patch& patch, const Region& region, const Sampling& sam
   int outside = 0;
   for (int block = 0; block < region.n_blocks(); ++block) {
     outside += kernel.sample(texels, projection, region.a(block), region.b(block),
-                             region.block_size(block), &samples);
+                             region.block_size(block),
+                             within(texels, projection, region.box(block)), &samples);
     if (sampling.feature == Feature::grey)
       kernel.grey_columns(samples, projection, n_entries, &columns);
     else
