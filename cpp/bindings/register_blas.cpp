@@ -10,7 +10,7 @@ namespace py = pybind11;
 
 void register_blas(py::module_& module) {
   module.def("install_blas", &blas::install, py::kw_only(), py::arg("dgemm"), py::arg("dsyrk"),
-             py::arg("dsyevr"));
+             py::arg("dsyevd"));
   module.def("instruction_set", [] { return std::string(kernels::active().name); });
   module.def("instruction_sets", &kernels::available);
   module.def("eigen_version", [] {

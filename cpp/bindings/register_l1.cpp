@@ -134,6 +134,61 @@ L1Result l1_least_squares(const py::object& dictionary, const py::object& target
   return finish(problem, eliminated, x, summary);
 }
 
+// The solver on products alone, for many linearisations of one dictionary.
+class GramSolver {
+ public:
+  GramSolver(const py::object& gram, double mu, int bregman_iterations)
+      : solver_(parse_gram(gram), options(mu, bregman_iterations)),
+        work_(solver_.n_atoms(), kMaxParameters),
+        x_(solver_.n_atoms()),
+        all_(static_cast<std::size_t>(solver_.n_atoms())) {
+    for (std::size_t i = 0; i < all_.size(); ++i) all_[i] = static_cast<int>(i);
+  }
+
+  py::tuple solve(const FArray<double>& n, const CArray<double>& beta, double energy,
+                  const py::object& initial) {
+    const Eigen::Index r = solver_.n_atoms();
+    if (n.ndim() != 2 || n.shape(0) != r || n.shape(1) > kMaxParameters)
+      refuse("n", "shape (r, p), p at most 8", n);
+    if (beta.ndim() != 1 || beta.shape(0) != r) refuse("beta", "shape (r,)", beta);
+    const L1Products products{&all_, Map<const MatrixXd>(n.data(), r, n.shape(1)),
+                              Map<const VectorXd>(beta.data(), r), energy};
+    if (initial.is_none()) {
+      solver_.split_bregman(products, &work_);
+      x_ = work_.d;
+    } else {
+      const auto start = CArray<double>::ensure(initial);
+      if (!start || start.ndim() != 1 || start.shape(0) != r)
+        refuse("initial", "shape (r,)", initial);
+      x_ = Map<const VectorXd>(start.data(), r);
+    }
+    const L1Summary summary = solver_.solve(products, x_, &work_);
+    return py::make_tuple(to_vector(x_), summary.gap, summary.active_set_steps, summary.converged);
+  }
+
+ private:
+  static MatrixXd parse_gram(const py::object& gram) {
+    const auto matrix = FArray<double>::ensure(gram);
+    if (!matrix || matrix.ndim() != 2 || matrix.shape(0) < 1 || matrix.shape(0) != matrix.shape(1))
+      refuse("gram", "shape (r, r)", gram);
+    const Map<const MatrixXd> entries(matrix.data(), matrix.shape(0), matrix.shape(1));
+    require_finite(entries.allFinite(), "gram");
+    return entries;
+  }
+  static L1Options options(double mu, int bregman_iterations) {
+    if (!(mu > 0.0) || !std::isfinite(mu)) throw py::value_error("mu: expected a positive number");
+    L1Options options;
+    options.mu = mu;
+    options.bregman_iterations = bregman_iterations;
+    return options;
+  }
+
+  L1Solver solver_;
+  L1Solver::Workspace work_;
+  VectorXd x_;
+  std::vector<int> all_;
+};
+
 }  // namespace
 
 void register_l1(py::module_& module) {
@@ -145,6 +200,11 @@ void register_l1(py::module_& module) {
       .def_readonly("gap", &L1Result::gap)
       .def_readonly("iterations", &L1Result::iterations)
       .def_readonly("converged", &L1Result::converged);
+  py::class_<GramSolver>(module, "L1Solver")
+      .def(py::init<const py::object&, double, int>(), py::arg("gram"), py::kw_only(),
+           py::arg("mu"), py::arg("bregman_iterations") = L1Options().bregman_iterations)
+      .def("solve", &GramSolver::solve, py::arg("n"), py::arg("beta"), py::arg("energy"),
+           py::arg("initial") = py::none());
   module.def("l1_least_squares", &l1_least_squares, py::arg("dictionary"), py::arg("target"),
              py::arg("jacobian") = py::none(), py::kw_only(), py::arg("mu"),
              py::arg("nu") = py::none(), py::arg("bregman_iterations") = 20,

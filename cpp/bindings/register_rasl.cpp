@@ -1,3 +1,8 @@
+#include <pybind11/stl.h>
+
+#include <limits>
+#include <optional>
+
 #include "arrays.hpp"
 #include "holdstill/rasl.hpp"
 #include "register.hpp"
@@ -6,29 +11,27 @@ namespace holdstill::bindings {
 namespace {
 
 struct PyRaslStep {
-  py::array_t<double> low_rank, sparse, delta, multipliers;
+  FArray<double> low_rank, sparse, multipliers;
+  py::array_t<double> delta;
   int rank, iterations;
-  double objective, lower_bound;
+  double penalty, objective, lower_bound;
   bool converged;
 };
 
-using Solver = RaslStep (*)(const RaslProblem&, double rho, double tol, int max_iterations,
-                            int threads);
-
-RaslStep alm(const RaslProblem& problem, double rho, double tol, int max_iterations, int threads) {
-  return rasl_alm(problem, rho, tol, max_iterations, threads);
-}
-
-RaslStep apg(const RaslProblem& problem, double, double tol, int max_iterations, int threads) {
-  return rasl_apg(problem, tol, max_iterations, threads);
+Eigen::Map<Eigen::MatrixXd> map(FArray<double>& array) {
+  return {array.mutable_data(), array.shape(0), array.shape(1)};
 }
 
 bool all_finite(const CArray<double>& array) {
   return Eigen::Map<const Eigen::VectorXd>(array.data(), array.size()).allFinite();
 }
 
-PyRaslStep solve(Solver solver, const py::array& d, const py::array& q, const py::object& b,
-                 double lambda, double rho, double tol, int max_iterations, int threads) {
+// Parses, calls solver(problem, &step) without the GIL, and wraps what it found. The memory for A,
+// E and Y is that of `start`, or new.
+template <typename Solver>
+PyRaslStep solve(const py::array& d, const py::array& q, const py::object& b, double lambda,
+                 double tol, int max_iterations, int threads, const py::object& start,
+                 Solver&& solver) {
   const auto images = FArray<double>::ensure(d);
   if (!images || images.ndim() != 2 || images.size() == 0)
     refuse("D", "shape (M, n) with M and n at least 1", d);
@@ -51,7 +54,6 @@ PyRaslStep solve(Solver solver, const py::array& d, const py::array& q, const py
   }
   if (!(lambda > 0.0) || !std::isfinite(lambda))
     throw py::value_error("lam: expected a positive number");
-  if (!(rho > 1.0)) throw py::value_error("rho: expected a number above 1");
   if (!(tol > 0.0)) throw py::value_error("tol: expected a positive number");
   if (threads < 0) throw py::value_error("threads: expected at least 0");
   if (max_iterations < 1) throw py::value_error("max_iterations: expected at least 1");
@@ -60,21 +62,63 @@ PyRaslStep solve(Solver solver, const py::array& d, const py::array& q, const py
   if (matrix.isZero(0.0)) throw py::value_error("D: expected a matrix that is not zero");
   const RaslProblem problem{matrix, bases.data(), n_gauge ? gauge.data() : nullptr,
                             p,      n_gauge,      lambda};
-  RaslStep step;
+  PyRaslStep out;
+  if (start.is_none()) {
+    out.low_rank = FArray<double>({m, n});
+    out.sparse = FArray<double>({m, n});
+    out.multipliers = FArray<double>({m, n});
+  } else {
+    out = start.cast<PyRaslStep>();
+    if (out.sparse.shape(0) != m || out.sparse.shape(1) != n)
+      throw py::value_error("start: expected a step of shape (" + std::to_string(m) + ", " +
+                            std::to_string(n) + "), that of D");
+  }
+  RaslStep step(map(out.low_rank), map(out.sparse), map(out.multipliers));
   {
     const py::gil_scoped_release release;
-    step = solver(problem, rho, tol, max_iterations, threads);
+    solver(problem, &step);
   }
-  PyRaslStep out{release(std::move(step.low_rank)),
-                 release(std::move(step.sparse)),
-                 release(step.delta.transpose()),
-                 release(std::move(step.multipliers)),
-                 step.rank,
-                 step.iterations,
-                 step.objective,
-                 step.lower_bound,
-                 step.converged};
+  out.delta = release(step.delta.transpose());
+  out.rank = step.rank;
+  out.iterations = step.iterations;
+  out.penalty = step.penalty;
+  out.objective = step.objective;
+  out.lower_bound = step.lower_bound;
+  out.converged = step.converged;
   return out;
+}
+
+PyRaslStep alm(const py::array& d, const py::array& q, const py::object& b, double lambda,
+               double rho, double tol, int max_iterations, int threads, const py::object& start,
+               const std::optional<double>& penalty, double max_penalty, bool certify) {
+  AlmOptions options;
+  options.rho = rho;
+  options.tolerance = tol;
+  options.max_iterations = max_iterations;
+  options.max_penalty = max_penalty;
+  options.certify = certify;
+  if (!(rho > 1.0)) throw py::value_error("rho: expected a number above 1");
+  if (penalty && !(*penalty > 0.0 && std::isfinite(*penalty)))
+    throw py::value_error("penalty: expected a positive number or None");
+  if (!(max_penalty > 0.0)) throw py::value_error("max_penalty: expected a positive number");
+  if (!start.is_none()) {
+    if (!py::isinstance<PyRaslStep>(start)) refuse("start", "a RaslStep or None", start);
+    options.warm = true;
+    options.penalty = start.cast<const PyRaslStep&>().penalty;
+  }
+  if (penalty) options.penalty = *penalty;
+  return solve(d, q, b, lambda, tol, max_iterations, threads, start,
+               [&](const RaslProblem& problem, RaslStep* step) {
+                 rasl_alm(problem, options, threads, step);
+               });
+}
+
+PyRaslStep apg(const py::array& d, const py::array& q, const py::object& b, double lambda,
+               double tol, int max_iterations, int threads) {
+  return solve(d, q, b, lambda, tol, max_iterations, threads, py::none(),
+               [&](const RaslProblem& problem, RaslStep* step) {
+                 rasl_apg(problem, tol, max_iterations, threads, step);
+               });
 }
 
 }  // namespace
@@ -87,24 +131,19 @@ void register_rasl(py::module_& module) {
       .def_readonly("multipliers", &PyRaslStep::multipliers)
       .def_readonly("rank", &PyRaslStep::rank)
       .def_readonly("iterations", &PyRaslStep::iterations)
+      .def_readonly("penalty", &PyRaslStep::penalty)
       .def_readonly("objective", &PyRaslStep::objective)
       .def_readonly("lower_bound", &PyRaslStep::lower_bound)
       .def_readonly("converged", &PyRaslStep::converged);
-  module.def(
-      "rasl_alm",
-      [](const py::array& d, const py::array& q, const py::object& b, double lam, double rho,
-         double tol, int max_iterations,
-         int threads) { return solve(&alm, d, q, b, lam, rho, tol, max_iterations, threads); },
-      py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(), py::arg("lam"),
-      py::arg("rho") = 1.25, py::arg("tol") = 1e-7, py::arg("max_iterations") = 1000,
-      py::arg("threads") = 0);
-  module.def(
-      "rasl_apg",
-      [](const py::array& d, const py::array& q, const py::object& b, double lam, double tol,
-         int max_iterations,
-         int threads) { return solve(&apg, d, q, b, lam, 2.0, tol, max_iterations, threads); },
-      py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(), py::arg("lam"),
-      py::arg("tol") = 1e-7, py::arg("max_iterations") = 3000, py::arg("threads") = 0);
+  module.def("rasl_alm", &alm, py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(),
+             py::arg("lam"), py::arg("rho") = 1.25, py::arg("tol") = 1e-7,
+             py::arg("max_iterations") = 1000, py::arg("threads") = 0,
+             py::arg("start") = py::none(), py::arg("penalty") = py::none(),
+             py::arg("max_penalty") = std::numeric_limits<double>::infinity(),
+             py::arg("certify") = true);
+  module.def("rasl_apg", &apg, py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(),
+             py::arg("lam"), py::arg("tol") = 1e-7, py::arg("max_iterations") = 3000,
+             py::arg("threads") = 0);
 }
 
 }  // namespace holdstill::bindings

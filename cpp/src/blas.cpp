@@ -2,7 +2,6 @@
 
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 namespace holdstill::blas {
 namespace {
@@ -12,71 +11,77 @@ using Gemm = void (*)(const char*, const char*, const int*, const int*, const in
                       const int*);
 using Syrk = void (*)(const char*, const char*, const int*, const int*, const double*,
                       const double*, const int*, const double*, double*, const int*);
-using Syevr = void (*)(const char*, const char*, const char*, const int*, double*, const int*,
-                       const double*, const double*, const int*, const int*, const double*, int*,
-                       double*, double*, const int*, int*, double*, const int*, int*, const int*,
-                       int*);
+using Syevd = void (*)(const char*, const char*, const int*, double*, const int*, double*, double*,
+                       const int*, int*, const int*, int*);
 
 Gemm dgemm = nullptr;
 Syrk dsyrk = nullptr;
-Syevr dsyevr = nullptr;
+Syevd dsyevd = nullptr;
 
 void require(bool installed) {
   if (!installed) throw std::logic_error("BLAS has not been installed: import holdstill first");
 }
 
-}  // namespace
-
-void install(std::uintptr_t gemm, std::uintptr_t syrk, std::uintptr_t syevr) {
-  dgemm = reinterpret_cast<Gemm>(gemm);
-  dsyrk = reinterpret_cast<Syrk>(syrk);
-  dsyevr = reinterpret_cast<Syevr>(syevr);
+void multiply(const char* transposed, const Eigen::Ref<const Eigen::MatrixXd>& a,
+              const Eigen::Ref<const Eigen::MatrixXd>& b, Eigen::Ref<Eigen::MatrixXd> out) {
+  require(dgemm);
+  const int m = static_cast<int>(out.rows()), n = static_cast<int>(out.cols());
+  const int k = static_cast<int>(a.cols());
+  const int lda = static_cast<int>(a.outerStride()), ldb = static_cast<int>(b.outerStride());
+  const int ldc = static_cast<int>(out.outerStride());
+  const double one = 1.0, zero = 0.0;
+  dgemm("N", transposed, &m, &n, &k, &one, a.data(), &lda, b.data(), &ldb, &zero, out.data(), &ldc);
 }
 
-void gram(const Eigen::Ref<const Eigen::MatrixXd>& a, Eigen::MatrixXd* out) {
+}  // namespace
+
+void install(std::uintptr_t gemm, std::uintptr_t syrk, std::uintptr_t syevd) {
+  dgemm = reinterpret_cast<Gemm>(gemm);
+  dsyrk = reinterpret_cast<Syrk>(syrk);
+  dsyevd = reinterpret_cast<Syevd>(syevd);
+}
+
+void gram(const Eigen::Ref<const Eigen::MatrixXd>& a, Eigen::MatrixXd* out, double keep) {
   require(dsyrk);
   const int n = static_cast<int>(a.cols()), m = static_cast<int>(a.rows());
   const int lda = static_cast<int>(a.outerStride());
-  const double one = 1.0, zero = 0.0;
+  const double one = 1.0;
   out->resize(n, n);
-  dsyrk("U", "T", &n, &m, &one, a.data(), &lda, &zero, out->data(), &n);
-  out->triangularView<Eigen::StrictlyLower>() = out->transpose();
+  dsyrk("U", "T", &n, &m, &one, a.data(), &lda, &keep, out->data(), &n);
 }
 
 void multiply(const Eigen::Ref<const Eigen::MatrixXd>& a,
               const Eigen::Ref<const Eigen::MatrixXd>& b, Eigen::Ref<Eigen::MatrixXd> out) {
-  require(dgemm);
-  const int m = static_cast<int>(a.rows()), k = static_cast<int>(a.cols());
-  const int n = static_cast<int>(b.cols());
-  const int lda = static_cast<int>(a.outerStride()), ldb = static_cast<int>(b.outerStride());
-  const int ldc = static_cast<int>(out.outerStride());
-  const double one = 1.0, zero = 0.0;
-  dgemm("N", "N", &m, &n, &k, &one, a.data(), &lda, b.data(), &ldb, &zero, out.data(), &ldc);
+  multiply("N", a, b, out);
 }
 
-void symmetric_eigen(Eigen::MatrixXd* symmetric, Eigen::VectorXd* values,
-                     Eigen::MatrixXd* vectors) {
-  require(dsyevr);
-  const int n = static_cast<int>(symmetric->rows());
-  values->resize(n);
-  vectors->resize(n, n);
-  const double unused = 0.0;
-  int n_found = 0, info = 0, from = 1, to = n;
-  std::vector<int> support(2 * static_cast<std::size_t>(n));
-  double work_size = 0.0;
-  int integer_size = 0, query = -1;
-  const auto call = [&](double* work, const int* lwork, int* iwork, const int* liwork) {
-    dsyevr("V", "A", "U", &n, symmetric->data(), &n, &unused, &unused, &from, &to, &unused,
-           &n_found, values->data(), vectors->data(), &n, support.data(), work, lwork, iwork,
-           liwork, &info);
-  };
-  call(&work_size, &query, &integer_size, &query);
-  std::vector<double> work(static_cast<std::size_t>(work_size));
-  std::vector<int> integer_work(integer_size);
-  const int lwork = static_cast<int>(work.size()), liwork = integer_size;
-  call(work.data(), &lwork, integer_work.data(), &liwork);
+void multiply_transposed(const Eigen::Ref<const Eigen::MatrixXd>& a,
+                         const Eigen::Ref<const Eigen::MatrixXd>& b,
+                         Eigen::Ref<Eigen::MatrixXd> out) {
+  multiply("T", a, b, out);
+}
+
+void SymmetricEigen::decompose(Eigen::MatrixXd* matrix) { run("V", matrix); }
+
+double SymmetricEigen::largest_value(Eigen::MatrixXd* matrix) {
+  run("N", matrix);
+  return values_[values_.size() - 1];
+}
+
+void SymmetricEigen::run(const char* job, Eigen::MatrixXd* matrix) {
+  require(dsyevd);
+  const int n = static_cast<int>(matrix->rows());
+  // What LAPACK asks for at least; its blocked reduction takes what is there beyond that.
+  work_.resize(static_cast<std::size_t>(1 + 6 * n + 2 * n * n) + 64 * n);
+  integer_work_.resize(3 + 5 * static_cast<std::size_t>(n));
+  values_.resize(n);
+  const int lwork = static_cast<int>(work_.size());
+  const int liwork = static_cast<int>(integer_work_.size());
+  int info = 0;
+  dsyevd(job, "U", &n, matrix->data(), &n, values_.data(), work_.data(), &lwork,
+         integer_work_.data(), &liwork, &info);
   if (info != 0)
-    throw std::runtime_error("LAPACK's dsyevr failed with info = " + std::to_string(info));
+    throw std::runtime_error("LAPACK's dsyevd failed with info = " + std::to_string(info));
 }
 
 }  // namespace holdstill::blas

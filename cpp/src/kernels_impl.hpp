@@ -471,6 +471,14 @@ void redescending_weights(const float* residual, int n_planes, float scale, floa
   }
 }
 
+}  // namespace
+}  // namespace holdstill::kernels
+
+#include "rasl_kernels_impl.hpp"
+
+namespace holdstill::kernels {
+namespace {
+
 constexpr Table make_table(const char* name) {
   return {name,
           convolve,
@@ -487,7 +495,9 @@ constexpr Table make_table(const char* name) {
           scale_row,
           residual,
           robust_weights,
-          redescending_weights};
+          redescending_weights,
+          shrink_image,
+          advance_image};
 }
 
 }  // namespace

@@ -57,6 +57,9 @@ L1Solver::Workspace::Workspace(int n_atoms, int n_parameters)
 // with the step eliminated and the rank-p update of the dictionary's factor:
 //   (M - N N^T)^-1 q = w + Z (I - N^T Z)^-1 N^T w,  w = M^-1 q,  Z = M^-1 N.
 void L1Solver::split_bregman(const L1Products& products, Workspace* work) const {
+  work->d.setZero();
+  work->b.setZero();
+  if (options_.bregman_iterations == 0) return;
   const Eigen::Index p = products.n.cols();
   auto z = work->z.leftCols(p);
   auto small = work->small.topLeftCorner(p, p);
@@ -67,8 +70,6 @@ void L1Solver::split_bregman(const L1Products& products, Workspace* work) const 
   small.noalias() -= products.n.transpose() * z;
   const Eigen::LLT<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, 8, 8>> inner(small);
 
-  work->d.setZero();
-  work->b.setZero();
   const double threshold = options_.mu / nu_;
   for (int k = 0; k < options_.bregman_iterations; ++k) {
     work->q = products.beta + nu_ * (work->d - work->b);
@@ -84,6 +85,13 @@ void L1Solver::split_bregman(const L1Products& products, Workspace* work) const 
   }
 }
 
+bool L1Solver::lists_all_atoms(const std::vector<int>& candidates) const {
+  if (static_cast<Eigen::Index>(candidates.size()) != gram_.rows()) return false;
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (candidates[i] != static_cast<int>(i)) return false;
+  return true;
+}
+
 void L1Solver::correlation(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
                            Workspace* work) const {
   const Eigen::Index n = products.beta.size(), p = products.n.cols();
@@ -94,9 +102,31 @@ void L1Solver::correlation(const L1Products& products, const Eigen::Ref<const Ei
   for (Eigen::Index j = 0; j < n; ++j) {
     if (x[j] == 0.0) continue;
     nx += x[j] * products.n.row(j).transpose();
-    for (Eigen::Index i = 0; i < n; ++i) gradient[i] -= gram(products, i, j) * x[j];
+    if (products.gram)
+      gradient -= x[j] * products.gram->col(j).head(n);
+    else if (work->all_atoms)
+      gradient -= x[j] * gram_.col(j);
+    else
+      for (Eigen::Index i = 0; i < n; ++i) gradient[i] -= gram(products, i, j) * x[j];
   }
   gradient.noalias() += products.n * nx;
+}
+
+// Appends to U, Gamma_SS = U^T U, the columns of the atoms that joined the support since.
+bool L1Solver::extend_factor(const L1Products& products, Workspace* work) const {
+  const auto& support = work->support;
+  auto& u = work->gamma;
+  for (Eigen::Index& i = work->n_factored; i < static_cast<Eigen::Index>(support.size()); ++i) {
+    double* column = &u(0, i);
+    for (Eigen::Index j = 0; j <= i; ++j) column[j] = gamma(products, support[i], support[j]);
+    for (Eigen::Index j = 0; j < i; ++j)
+      column[j] = (column[j] - u.col(i).head(j).dot(u.col(j).head(j))) / u(j, j);
+    // Dependent atoms make Gamma_SS singular; a ridge at rounding level picks one of the solutions.
+    const double pivot = column[i] + 1e-14 * gram_(0, 0) - u.col(i).head(i).squaredNorm();
+    if (!(pivot > 0.0)) return false;
+    column[i] = std::sqrt(pivot);
+  }
+  return true;
 }
 
 // target_S = Gamma_SS^-1 (beta_S - mu s_S)
@@ -104,28 +134,23 @@ bool L1Solver::solve_on_support(const L1Products& products,
                                 const Eigen::Ref<const Eigen::VectorXd>& x, Workspace* work) const {
   const auto& support = work->support;
   const Eigen::Index s = static_cast<Eigen::Index>(support.size());
-  auto gamma_ss = work->gamma.topLeftCorner(s, s);
+  if (!extend_factor(products, work)) return false;
   auto target = work->target.head(s);
   for (Eigen::Index i = 0; i < s; ++i) {
-    for (Eigen::Index j = 0; j <= i; ++j) gamma_ss(i, j) = gamma(products, support[i], support[j]);
     // A new atom enters at zero: its sign is that of its correlation.
     const double sign =
         x[support[i]] != 0.0 ? sign_of(x[support[i]]) : sign_of(work->gradient[support[i]]);
     work->rhs[i] = sign;
     target[i] = products.beta[support[i]] - options_.mu * sign;
   }
-  // Dependent atoms make Gamma_SS singular; a ridge at rounding level picks one of the solutions.
-  gamma_ss.diagonal().array() += 1e-14 * gram_(0, 0);
-  Eigen::Ref<Eigen::MatrixXd> in_place(gamma_ss);
-  Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> llt(in_place);
-  if (llt.info() != Eigen::Success) return false;
-  llt.solveInPlace(target);
+  const auto u = work->gamma.topLeftCorner(s, s).triangularView<Eigen::Upper>();
+  u.transpose().solveInPlace(target);
+  u.solveInPlace(target);
   return target.allFinite();
 }
 
 // The best of 1 and the sign changes on the way from x to the target, by the objective itself.
-double L1Solver::line_search(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
-                             Workspace* work) const {
+double L1Solver::line_search(const Eigen::Ref<const Eigen::VectorXd>& x, Workspace* work) const {
   const auto& support = work->support;
   const Eigen::Index s = static_cast<Eigen::Index>(support.size());
   auto& thetas = work->thetas;
@@ -135,8 +160,8 @@ double L1Solver::line_search(const L1Products& products, const Eigen::Ref<const 
   for (Eigen::Index i = 0; i < s; ++i) {
     const double xi = x[support[i]], di = work->target[i] - xi;
     slope -= work->gradient[support[i]] * di;
-    for (Eigen::Index j = 0; j < s; ++j)
-      curvature += di * gamma(products, support[i], support[j]) * (work->target[j] - x[support[j]]);
+    // The target solves Gamma_SS target = beta_S - mu s_S.
+    curvature += di * (work->gradient[support[i]] - options_.mu * work->rhs[i]);
     if (xi != 0.0 && xi * work->target[i] < 0.0) thetas.push_back(xi / (xi - work->target[i]));
   }
   double best = 0.0, best_value = std::numeric_limits<double>::infinity();
@@ -156,6 +181,8 @@ L1Summary L1Solver::solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd
   const Eigen::Index n = x.size();
   auto& support = work->support;
   support.clear();
+  work->n_factored = 0;
+  work->all_atoms = lists_all_atoms(*products.candidates);
   for (Eigen::Index i = 0; i < n; ++i)
     if (x[i] != 0.0) support.push_back(static_cast<int>(i));
   const double slack =
@@ -171,7 +198,7 @@ L1Summary L1Solver::solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd
         certify(products, x, options_.mu, *work, &summary);
         return summary;
       }
-      const double theta = line_search(products, x, work);
+      const double theta = line_search(x, work);
       bool sign_changed = false;
       for (std::size_t i = 0; i < support.size(); ++i) {
         double& xi = x[support[i]];
@@ -181,9 +208,11 @@ L1Summary L1Solver::solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd
         xi = stops_here ? 0.0 : xi + theta * (target - xi);
         sign_changed = sign_changed || xi * work->rhs[i] <= 0.0;
       }
-      support.erase(
-          std::remove_if(support.begin(), support.end(), [&](int i) { return x[i] == 0.0; }),
-          support.end());
+      const auto leaves = [&](int i) { return x[i] == 0.0; };
+      const auto first = std::find_if(support.begin(), support.end(), leaves);
+      // The factor keeps the columns before the first atom that leaves.
+      work->n_factored = std::min<Eigen::Index>(work->n_factored, first - support.begin());
+      support.erase(std::remove_if(first, support.end(), leaves), support.end());
       correlation(products, x, work);
       stationary = (theta == 1.0 && !sign_changed) || support.empty();
     }
@@ -220,6 +249,7 @@ L1Summary L1Solver::least_squares(const L1Products& products, Eigen::Ref<Eigen::
   llt.solveInPlace(x);
   L1Summary summary;
   summary.converged = llt.info() == Eigen::Success;
+  work->all_atoms = lists_all_atoms(*products.candidates);
   correlation(products, x, work);
   certify(products, x, 0.0, *work, &summary);
   return summary;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "holdstill/blas.hpp"
+#include "holdstill/kernels.hpp"
 #include "holdstill/parallel.hpp"
 #include "holdstill/proximal.hpp"
 
@@ -14,7 +16,7 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-// X <- U S_t(Sigma) V^T through the eigenvectors of X^T X: images have far more pixels than there
+// X -> U S_t(Sigma) V^T through the eigenvectors of X^T X: images have far more pixels than there
 // are images. In float64, for the Gram matrix squares the singular values.
 class SingularValueThreshold {
  public:
@@ -23,29 +25,33 @@ class SingularValueThreshold {
     double nuclear_norm;
   };
 
-  Kept apply(const MatrixXd& x, double threshold, MatrixXd* out) {
-    blas::gram(x, &gram_);
-    blas::symmetric_eigen(&gram_, &values_, &vectors_);
+  template <typename Out>
+  Kept apply(const Eigen::Ref<const MatrixXd>& x, double threshold, Out* out) {
+    blas::gram(x, &vectors_);
+    eigen_.decompose(&vectors_);
     const Index n = x.cols();
     Kept kept{0, 0.0};
-    VectorXd weights = VectorXd::Zero(n);
-    for (Index i = 0; i < n; ++i) {
-      const double sigma = std::sqrt(std::max(values_[i], 0.0));
-      if (sigma <= threshold) continue;
-      weights[i] = 1.0 - threshold / sigma;
+    scaled_.resize(n, n);
+    for (Index i = n; i-- > 0;) {  // eigenvalues rise: what is kept stands at the end
+      const double sigma = std::sqrt(std::max(eigen_.values()[i], 0.0));
+      if (sigma <= threshold) break;
+      scaled_.col(i) = (1.0 - threshold / sigma) * vectors_.col(i);
       kept.nuclear_norm += sigma - threshold;
       ++kept.rank;
     }
-    // Eigenvalues rise: what is kept stands at the end.
-    const auto v = vectors_.rightCols(kept.rank);
-    projector_.noalias() = v * weights.tail(kept.rank).asDiagonal() * v.transpose();
+    projector_.resize(n, n);
+    if (kept.rank > 0)
+      blas::multiply_transposed(scaled_.rightCols(kept.rank), vectors_.rightCols(kept.rank),
+                                projector_);
+    else
+      projector_.setZero();
     blas::multiply(x, projector_, *out);
     return kept;
   }
 
  private:
-  MatrixXd gram_, vectors_, projector_;
-  VectorXd values_;
+  blas::SymmetricEigen eigen_;
+  MatrixXd vectors_, scaled_, projector_;
 };
 
 // Starting threads costs more than a small batch's columns are worth.
@@ -53,12 +59,14 @@ int worthwhile_threads(const RaslProblem& problem, int requested) {
   return problem.m() * problem.n() < (Index{1} << 19) ? 1 : requested;
 }
 
-double spectral_norm(const MatrixXd& x) {
-  MatrixXd gram, vectors;
-  VectorXd values;
+double spectral_norm(MatrixXd* gram) {
+  return std::sqrt(std::max(blas::SymmetricEigen().largest_value(gram), 0.0));
+}
+
+double spectral_norm(const Eigen::Ref<const MatrixXd>& x) {
+  MatrixXd gram;
   blas::gram(x, &gram);
-  blas::symmetric_eigen(&gram, &values, &vectors);
-  return std::sqrt(std::max(values[values.size() - 1], 0.0));
+  return spectral_norm(&gram);
 }
 
 // delta_i <- delta_i - B_i^T (sum_j B_j B_j^T)^+ sum_j B_j delta_j: keeps the batch's mean motion.
@@ -99,86 +107,119 @@ double upper_bound(const RaslProblem& problem, const RaslStep& step, double nucl
 }
 
 // <Y, D> for the multipliers projected onto Q_i^T Y_i = B_i^T eta and scaled into the dual's ball.
-double lower_bound(const RaslProblem& problem, const Gauge& gauge, const MatrixXd& multipliers) {
-  MatrixXd y = multipliers;
-  MatrixXd along(problem.n_parameters, problem.n());
-  for (Index i = 0; i < problem.n(); ++i) along.col(i) = problem.q_of(i).transpose() * y.col(i);
+// Some rows at a time: a copy of Y would be as large as the images.
+double lower_bound(const RaslProblem& problem, const Gauge& gauge,
+                   const Eigen::Ref<const MatrixXd>& multipliers) {
+  constexpr Index n_rows = 1024;
+  const Index m = problem.m(), n = problem.n();
+  MatrixXd along(problem.n_parameters, n), y(std::min(n_rows, m), n), gram = MatrixXd::Zero(n, n);
+  for (Index i = 0; i < n; ++i)
+    along.col(i).noalias() = problem.q_of(i).transpose() * multipliers.col(i);
   gauge.project(&along);
-  for (Index i = 0; i < problem.n(); ++i) y.col(i) -= problem.q_of(i) * along.col(i);
-  const double excess = std::max({1.0, spectral_norm(y), y.cwiseAbs().maxCoeff() / problem.lambda});
-  return y.cwiseProduct(problem.d).sum() / excess;
+  double largest = 0.0, product = 0.0;
+  for (Index from = 0; from < m; from += n_rows) {
+    const Index rows = std::min(n_rows, m - from);
+    auto some = y.topRows(rows);
+    some = multipliers.middleRows(from, rows);
+    for (Index i = 0; i < n; ++i)
+      some.col(i).noalias() -= problem.q_of(i).middleRows(from, rows) * along.col(i);
+    largest = std::max(largest, some.cwiseAbs().maxCoeff());
+    product += some.cwiseProduct(problem.d.middleRows(from, rows)).sum();
+    blas::gram(some, &gram, 1.0);
+  }
+  return product / std::max({1.0, spectral_norm(&gram), largest / problem.lambda});
+}
+
+// Fills delta and, in the multipliers' memory, T = D - E + Y/mu; returns mu.
+double start_alm(const RaslProblem& problem, const AlmOptions& options, RaslStep* step) {
+  step->delta = MatrixXd::Zero(problem.n_parameters, problem.n());
+  auto& y = step->multipliers;
+  double mu = options.penalty;
+  if (options.warm) {
+    y = problem.d - step->sparse + y / mu;
+    return mu;
+  }
+  const double spectral = spectral_norm(problem.d);
+  if (mu == 0.0) mu = 1.25 / spectral;
+  y = problem.d / std::max(spectral, problem.d.cwiseAbs().maxCoeff() / problem.lambda);
+  y = problem.d + y / mu;
+  step->sparse.setZero();
+  return mu;
+}
+
+// Y back from T; returns the objective.
+double finish_alm(const RaslProblem& problem, double nuclear_norm, RaslStep* step) {
+  VectorXd moved(problem.m());
+  double l1 = 0.0;
+  for (Index i = 0; i < problem.n(); ++i) {
+    moved = problem.d.col(i);
+    moved.noalias() += problem.q_of(i) * step->delta.col(i);
+    auto target = step->multipliers.col(i);
+    target = step->penalty * (target - moved + step->sparse.col(i));
+    l1 += (moved - step->low_rank.col(i)).lpNorm<1>();
+  }
+  return nuclear_norm + problem.lambda * l1;
 }
 
 }  // namespace
 
 // equations.md §1:
-//   A <- U S_{1/mu}(Sigma) V^T  of  D + Q delta - E + Y/mu
+//   A <- U S_{1/mu}(Sigma) V^T  of  T = D + Q delta - E + Y/mu
 //   E <- S_{lambda/mu}(D + Q delta - A + Y/mu)
 //   delta_i <- Q_i^T (A + E - D - Y/mu)_i,  then the gauge
 //   Y <- Y + mu (D + Q delta - A - E);   mu <- rho mu
-RaslStep rasl_alm(const RaslProblem& problem, double rho, double tolerance, int max_iterations,
-                  int threads) {
-  const Index m = problem.m(), n = problem.n();
+// With z = T + E - A and its clipped part c = z - S(z), E's step is z - c, delta's, since Q^T Q =
+// I, is -Q^T c, and Y/mu becomes c + Q (what delta changed by): T alone is carried on, in Y's
+// memory.
+void rasl_alm(const RaslProblem& problem, const AlmOptions& options, int threads, RaslStep* step) {
+  const Index m = problem.m();
+  const int n = static_cast<int>(problem.n()), p = problem.n_parameters;
   threads = worthwhile_threads(problem, threads);
   const Gauge gauge(problem);
-  const double spectral = spectral_norm(problem.d);
-  const double limit = tolerance * problem.d.norm();
-
-  RaslStep step;
-  MatrixXd& a = step.low_rank;
-  MatrixXd& e = step.sparse;
-  MatrixXd& y = step.multipliers;
-  y = problem.d / std::max(spectral, problem.d.cwiseAbs().maxCoeff() / problem.lambda);
-  a.resize(m, n);
-  e = MatrixXd::Zero(m, n);
-  step.delta = MatrixXd::Zero(problem.n_parameters, n);
-  double mu = 1.25 / spectral, nuclear_norm = 0.0;
-  MatrixXd moved = problem.d;            // D + Q delta
-  MatrixXd target = moved - e + y / mu;  // what the A-step sees
+  const kernels::Table& kernel = kernels::active();
+  const double limit = options.tolerance * problem.d.norm();
+  double mu = start_alm(problem, options, step);
+  auto& target = step->multipliers;
+  MatrixXd before, change;
   VectorXd squared_gap(n);
   SingularValueThreshold svt;
+  SingularValueThreshold::Kept kept{};
 
-  for (step.iterations = 1; step.iterations <= max_iterations; ++step.iterations) {
-    const auto kept = svt.apply(target, 1.0 / mu, &a);
-    step.rank = kept.rank;
-    nuclear_norm = kept.nuclear_norm;
+  for (step->iterations = 1;; ++step->iterations) {
+    kept = svt.apply(target, 1.0 / mu, &step->low_rank);
+    before = step->delta;
+    change.resize(p, n);
     // Images are independent from here on, but for the gauge.
-    parallel_for(static_cast<int>(n), threads, [&](int, int i) {
-      // With z = D + Q delta - A + Y/mu and its clipped part c, S(z) = z - c; and since Q^T Q = I
-      // the step's update is delta - Q^T c: one array in the place of four.
-      const double threshold = problem.lambda / mu;
-      auto clipped = target.col(i);  // reused: the A-step is done with it
-      e.col(i) = moved.col(i) - a.col(i) + y.col(i) / mu;
-      clipped = e.col(i).cwiseMin(threshold).cwiseMax(-threshold);
-      e.col(i) -= clipped;
-      step.delta.col(i).noalias() -= problem.q_of(i).transpose() * clipped;
+    parallel_for(n, threads, [&](int, int i) {
+      kernel.shrink_image(&step->low_rank(0, i), problem.q_of(i).data(), m, p, problem.lambda / mu,
+                          &target(0, i), &step->sparse(0, i), change.col(i).data());
     });
-    gauge.project(&step.delta);
-    const double next_mu = rho * mu;
-    parallel_for(static_cast<int>(n), threads, [&](int, int i) {
-      moved.col(i) = problem.d.col(i);
-      moved.col(i).noalias() += problem.q_of(i) * step.delta.col(i);
-      auto gap = target.col(i);
-      gap = moved.col(i) - a.col(i) - e.col(i);
-      squared_gap[i] = gap.squaredNorm();
-      y.col(i) += mu * gap;
-      target.col(i) = moved.col(i) - e.col(i) + y.col(i) / next_mu;
+    step->delta -= change;
+    gauge.project(&step->delta);
+    change = step->delta - before;
+    const double next_mu = std::max(mu, std::min(options.rho * mu, options.max_penalty));
+    parallel_for(n, threads, [&](int, int i) {
+      squared_gap[i] =
+          kernel.advance_image(problem.d.col(i).data(), &step->low_rank(0, i), &step->sparse(0, i),
+                               problem.q_of(i).data(), m, p, step->delta.col(i).data(),
+                               change.col(i).data(), mu / next_mu, &target(0, i));
     });
     mu = next_mu;
-    if (std::sqrt(squared_gap.sum()) <= limit) {
-      step.converged = true;
-      break;
-    }
+    step->converged = std::sqrt(squared_gap.sum()) <= limit;
+    if (step->converged || step->iterations >= options.max_iterations) break;
   }
-  step.iterations = std::min(step.iterations, max_iterations);
-  step.objective = upper_bound(problem, step, nuclear_norm);
-  step.lower_bound = lower_bound(problem, gauge, y);
-  return step;
+  step->rank = kept.rank;
+  step->penalty = mu;
+  step->objective = finish_alm(problem, kept.nuclear_norm, step);
+  step->lower_bound = options.certify ? lower_bound(problem, gauge, step->multipliers)
+                                      : std::numeric_limits<double>::quiet_NaN();
 }
 
 // equations.md §1, accelerated proximal gradient on
 //   kappa (|| A ||_* + lambda || E ||_1) + 1/2 || D + Q delta - A - E ||^2
-RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iterations, int threads) {
+void rasl_apg(const RaslProblem& problem, double tolerance, int max_iterations, int threads,
+              RaslStep* out) {
+  RaslStep& step = *out;
   const Index m = problem.m(), n = problem.n();
   threads = worthwhile_threads(problem, threads);
   const Gauge gauge(problem);
@@ -186,8 +227,8 @@ RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iteratio
   double kappa = spectral, nuclear_norm = 0.0;
   const double last_kappa = 1e-4 * spectral;
 
-  RaslStep step;
-  step.low_rank = step.sparse = MatrixXd::Zero(m, n);
+  step.low_rank.setZero();
+  step.sparse.setZero();
   step.delta = MatrixXd::Zero(problem.n_parameters, n);
   MatrixXd a_old = step.low_rank, e_old = step.sparse, delta_old = step.delta;
   MatrixXd a_hat, e_hat, delta_hat, gradient(m, n), target(m, n);
@@ -242,9 +283,9 @@ RaslStep rasl_apg(const RaslProblem& problem, double tolerance, int max_iteratio
   step.multipliers = problem.d - step.low_rank - step.sparse;
   for (Index i = 0; i < n; ++i) step.multipliers.col(i) += problem.q_of(i) * step.delta.col(i);
   step.multipliers /= kappa;
+  step.penalty = 1.0 / kappa;
   step.objective = upper_bound(problem, step, nuclear_norm);
   step.lower_bound = lower_bound(problem, gauge, step.multipliers);
-  return step;
 }
 
 }  // namespace holdstill

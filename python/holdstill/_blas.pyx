@@ -5,7 +5,7 @@ The core calls them through these addresses, so that large products and eigenval
 """
 
 from scipy.linalg.cython_blas cimport dgemm, dsyrk
-from scipy.linalg.cython_lapack cimport dsyevr
+from scipy.linalg.cython_lapack cimport dsyevd
 
 
 def addresses():
@@ -14,5 +14,5 @@ def addresses():
     return {
         "dgemm": <size_t><void*>dgemm,
         "dsyrk": <size_t><void*>dsyrk,
-        "dsyevr": <size_t><void*>dsyevr,
+        "dsyevd": <size_t><void*>dsyevd,
     }

@@ -12,11 +12,8 @@ import numpy.typing as npt
 
 from .reference.motion import (
     FloatArray,
-    centred_matrix,
-    linear_part,
-    matrix_from_centred,
+    centre,
     n_parameters,
-    parameters_from_matrix,
 )
 
 
@@ -70,14 +67,26 @@ def compose_gauge(
             f"initial: expected the shape of frame_from_canonical {transforms.shape}, "
             f"got {start.shape}"
         )
-    H = np.stack([centred_matrix(matrix, shape) for matrix in transforms])
-    H_start = np.stack([centred_matrix(matrix, shape) for matrix in start])
+    H, H_start = _centred(transforms, shape), _centred(start, shape)
     for _ in range(2 if motion == "homography" else 1):
         H = H @ _common_inverse(_motion_since(H, H_start), motion)
         H = H / H[:, 2:, 2:]
         areas = np.linalg.det(_motion_since(H, H_start)[:, :2, :2])
         H[:, :, :2] *= np.exp(-0.5 * np.log(np.abs(areas)).mean())
-    return np.stack([matrix_from_centred(matrix, shape) for matrix in H])
+    H[:, :, 2] -= H[:, :, :2] @ centre(shape)
+    scale = H[:, 2:, 2:]
+    return np.asarray(H / np.where(scale == 0.0, 1.0, scale))
+
+
+def _centred(transforms: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """H of equations §0, the origin at the canonical centre, scaled to h33 = 1."""
+    H = transforms.copy()
+    H[:, :, 2] += transforms[:, :, :2] @ centre(shape)
+    if not (np.isfinite(H).all() and H[:, 2, 2].all()):
+        raise ValueError(
+            "frame_from_canonical: expected finite entries that keep the canonical centre finite"
+        )
+    return np.asarray(H / H[:, 2:, 2:])
 
 
 def _motion_since(H: FloatArray, H_start: FloatArray) -> FloatArray:
@@ -128,28 +137,25 @@ def canonical_motion(
     [[0.5, 0.0], [0.0, 0.5]]
     """
     transforms = np.asarray(frame_from_canonical, dtype=np.float64)
-    return np.stack([_canonical_motion(matrix, motion, shape) for matrix in transforms])
-
-
-def _canonical_motion(matrix: FloatArray, motion: str, shape: tuple[int, int]) -> FloatArray:
-    tau = parameters_from_matrix(matrix, motion, shape)
+    p = n_parameters(motion)
+    H = _centred(transforms, shape)
     if motion == "homography":
-        return _canonical_motion_homography(centred_matrix(matrix, shape), tau)
-    inverse = np.linalg.inv(linear_part(matrix, shape))
-    C = np.zeros((tau.size, tau.size))
-    C[-2:, -2:] = inverse
+        return np.stack([_canonical_motion_homography(matrix) for matrix in H])
+    inverse = np.linalg.inv(H[:, :2, :2])
+    C = np.zeros((len(H), p, p))
+    C[:, -2:, -2:] = inverse
     if motion == "affine":
-        C[:4, :4] = np.kron(inverse, np.eye(2))
+        C[:, 0:4:2, 0:4:2] = C[:, 1:4:2, 1:4:2] = inverse
     elif motion != "translation":
-        C[-3, -3] = 1.0
+        C[:, -3, -3] = 1.0
         if motion == "similarity":
-            C[0, 0] = 1.0 / tau[0]
+            C[:, 0, 0] = np.sqrt(np.linalg.det(inverse))
     return C
 
 
-def _canonical_motion_homography(H: FloatArray, tau: FloatArray) -> FloatArray:
+def _canonical_motion_homography(H: FloatArray) -> FloatArray:
     """Column k is H⁻¹∂H/∂τ_k less its (3, 3) entry times I."""
-    translation, perspective = tau[4:6], tau[6:]
+    translation, perspective = H[:2, 2], H[2, :2]
     derivative = np.zeros((8, 3, 3))
     for k in range(4):
         derivative[k, k // 2, k % 2] = 1.0

@@ -20,8 +20,8 @@ from .canonical import Weights, check_shape, roi_mask
 from .gauge import canonical_motion, compose_gauge
 from .reference.motion import (
     FloatArray,
+    centre,
     linear_part,
-    map_points,
     n_parameters,
     parameters_from_matrix,
 )
@@ -89,16 +89,24 @@ class RaslResult:
 
 
 class _Accuracy(NamedTuple):
-    """How exactly the inner problem is solved: the smaller ρ, the closer to its optimum."""
+    """How exactly the inner problem is solved: the smaller ρ, the closer to its optimum.
+
+    The penalties are in units of 1/‖D‖_F, which is 1/‖D‖₂ but for what tells the images apart.
+    """
 
     rho: float
-    alm_tolerance: float
+    penalty: float | None
+    """Of the first iteration; None goes on where the last outer iteration ended."""
+    max_penalty: float
+    max_iterations: int
     apg_tolerance: float
 
 
-_COARSE = _Accuracy(1.5, 1e-5, 1e-6)
-_MEDIUM = _Accuracy(1.25, 1e-7, 1e-6)
-_FINE = _Accuracy(1.05, 1e-7, 1e-7)
+_FIRST = _Accuracy(1.5, None, 50.0, 16, 1e-6)
+_COARSE = _Accuracy(1.5, None, 50.0, 8, 1e-6)
+_MEDIUM = _Accuracy(1.03, None, np.inf, 12, 1e-6)
+_FINE = _Accuracy(1.05, 100.0, np.inf, 1000, 1e-7)
+_LAST = _Accuracy(1.25, 50.0, np.inf, 1000, 1e-6)
 _COARSE_ABOVE = 0.3
 """Canonical pixels: while corners move more, an inner step wrong by 0.1 px costs nothing."""
 
@@ -216,7 +224,8 @@ def rasl(
         raise ValueError(f"max_iterations: expected at least 1, got {max_iterations}")
     core = import_module("holdstill._core") if kernels is None else kernels
     batch = _checked_batch(images, initial, shape, motion, features, sigma, roi, core)
-    transforms, accuracy, status = batch.initial, _COARSE, "max_iterations"
+    transforms, accuracy, status = batch.initial, _FIRST, "max_iterations"
+    inner = None
     objectives: list[float] = []
     moves: list[float] = []
     while True:
@@ -224,7 +233,8 @@ def rasl(
             transforms = compose_gauge(transforms, batch.initial, motion, batch.shape)
         D, Q, R = _linearize_batch(batch, transforms)
         B = canonical_motion(transforms, motion, batch.shape) @ np.linalg.inv(R) if gauge else None
-        inner = _solve(core, D, Q, B, lambda_c / float(np.sqrt(len(D))), solver, accuracy, threads)
+        lam = lambda_c / float(np.sqrt(len(D)))
+        inner = _solve(core, D, Q, B, lam, solver, accuracy, threads, inner)
         if inner.rank == 0:
             raise ValueError(
                 f"lambda_c: at {lambda_c} nothing of the {len(batch.images)} images is left in "
@@ -246,9 +256,10 @@ def rasl(
         # A and E belong to the transforms they were solved at: the last step is not taken.
         if status != "max_iterations" or len(moves) == max_iterations:
             break
-        transforms, accuracy = moved, _next_accuracy(accuracy, moves[-1], tolerance)
-    if accuracy is _COARSE:
-        inner = _solve(core, D, Q, B, lambda_c / float(np.sqrt(len(D))), solver, _MEDIUM, threads)
+        transforms = moved
+        accuracy = _next_accuracy(accuracy, moves[-1], tolerance if solver == "alm" else 0.1)
+    if accuracy is not _FINE:
+        inner = _solve(core, D, Q, B, lam, solver, _LAST, threads, inner)
         objectives[-1] = float(inner.objective)
     return RaslResult(
         frame_from_canonical=transforms,
@@ -265,15 +276,16 @@ def rasl(
     )
 
 
-def _next_accuracy(accuracy: _Accuracy, move: float, tolerance: float) -> _Accuracy:
-    """Coarse while the corners move far; once fine, fine to the end.
+def _next_accuracy(accuracy: _Accuracy, move: float, fine_below: float) -> _Accuracy:
+    """Coarse while the corners move far, then medium; once fine, fine to the end.
 
-    The inexact inner solutions have fixed points of their own, up to 0.1 px away: the change to the
-    fine one comes well before the tolerance, or the loop converges twice.
+    Coarse, one run of the ALM at a fixed penalty goes on across the linearisations, a few
+    iterations on each; medium, the penalty grows slowly as well. Fine, each problem is solved for
+    itself, and from a penalty low enough for its multipliers to change.
     """
-    if accuracy is _FINE or move <= 10 * tolerance:
+    if accuracy is _FINE or (accuracy is _MEDIUM and move <= fine_below):
         return _FINE
-    return _COARSE if move > _COARSE_ABOVE else _MEDIUM
+    return _COARSE if accuracy is not _MEDIUM and move > _COARSE_ABOVE else _MEDIUM
 
 
 def _solve(
@@ -285,11 +297,24 @@ def _solve(
     solver: str,
     accuracy: _Accuracy,
     threads: int | None,
+    start: Any,
 ) -> Any:
     # Only the compiled solvers have threads of their own to set.
     options: dict[str, Any] = {"lam": lam} if threads is None else {"lam": lam, "threads": threads}
     if solver == "alm":
-        return kernels.rasl_alm(D, Q, B, rho=accuracy.rho, tol=accuracy.alm_tolerance, **options)
+        size = float(np.linalg.norm(D))
+        return kernels.rasl_alm(
+            D,
+            Q,
+            B,
+            rho=accuracy.rho,
+            max_iterations=accuracy.max_iterations,
+            start=start,
+            penalty=None if start is None or accuracy.penalty is None else accuracy.penalty / size,
+            max_penalty=accuracy.max_penalty / size,
+            certify=False,
+            **options,
+        )
     return kernels.rasl_apg(D, Q, B, tol=accuracy.apg_tolerance, **options)
 
 
@@ -336,7 +361,8 @@ def _linearize_batch(
     batch: _Batch, transforms: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """D∘τ (M, n) and the thin QR of every Jacobian, J_i = Q_i R_i: (n, M, p) and (n, p, p)."""
-    vectors, bases, triangles = [], [], []
+    bases = D = np.empty(0)
+    triangles = np.empty((len(transforms), *2 * (n_parameters(batch.motion),)))
     for index, (image, transform) in enumerate(zip(batch.images, transforms, strict=True)):
         now = batch.kernels.linearize(
             image,
@@ -355,40 +381,75 @@ def _linearize_batch(
             )
         if now.norm == 0.0:
             raise RaslImageError(index, "the region of interest is all zero")
-        Q, R = np.linalg.qr(np.asarray(now.jacobian, dtype=np.float64))
-        lengths = np.linalg.norm(R, axis=0)
-        if lengths.min() == 0.0 or np.linalg.cond(R / lengths) > 1e5:
+        if index == 0:
+            M = len(now.vector)
+            D = np.empty((M, len(transforms)), order="F")
+            bases = np.empty((len(transforms), triangles.shape[1], M))
+        D[:, index] = now.vector
+        bases[index] = np.asarray(now.jacobian).T
+        try:
+            triangles[index] = _orthonormalise(bases[index])
+        except np.linalg.LinAlgError:
             raise RaslImageError(
                 index, f"what it shows in the region of interest does not fix a {batch.motion}"
-            )
-        vectors.append(now.vector)
-        bases.append(Q)
-        triangles.append(R)
-    D = np.stack(vectors, axis=1).astype(np.float64)
-    return D, np.stack(bases), np.stack(triangles)
+            ) from None
+    return D, bases.transpose(0, 2, 1), triangles
+
+
+def _orthonormalise(rows: FloatArray) -> FloatArray:
+    """Rows Jᵀ become Qᵀ; returns the triangle R of J = Q R.
+
+    By Cholesky's factor of the Gram matrix, which costs a fraction of Householder's reflections;
+    the second pass makes good what the square of the condition took from the first.
+
+    Raises
+    ------
+    LinAlgError
+        If the rows, scaled to one length, have a condition above 1e5.
+    """
+    lengths = np.sqrt(np.einsum("km,km->k", rows, rows))
+    if not lengths.all():
+        raise np.linalg.LinAlgError("a row is zero")
+    rows /= lengths[:, None]
+    R = np.diag(lengths)
+    for first in (True, False):
+        gram = rows @ rows.T
+        if first:
+            squares = np.linalg.eigvalsh(gram)
+            if squares[0] < 1e-10 * squares[-1]:
+                raise np.linalg.LinAlgError("the rows are dependent")
+        factor = np.linalg.cholesky(gram)
+        rows[:] = np.linalg.inv(factor) @ rows
+        R = factor.T @ R
+    return R
 
 
 def _updated(batch: _Batch, transforms: FloatArray, R: FloatArray, delta: FloatArray) -> FloatArray:
     """τ_i + R_i⁻¹ δ_i; RaslImageError where the scale leaves a factor 2 of its start."""
     steps = np.linalg.solve(R, np.asarray(delta)[:, :, None])[:, :, 0]
-    moved = []
-    for index, (transform, step) in enumerate(zip(transforms, steps, strict=True)):
-        after = np.asarray(batch.kernels.update(transform, step, batch.motion, batch.shape))
-        ratio = np.linalg.det(linear_part(after, batch.shape)) / np.linalg.det(
-            linear_part(batch.initial[index], batch.shape)
-        )
-        if not 0.25 <= ratio <= 4.0:
-            raise RaslImageError(index, "its transform collapsed; its start may be far off")
-        moved.append(after)
-    return np.stack(moved)
+    moved = np.stack(
+        [
+            batch.kernels.update(transform, step, batch.motion, batch.shape)
+            for transform, step in zip(transforms, steps, strict=True)
+        ]
+    )
+    ratios = _areas(moved, batch.shape) / _areas(batch.initial, batch.shape)
+    collapsed = np.flatnonzero(~((ratios >= 0.25) & (ratios <= 4.0)))
+    if collapsed.size:
+        raise RaslImageError(int(collapsed[0]), "its transform collapsed; its start may be far off")
+    return moved
+
+
+def _areas(transforms: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """det L: frame pixels per canonical pixel, at the canonical centre."""
+    weights = transforms[:, 2, :2] @ centre(shape) + transforms[:, 2, 2]
+    return np.asarray(np.linalg.det(transforms) / weights**3)
 
 
 def _corner_move(before: FloatArray, after: FloatArray, shape: tuple[int, int]) -> float:
     """Largest move of a corner of the canonical frame, in canonical pixels."""
     height, width = shape
-    corners = np.array([[x, y] for x in (0, width - 1) for y in (0, height - 1)], dtype=np.float64)
-    moves = [
-        map_points(np.linalg.inv(F), map_points(G, corners)) - corners
-        for F, G in zip(before, after, strict=True)
-    ]
+    corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (0, height - 1)])
+    moved = corners @ np.linalg.solve(before, after).transpose(0, 2, 1)
+    moves = moved[:, :, :2] / moved[:, :, 2:] - corners[:, :2]
     return float(np.linalg.norm(moves, axis=-1).max())

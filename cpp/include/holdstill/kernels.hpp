@@ -88,6 +88,16 @@ struct Table {
                          float* weights);
   // weights = (1 + (|r| / scale)^2)^-2, Geman and McClure's; kBlock of them
   void (*redescending_weights)(const float* residual, int n_planes, float scale, float* weights);
+  // RASL's inner problem, one image of m values and a basis q of p columns, column after column.
+  // With z = target + sparse - low_rank: clipped = z within [-limit, limit], in place of target;
+  // sparse = z - clipped; dots[k] = <q_k, clipped>
+  void (*shrink_image)(const double* low_rank, const double* q, std::int64_t m, int p, double limit,
+                       double* target, double* sparse, double* dots);
+  // With moved = d + q delta: target = moved - sparse + (clipped + q change) * share, in place of
+  // clipped. Returns the squared norm of moved - low_rank - sparse.
+  double (*advance_image)(const double* d, const double* low_rank, const double* sparse,
+                          const double* q, std::int64_t m, int p, const double* delta,
+                          const double* change, double share, double* target);
 };
 
 const Table& baseline();

@@ -14,9 +14,11 @@
 namespace holdstill {
 
 struct L1Options {
-  double mu = 1e-3;             // weight of the l1 norm
-  double penalty = 0.01;        // split Bregman's nu, as a share of tr(A^T A) / r
-  int bregman_iterations = 20;  // before the active set takes over; it does the exact part
+  double mu = 1e-3;       // weight of the l1 norm
+  double penalty = 0.01;  // split Bregman's nu, as a share of tr(A^T A) / r
+  // Before the active set takes over, which does the exact part. From zero on it takes two or three
+  // times the steps and less time: a step costs s^2, an iteration r^2.
+  int bregman_iterations = 0;
   int max_active_set_steps = 1000;
 };
 
@@ -56,6 +58,8 @@ class L1Solver {
     Eigen::VectorXd small_rhs;
     std::vector<int> support;
     std::vector<double> thetas;
+    Eigen::Index n_factored = 0;  // columns of gamma that hold Cholesky's factor of the support
+    bool all_atoms = false;  // the candidates are all atoms in order: columns need no gathering
   };
 
   // Split Bregman from x = d = b = 0 (all atoms must be candidates): fills workspace.d, a first
@@ -77,16 +81,17 @@ class L1Solver {
   double gamma(const L1Products& products, int i, int j) const {
     return gram(products, i, j) - products.n.row(i).dot(products.n.row(j));
   }
+  bool lists_all_atoms(const std::vector<int>& candidates) const;
   // beta - Gamma x
   void correlation(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
                    Workspace* work) const;
+  bool extend_factor(const L1Products& products, Workspace* work) const;
   bool solve_on_support(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
                         Workspace* work) const;
   // Objective and duality gap at x, from workspace.gradient.
   void certify(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x, double mu,
                const Workspace& work, L1Summary* summary) const;
-  double line_search(const L1Products& products, const Eigen::Ref<const Eigen::VectorXd>& x,
-                     Workspace* work) const;
+  double line_search(const Eigen::Ref<const Eigen::VectorXd>& x, Workspace* work) const;
 
   Eigen::MatrixXd gram_;
   L1Options options_;

@@ -28,6 +28,8 @@ class RaslStep(NamedTuple):
         Singular values that the last A-step kept.
     iterations : int
         Iterations done.
+    penalty : float
+        μ, as a next iteration would take it.
     objective : float
         ‖A‖_* + λ‖D + Qδ - A‖₁, an upper bound of the optimum.
     lower_bound : float
@@ -42,6 +44,7 @@ class RaslStep(NamedTuple):
     multipliers: FloatArray
     rank: int
     iterations: int
+    penalty: float
     objective: float
     lower_bound: float
     converged: bool
@@ -56,6 +59,10 @@ def rasl_alm(
     rho: float = 1.25,
     tol: float = 1e-7,
     max_iterations: int = 1000,
+    start: RaslStep | None = None,
+    penalty: float | None = None,
+    max_penalty: float = np.inf,
+    certify: bool = True,
 ) -> RaslStep:
     """Inexact augmented Lagrangian of the inner problem (equations §1).
 
@@ -77,6 +84,15 @@ def rasl_alm(
         Stop at ‖D + Qδ - A - E‖_F ≤ tol ‖D‖_F.
     max_iterations : int
         Cap.
+    start : RaslStep, optional
+        Solution of a neighbouring problem, whose E and Y to go on from. The compiled core puts the
+        new solution into its arrays.
+    penalty : float, optional
+        μ > 0 of the first iteration; 1.25/‖D‖₂ by default, or where `start` ended.
+    max_penalty : float
+        μ grows no further.
+    certify : bool
+        Work out `lower_bound`, which is not a number otherwise.
 
     Returns
     -------
@@ -97,10 +113,19 @@ def rasl_alm(
     D, Q, gauge = _checked(D, Q, B, lam, max_iterations)
     if not rho > 1:
         raise ValueError(f"rho: expected a number above 1, got {rho}")
-    spectral = _spectral_norm(D)
-    Y = D / max(spectral, np.abs(D).max() / lam)
-    E, delta = np.zeros_like(D), np.zeros(Q.shape[::2])
-    mu, limit = 1.25 / spectral, tol * np.linalg.norm(D)
+    for name, value in (("penalty", penalty), ("max_penalty", max_penalty)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}: expected a positive number, got {value}")
+    if start is None:
+        spectral = _spectral_norm(D)
+        Y = D / max(spectral, np.abs(D).max() / lam)
+        E, mu = np.zeros_like(D), 1.25 / spectral
+    elif start.sparse.shape == D.shape:
+        Y, E, mu = start.multipliers, start.sparse, start.penalty
+    else:
+        raise ValueError(f"start: expected a step of shape {D.shape}, got {start.sparse.shape}")
+    mu = mu if penalty is None else penalty
+    delta, limit = np.zeros(Q.shape[::2]), tol * np.linalg.norm(D)
     moved, converged, iteration = D, False, 0
     while not converged and iteration < max_iterations:
         iteration += 1
@@ -110,12 +135,12 @@ def rasl_alm(
         moved = D + _columns(Q, delta)
         gap = moved - A - E
         Y = Y + mu * gap
-        mu *= rho
+        mu = max(mu, min(rho * mu, max_penalty))
         converged = bool(np.linalg.norm(gap) <= limit)
+    bound = _lower_bound(D, Q, Y, lam, gauge) if certify else np.nan
     return RaslStep(
-        A, E, delta, Y, rank, iteration,
-        robust_objective(D, delta, Q, A, lam), _lower_bound(D, Q, Y, lam, gauge), converged,
-    )  # fmt: skip
+        A, E, delta, Y, rank, iteration, mu, robust_objective(D, delta, Q, A, lam), bound, converged
+    )
 
 
 def rasl_apg(
@@ -184,7 +209,7 @@ def rasl_apg(
         kappa = max(0.9 * kappa, kappa_end)
     Y = (D + _columns(Q, delta) - A - E) / kappa
     return RaslStep(
-        A, E, delta, Y, rank, iteration,
+        A, E, delta, Y, rank, iteration, 1 / kappa,
         robust_objective(D, delta, Q, A, lam), _lower_bound(D, Q, Y, lam, gauge), converged,
     )  # fmt: skip
 
