@@ -219,10 +219,11 @@ def rasl(
     transforms, accuracy, status = batch.initial, _COARSE, "max_iterations"
     objectives: list[float] = []
     moves: list[float] = []
+    Q: FloatArray | None = None
     while True:
         if gauge:
             transforms = compose_gauge(transforms, batch.initial, motion, batch.shape)
-        D, Q, R = _linearize_batch(batch, transforms)
+        D, Q, R = _linearize_batch(batch, transforms, Q)
         B = canonical_motion(transforms, motion, batch.shape) @ np.linalg.inv(R) if gauge else None
         inner = _solve(core, D, Q, B, lambda_c / float(np.sqrt(len(D))), solver, accuracy, threads)
         if inner.rank == 0:
@@ -333,10 +334,15 @@ def _checked_batch(
 
 
 def _linearize_batch(
-    batch: _Batch, transforms: FloatArray
+    batch: _Batch, transforms: FloatArray, bases: FloatArray | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """D∘τ (M, n) and the thin QR of every Jacobian, J_i = Q_i R_i: (n, M, p) and (n, p, p)."""
-    vectors, bases, triangles = [], [], []
+    """D∘τ (M, n) and the thin QR of every Jacobian, J_i = Q_i R_i: (n, M, p) and (n, p, p).
+
+    `bases` is Q of an earlier call, to write into: it is by far the largest array of RASL.
+    """
+    n = len(batch.images)
+    vectors: FloatArray | None = None
+    triangles = []
     for index, (image, transform) in enumerate(zip(batch.images, transforms, strict=True)):
         now = batch.kernels.linearize(
             image,
@@ -361,11 +367,16 @@ def _linearize_batch(
             raise RaslImageError(
                 index, f"what it shows in the region of interest does not fix a {batch.motion}"
             )
-        vectors.append(now.vector)
-        bases.append(Q)
+        if vectors is None:
+            vectors = np.empty((len(Q), n), order="F")
+        if bases is None:
+            # Every Q_i column by column, as the solvers read it: they need no copy.
+            bases = np.empty((n, Q.shape[1], len(Q))).transpose(0, 2, 1)
+        vectors[:, index] = now.vector
+        bases[index] = Q
         triangles.append(R)
-    D = np.stack(vectors, axis=1).astype(np.float64)
-    return D, np.stack(bases), np.stack(triangles)
+    assert vectors is not None and bases is not None  # there are two images at least
+    return vectors, bases, np.stack(triangles)
 
 
 def _updated(batch: _Batch, transforms: FloatArray, R: FloatArray, delta: FloatArray) -> FloatArray:
