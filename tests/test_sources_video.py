@@ -16,6 +16,7 @@ av = pytest.importorskip("av")
 
 from holdstill.sources import Frame, SourceError, grey_from_rgb  # noqa: E402
 from holdstill.sources import open as open_source  # noqa: E402
+from holdstill.sources.video import VideoPicture  # noqa: E402
 
 BITS = 8
 WIDTH, HEIGHT = 12 * BITS, 64
@@ -394,3 +395,22 @@ def test_real_clips_agree_with_plain_sequential_decoding(data_dir: Path) -> None
         assert frame.time == time and np.array_equal(frame.grey(), grey)
     for number in (140, 3, 77):
         assert np.array_equal(source[number].grey(), plain[number][1])
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "nv12", "yuvj420p", "gray"])
+@pytest.mark.parametrize("color_range", [0, 1, 2])
+@pytest.mark.parametrize("space", [1, 2, 5, 6, 9])
+def test_the_luma_plane_is_what_a_conversion_to_grey_gives(
+    pixels: str, color_range: int, space: int
+) -> None:
+    width = 266  # rows of the planes are padded
+    frame = av.VideoFrame(width, 6, pixels)
+    for plane in frame.planes:
+        np.frombuffer(memoryview(plane), np.uint8)[:] = 128
+    luma = np.frombuffer(memoryview(frame.planes[0]), np.uint8).reshape(
+        -1, frame.planes[0].line_size
+    )
+    luma[:, :width] = np.arange(width) % 256
+    frame.colorspace, frame.color_range = space, color_range
+    converted = frame.reformat(format="gray", dst_color_range="JPEG").to_ndarray()
+    assert np.array_equal(VideoPicture(frame).grey(), converted)

@@ -228,10 +228,11 @@ def rasl(
     inner = None
     objectives: list[float] = []
     moves: list[float] = []
+    Q: FloatArray | None = None
     while True:
         if gauge:
             transforms = compose_gauge(transforms, batch.initial, motion, batch.shape)
-        D, Q, R = _linearize_batch(batch, transforms)
+        D, Q, R = _linearize_batch(batch, transforms, Q)
         B = canonical_motion(transforms, motion, batch.shape) @ np.linalg.inv(R) if gauge else None
         lam = lambda_c / float(np.sqrt(len(D)))
         inner = _solve(core, D, Q, B, lam, solver, accuracy, threads, inner)
@@ -358,10 +359,13 @@ def _checked_batch(
 
 
 def _linearize_batch(
-    batch: _Batch, transforms: FloatArray
+    batch: _Batch, transforms: FloatArray, bases: FloatArray | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """D∘τ (M, n) and the thin QR of every Jacobian, J_i = Q_i R_i: (n, M, p) and (n, p, p)."""
-    bases = D = np.empty(0)
+    """D∘τ (M, n) and the thin QR of every Jacobian, J_i = Q_i R_i: (n, M, p) and (n, p, p).
+
+    `bases` is Q of an earlier call, to write into: it is by far the largest array of RASL.
+    """
+    D = rows = np.empty(0)
     triangles = np.empty((len(transforms), *2 * (n_parameters(batch.motion),)))
     for index, (image, transform) in enumerate(zip(batch.images, transforms, strict=True)):
         now = batch.kernels.linearize(
@@ -384,16 +388,18 @@ def _linearize_batch(
         if index == 0:
             M = len(now.vector)
             D = np.empty((M, len(transforms)), order="F")
-            bases = np.empty((len(transforms), triangles.shape[1], M))
+            # Every Q_i column by column, as the solvers read it: they need no copy.
+            shape = (len(transforms), triangles.shape[1], M)
+            rows = np.empty(shape) if bases is None else bases.transpose(0, 2, 1)
         D[:, index] = now.vector
-        bases[index] = np.asarray(now.jacobian).T
+        rows[index] = np.asarray(now.jacobian).T
         try:
-            triangles[index] = _orthonormalise(bases[index])
+            triangles[index] = _orthonormalise(rows[index])
         except np.linalg.LinAlgError:
             raise RaslImageError(
                 index, f"what it shows in the region of interest does not fix a {batch.motion}"
             ) from None
-    return D, bases.transpose(0, 2, 1), triangles
+    return D, rows.transpose(0, 2, 1), triangles
 
 
 def _orthonormalise(rows: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,18 @@ from holdstill.alignment import Alignment, warp
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.recording import Recording, peak_memory
+from holdstill.segments import Segment
 from holdstill.sources import Frame, FrameSource
-from holdstill.streaming import Track, align_track, initialiser_for, plan_tracks
-from holdstill.threads import run_in_order, thread_count
+from holdstill.streaming import (
+    Aligners,
+    Track,
+    align_pass,
+    initialiser_for,
+    plan_passes,
+    plan_tracks,
+    run_passes,
+)
+from holdstill.threads import thread_count
 
 PART_ROWS = 1000
 """A part holds consecutive whole tracks until it has this many rows."""
@@ -45,10 +55,9 @@ class NothingAlignedError(RuntimeError):
 
 @dataclass
 class Stages:
-    """Seconds spent in each stage, summed over the threads."""
+    """Seconds spent in each stage; every thread has its own."""
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -57,8 +66,12 @@ class Stages:
         try:
             yield
         finally:
-            with self._lock:
-                self.seconds[stage] += time.perf_counter() - started
+            self.seconds[stage] += time.perf_counter() - started
+
+    def add(self, other: Stages) -> None:
+        """Add the times that another thread took."""
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] += seconds
 
 
 def align_to_folder(
@@ -117,12 +130,11 @@ def align_to_folder(
     NothingAlignedError
         If not one frame converged or came to a transform; everything has been written.
     """
-    aligner = dictionary.aligner(
-        mu=mu, tolerance=tolerance, max_iterations=max_iterations, loss=loss
+    aligners = Aligners.of(
+        dictionary, mu=mu, tolerance=tolerance, max_iterations=max_iterations, loss=loss
     )
     starts = initialiser_for(frames, dictionary, initial, independent=independent, face=face)
     workers = thread_count(threads)
-    planned = plan_tracks(frames)
     stages, counter = Stages(), _Counter(len(frames), progress)
     started = time.perf_counter()
     statuses: Counter[str] = Counter()
@@ -131,30 +143,24 @@ def align_to_folder(
     with Recording(folder, fps=_frame_rate(frames)) as recording:
         recording.write_dictionary(dictionary.save)
 
-        def work(job: tuple[int, Track], stopped: Callable[[], bool]) -> list[Alignment]:
-            index, track = job
-            segment = recording.open_segment(index) if video else None
-            found: list[Alignment] = []
-            pairs = align_track(frames, track, aligner, starts, stopped)
-            while True:
-                with stages.timed("decode and align"):
-                    pair = next(pairs, None)
-                if pair is None:
-                    break
-                if segment is not None:
-                    with stages.timed("picture"):
-                        segment.write(_picture(*pair, dictionary.shape))
-                found.append(_without_coefficients(pair[1]))
-                counter.count()
-            if segment is not None:
-                with stages.timed("picture"):
-                    segment.close()
-            return found
+        def work(
+            tracks: list[Track], stopped: Callable[[], bool], staged: bool
+        ) -> Iterator[tuple[list[Alignment], Stages]]:
+            pairs = align_pass(frames, tracks, aligners, starts, stopped, staged=staged)
+            with closing(pairs):
+                for track in tracks:
+                    if stopped():
+                        return
+                    segment = recording.open_segment(track.first_row) if video else None
+                    rows = islice(pairs, len(track.numbers))
+                    yield _follow(rows, segment, dictionary.shape, counter)
 
         part, rows = 0, list[Alignment]()
+        passes = plan_passes(frames, plan_tracks(frames))
         # Closed before the recording is, come what may: the threads write into its folder.
-        with closing(run_in_order(work, list(enumerate(planned)), workers)) as results:
-            for found in results:
+        with closing(run_passes(work, passes, workers)) as results:
+            for found, clock in results:
+                stages.add(clock)
                 rows += found
                 statuses.update(alignment.status for alignment in found)
                 iterations += sum(alignment.iterations for alignment in found)
@@ -202,6 +208,31 @@ def align_to_folder(
     return summary
 
 
+def _follow(
+    pairs: Iterator[tuple[Frame, Alignment]],
+    segment: Segment | None,
+    shape: tuple[int, int],
+    counter: _Counter,
+) -> tuple[list[Alignment], Stages]:
+    """The rows of a track, while its pictures go into a segment; and what that took."""
+    found: list[Alignment] = []
+    clock = Stages()
+    while True:
+        with clock.timed("decode and align"):
+            pair = next(pairs, None)
+        if pair is None:
+            break
+        if segment is not None:
+            with clock.timed("picture"):
+                segment.write(_picture(*pair, shape))
+        found.append(_without_coefficients(pair[1]))
+        counter.count()
+    if segment is not None:
+        with clock.timed("picture"):
+            segment.close()
+    return found, clock
+
+
 class _Counter:
     """Counts finished frames over all threads."""
 
@@ -210,10 +241,11 @@ class _Counter:
         self._lock = threading.Lock()
 
     def count(self) -> None:
+        if self._progress is None:
+            return
         with self._lock:
             self._done += 1
-            if self._progress is not None:
-                self._progress(self._done, self._total)
+            self._progress(self._done, self._total)
 
 
 def _frame_rate(frames: FrameSource) -> float:

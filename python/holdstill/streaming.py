@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 
 from holdstill import _core
 from holdstill.alignment import Alignment, align_read, without_transform
 from holdstill.dictionary import Dictionary
-from holdstill.initial import Initial, Initialiser, make_initial, tracks
+from holdstill.initial import Initial, Initialiser, TrackInitialiser, make_initial
+from holdstill.initial import tracks as cut_tracks
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources import open as open_source
-from holdstill.threads import run_in_order, thread_count
+from holdstill.threads import ahead, run_in_order, thread_count
+
+Result = TypeVar("Result")
+
+RUN_UP = 0.25
+"""Most frames decoded in vain for a pass of its own, as a share of the pass before."""
+
+NEAR_ITERATIONS = 50
+"""Most iterations from the frame before: one that takes more has lost its way."""
+
+NEAR_LOSS = 0.05
+"""Loss of quality from frame to frame above which the finest octave alone is not believed.
+
+Locked onto the next eye or brow a frame may still be good, but not as good as the frame before.
+"""
+
+AHEAD = 4
+"""Frames, and aligned frames, that may wait between two stages."""
 
 
 def align(
@@ -80,7 +100,8 @@ def align(
     ['converged', 'converged']
     """
     frames = open_source(source)
-    aligner = dictionary.aligner(
+    aligners = Aligners.of(
+        dictionary,
         mu=mu,
         tolerance=tolerance,
         max_iterations=max_iterations,
@@ -89,12 +110,51 @@ def align(
         search=search,
     )
     starts = initialiser_for(frames, dictionary, initial, independent=independent, face=face)
-    return _align_all(frames, aligner, starts, thread_count(threads), progress)
+    return _align_all(frames, aligners, starts, thread_count(threads), progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Aligners:
+    """What aligns the frames of a track.
+
+    Attributes
+    ----------
+    anywhere : FrameAligner
+        As asked for: coarse to fine, and with a search where that leads nowhere.
+    near : FrameAligner
+        The finest octave alone and few iterations, for starts from the frame before.
+    """
+
+    anywhere: _core.FrameAligner
+    near: _core.FrameAligner
+
+    @classmethod
+    def of(
+        cls,
+        dictionary: Dictionary,
+        *,
+        max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+        levels: int | None = None,
+        search: bool = True,
+        **options: Any,
+    ) -> Aligners:
+        """Both, by the options of :meth:`Dictionary.aligner`."""
+        return cls(
+            dictionary.aligner(
+                levels=levels, search=search, max_iterations=max_iterations, **options
+            ),
+            dictionary.aligner(
+                levels=1,
+                search=False,
+                max_iterations=min(max_iterations, NEAR_ITERATIONS),
+                **options,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Consecutive selected frames of one stream; the unit of parallel work."""
+    """Consecutive selected frames of one stream, the first of which starts from nothing."""
 
     stream: int
     numbers: range
@@ -119,7 +179,7 @@ def plan_tracks(frames: FrameSource) -> list[Track]:
         if numbers.start < 0:  # a source that could not be opened: its one row
             pieces = [(numbers.start, numbers.stop)] if len(numbers) else []
         else:
-            pieces = tracks(numbers.stop, numbers.start, numbers.stop, numbers.step)
+            pieces = cut_tracks(numbers.stop, numbers.start, numbers.stop, numbers.step)
         for first, end in pieces:
             planned.append(Track(stream, range(first, end, numbers.step), row))
             row += len(planned[-1].numbers)
@@ -145,53 +205,133 @@ def initialiser_for(
     )
 
 
-def align_track(
-    frames: FrameSource,
-    track: Track,
-    aligner: _core.FrameAligner,
-    starts: Initialiser,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Frame, Alignment]]:
-    """Align the frames of a track one after the other.
+def plan_passes(frames: FrameSource, planned: Sequence[Track]) -> list[list[Track]]:
+    """Group tracks into passes of one decoder, the unit of parallel work.
+
+    Where keyframes are close, every track is a pass of its own. A pass that begins far from one
+    decodes the frames between in vain: tracks are joined until that is a small share.
 
     Parameters
     ----------
     frames : FrameSource
-    track : Track
+    planned : sequence of Track
         Of :func:`plan_tracks`.
-    aligner : FrameAligner
-        Of :meth:`Dictionary.aligner`.
+
+    Returns
+    -------
+    list of list of Track
+        In order.
+    """
+    passes: list[list[Track]] = []
+    for track in planned:
+        before = passes[-1] if passes else []
+        if before and before[0].stream == track.stream:
+            length = before[-1].numbers.stop - before[0].numbers.start
+            if frames.run_up(track.stream, track.numbers.start) > RUN_UP * length:
+                before.append(track)
+                continue
+        passes.append([track])
+    return passes
+
+
+def align_pass(
+    frames: FrameSource,
+    tracks: Sequence[Track],
+    aligners: Aligners,
+    starts: Initialiser,
+    stopped: Callable[[], bool] = lambda: False,
+    *,
+    staged: bool = False,
+) -> Generator[tuple[Frame, Alignment], None, None]:
+    """Align the frames of consecutive tracks of one stream, decoded in one pass.
+
+    Parameters
+    ----------
+    frames : FrameSource
+    tracks : sequence of Track
+        Of :func:`plan_passes`.
+    aligners : Aligners
     starts : Initialiser
         Of :func:`initialiser_for`.
     stopped : callable
-        Asked before each frame; the track ends early where it says so.
+        Asked before each frame; the pass ends early where it says so.
+    staged : bool
+        Decode, align and consume on a thread each. The result does not depend on it.
 
     Yields
     ------
     Frame, Alignment
     """
-    start = starts.for_track()
-    numbers = track.numbers
-    pictures = frames.read(track.stream, numbers.start, numbers.stop, numbers.step)
-    for row, frame in enumerate(pictures, start=track.first_row):
-        if stopped():
-            return
-        if not frame.readable:
-            yield frame, without_transform(frame, "unreadable")
-            continue
-        proposal = start.propose(frame, row)
-        if proposal is None:
-            yield frame, without_transform(frame, "not_found")
-            continue
-        found = align_read(frame, aligner, proposal)
-        if not found.good:
-            # A cut, or a track that has lost its way: look for the face anew.
-            again = start.retry(frame, row)
-            if again is not None:
-                second = align_read(frame, aligner, again)
-                found = second if _rank(second) > _rank(found) else found
-        start.accept(found.frame_from_canonical if found.good else None)
-        yield frame, found
+    first, last = tracks[0], tracks[-1]
+    step = first.numbers.step
+    pictures = frames.read(first.stream, first.numbers.start, last.numbers.stop, step)
+    if staged:
+        pictures = ahead(_with_grey(pictures), AHEAD)
+    pairs = _align_tracks(pictures, tracks, aligners, starts, stopped)
+    if staged:
+        pairs = ahead(pairs, AHEAD)
+    with closing(pairs):
+        yield from pairs
+
+
+def _with_grey(pictures: Iterator[Frame]) -> Generator[Frame, None, None]:
+    for frame in pictures:
+        if frame.readable:
+            frame.grey()  # kept by the frame
+        yield frame
+
+
+def _align_tracks(
+    pictures: Iterator[Frame],
+    tracks: Sequence[Track],
+    aligners: Aligners,
+    starts: Initialiser,
+    stopped: Callable[[], bool],
+) -> Generator[tuple[Frame, Alignment], None, None]:
+    try:
+        for track in tracks:
+            initialiser = starts.for_track()
+            previous = None
+            rows = islice(pictures, len(track.numbers))
+            for row, frame in enumerate(rows, start=track.first_row):
+                if stopped():
+                    return
+                found = _align_next(frame, row, aligners, initialiser, previous)
+                if found.good:
+                    previous = found
+                yield frame, found
+    finally:
+        if isinstance(pictures, Generator):
+            pictures.close()
+
+
+def _align_next(
+    frame: Frame,
+    row: int,
+    aligners: Aligners,
+    start: TrackInitialiser,
+    previous: Alignment | None,
+) -> Alignment:
+    """Align the next frame of a track; `previous` is the last good one."""
+    if not frame.readable:
+        return without_transform(frame, "unreadable")
+    proposal = start.propose(frame, row)
+    if proposal is None:
+        return without_transform(frame, "not_found")
+    if previous is not None and proposal is previous.frame_from_canonical:
+        # A frame later little has moved: coarse octaves would only lead to the same rest.
+        found = align_read(frame, aligners.near, proposal)
+        if not found.good or found.quality < previous.quality - NEAR_LOSS:
+            found = max(found, align_read(frame, aligners.anywhere, proposal), key=_rank)
+    else:
+        found = align_read(frame, aligners.anywhere, proposal)
+    if not found.good:
+        # A cut, or a track that has lost its way: look for the face anew.
+        again = start.retry(frame, row)
+        if again is not None:
+            found = max(found, align_read(frame, aligners.anywhere, again), key=_rank)
+    start.accept(found.frame_from_canonical if found.good else None)
+    return found
 
 
 def _rank(found: Alignment) -> tuple[bool, bool, float]:
@@ -199,28 +339,58 @@ def _rank(found: Alignment) -> tuple[bool, bool, float]:
     return found.good, found.converged, 0.0 if np.isnan(found.quality) else found.quality
 
 
+def run_passes(
+    work: Callable[[list[Track], Callable[[], bool], bool], Iterator[Result]],
+    passes: Sequence[list[Track]],
+    threads: int,
+) -> Generator[Result, None, None]:
+    """Run `work` on all passes, on threads, and yield all its results in order.
+
+    Several passes run at a time, and the results of those ahead wait. A single pass is run here,
+    result by result; where threads are to spare, its stages have threads of their own.
+
+    Parameters
+    ----------
+    work : callable (tracks, stopped, staged) -> iterator of results
+        See :func:`align_pass`.
+    passes : sequence of list of Track
+        Of :func:`plan_passes`.
+    threads : int
+
+    Yields
+    ------
+    result
+    """
+    staged = threads >= 2 * len(passes)
+    if threads == 1 or len(passes) == 1:
+        for tracks in passes:
+            yield from work(tracks, lambda: False, staged)
+        return
+
+    def together(tracks: list[Track], stopped: Callable[[], bool]) -> list[Result]:
+        return list(work(tracks, stopped, staged))
+
+    with closing(run_in_order(together, passes, threads)) as pieces:
+        for results in pieces:
+            yield from results
+
+
 def _align_all(
     frames: FrameSource,
-    aligner: _core.FrameAligner,
+    aligners: Aligners,
     starts: Initialiser,
     threads: int,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[Alignment]:
-    planned = plan_tracks(frames)
-    total, done = len(frames), 0
+    total = len(frames)
 
-    def found_in(track: Track, stopped: Callable[[], bool]) -> list[Alignment]:
-        return [found for _, found in align_track(frames, track, aligner, starts, stopped)]
+    def work(tracks: list[Track], stopped: Callable[[], bool], staged: bool) -> Iterator[Alignment]:
+        with closing(align_pass(frames, tracks, aligners, starts, stopped, staged=staged)) as pairs:
+            for _, found in pairs:
+                yield found
 
-    if threads == 1:
-        pieces: Iterator[list[Alignment]] = (
-            [found] for track in planned for _, found in align_track(frames, track, aligner, starts)
-        )
-    else:
-        pieces = run_in_order(found_in, planned, threads)
-    for piece in pieces:
-        for found in piece:
-            done += 1
+    with closing(run_passes(work, plan_passes(frames, plan_tracks(frames)), threads)) as results:
+        for done, found in enumerate(results, start=1):
             if progress is not None:
                 progress(done, total)
             yield found

@@ -1,16 +1,19 @@
-"""Independent jobs on threads, their results in order."""
+"""Independent jobs on threads, their results in order; and stages of one job on threads."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import NoReturn, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 def run_in_order(
@@ -44,6 +47,54 @@ def run_in_order(
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
+    """Run an iterator on a thread of its own, which is a bounded number of items ahead.
+
+    Parameters
+    ----------
+    items : iterator
+        Closed in that thread, if it is a generator, when this one is.
+    most : int
+        Items that may wait.
+
+    Yields
+    ------
+    item
+    """
+    ready: SimpleQueue[Callable[[], Item]] = SimpleQueue()
+    free, stop = threading.Semaphore(most), threading.Event()
+
+    def produce() -> None:
+        try:
+            while free.acquire() and not stop.is_set():
+                item = next(items)
+                ready.put(lambda item=item: item)  # type: ignore[misc]
+        except BaseException as error:
+            ready.put(partial(_raise, error))
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+
+    thread = threading.Thread(target=produce, name="holdstill-ahead")
+    thread.start()
+    try:
+        while True:
+            try:
+                item = ready.get()()
+            except StopIteration:
+                return
+            yield item
+            free.release()
+    finally:
+        stop.set()
+        free.release()
+        thread.join()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def thread_count(threads: int | None) -> int:

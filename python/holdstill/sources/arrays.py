@@ -84,6 +84,9 @@ class StackFrames:
         self._stack = stack
         self._block = block
 
+    def run_up(self, number: int) -> int:
+        return 0
+
     def frame(self, number: int) -> Frame:
         return self._frame(number, self._stack.__getitem__)
 

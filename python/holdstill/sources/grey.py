@@ -58,3 +58,29 @@ def grey_from_rgb(rgb: npt.NDArray[Any]) -> npt.NDArray[Any]:
         total += np.multiply(rgb[..., channel], weight, dtype=np.uint32)
     total >>= 16
     return total.astype(rgb.dtype)
+
+
+def full_range(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Luma of the limited range, 16 to 235, expanded to 0 to 255 (ITU-R BT.601 §2.5.3).
+
+    Parameters
+    ----------
+    luma : ndarray, uint8
+        Levels beyond the limits are clipped.
+
+    Returns
+    -------
+    ndarray, uint8
+        Rounded to nearest.
+
+    Examples
+    --------
+    >>> full_range(np.array([0, 16, 126, 235, 255], np.uint8)).tolist()
+    [0, 0, 128, 255, 255]
+    """
+    # round(255/219 (Y - 16)), exactly: 255/219 = 85/73, and 73/2 rounds.
+    levels = np.clip(luma, 16, 235).astype(np.uint16)
+    levels *= 85
+    levels -= 16 * 85 - 36
+    levels //= 73
+    return levels.astype(np.uint8)

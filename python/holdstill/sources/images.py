@@ -85,6 +85,9 @@ class ImageFiles:
         self.stream = Stream(name, len(paths))
         self._paths = tuple(paths)
 
+    def run_up(self, number: int) -> int:
+        return 0
+
     def frame(self, number: int) -> Frame:
         path = self._paths[number]
         try:

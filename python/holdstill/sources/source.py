@@ -122,6 +122,23 @@ class FrameSource:
         skipped = max(0, -(-(known.start - start) // every))
         return reader.frames(range(start + skipped * every, min(stop, known.stop), every))
 
+    def run_up(self, stream: int, number: int) -> int:
+        """How many frames of a stream are decoded in vain where a pass begins with this one.
+
+        Parameters
+        ----------
+        stream : int
+            Position in `streams`.
+        number : int
+            Frame number.
+
+        Returns
+        -------
+        int
+            Those from the nearest keyframe on; 0 for what is not a video.
+        """
+        return self._readers[stream].run_up(number)
+
     def close(self) -> None:
         """Close the files that random access keeps open; nothing can be read afterwards."""
         self._closed = True

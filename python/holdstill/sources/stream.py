@@ -44,6 +44,9 @@ class FrameReader(Protocol):
     def frames(self, numbers: range) -> Iterator[Frame]:
         """The frames of these ascending numbers in one pass that shares nothing with any other."""
 
+    def run_up(self, number: int) -> int:
+        """How many frames are decoded in vain where a pass begins with this one."""
+
     def frame(self, number: int) -> Frame:
         """One frame; cheap shortly after the last one asked for. One thread at a time."""
 
@@ -56,6 +59,9 @@ class UnreadableSource:
 
     def __init__(self, name: str, error: str) -> None:
         self.stream = Stream(name, 1, error)
+
+    def run_up(self, number: int) -> int:
+        return 0
 
     def frame(self, number: int) -> Frame:
         return Frame(self.stream.name, number, error=self.stream.error)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .errors import import_optional
 from .frame import Frame
+from .grey import full_range
 from .stream import Stream
 from .video_index import VideoIndex, open_container, packets, scan
 
@@ -29,6 +30,14 @@ _STARTS_TRIED = 4
 
 _PER_THREAD = threading.local()
 
+_PLANAR = frozenset({"yuv420p", "yuv422p", "yuv444p", "nv12"})
+_PLANAR_FULL = frozenset({"yuvj420p", "yuvj422p", "yuvj444p", "gray"})
+"""8-bit formats whose first plane is luma; those of `_PLANAR_FULL` have the full range always."""
+
+_FULL = 2
+_WEIGHTS_OF_BT601 = (2, 5, 6)
+"""Range and colour spaces in FFmpeg's numbers; one that is not specified (2) passes for BT.601."""
+
 
 class VideoPicture:
     """A decoded video frame, converted to grey or RGB on demand and turned as a player would."""
@@ -44,7 +53,12 @@ class VideoPicture:
 
     def grey(self) -> npt.NDArray[Any]:
         if self._grey is None:
-            self._grey = self._convert("gray", "gray16le")
+            luma = _luma(self._frame)
+            self._grey = (
+                self._convert("gray", "gray16le")
+                if luma is None
+                else np.ascontiguousarray(np.rot90(luma, self._turns))
+            )
         return self._grey
 
     def image(self) -> npt.NDArray[Any]:
@@ -65,6 +79,22 @@ class VideoPicture:
             self._frame, format=format_16 if deep else format_8, dst_color_range="JPEG", threads=1
         )
         return np.ascontiguousarray(np.rot90(converted.to_ndarray(), self._turns))
+
+
+def _luma(frame: VideoFrame) -> npt.NDArray[np.uint8] | None:
+    """A copy of the luma plane, full range; None where grey takes more than that."""
+    name = frame.format.name
+    if name not in _PLANAR and name not in _PLANAR_FULL:
+        return None
+    full = name in _PLANAR_FULL or frame.color_range == _FULL
+    if not full and frame.colorspace not in _WEIGHTS_OF_BT601:
+        return None
+    plane = frame.planes[0]
+    rows: npt.NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(
+        -1, plane.line_size
+    )
+    luma = rows[: frame.height, : frame.width]
+    return luma.copy() if full else full_range(luma)
 
 
 class _DamagedStart(Exception):
@@ -221,6 +251,10 @@ class VideoFrames:
 
     def frame(self, number: int) -> Frame:
         return self._decoder.frame(number)
+
+    def run_up(self, number: int) -> int:
+        starts = self._index.starts(number)
+        return number - int(self._index.number[starts[0]]) if len(starts) else number
 
     def frames(self, numbers: range) -> Iterator[Frame]:
         with closing(_Decoder(self._path, self._index)) as decoder:
