@@ -306,6 +306,9 @@ void FrameAligner::correlate_all(const CentredTransform& transform, Workspace* w
   factors[0] =
       inverse * (1.0 - inverse * first.tail(n_rows - 1).dot(factors.segment(1, n_rows - 1)));
   sums_.correlations(work->patch, transform, factors.data(), work->x_all, &work->sums);
+  // The candidates' are known better, from their products.
+  for (std::size_t i = 0; i < work->candidates.size(); ++i)
+    work->sums.gradient[work->candidates[i]] = work->l1.gradient[static_cast<Eigen::Index>(i)];
   solver_.certify_all(work->sums.gradient, &step->summary);
 }
 

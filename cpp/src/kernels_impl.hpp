@@ -337,7 +337,7 @@ void edge_columns(const Samples& samples, const Projection& projection, int n_co
 
 // Float32 sums of a few terms, float64 sums of those: sums over a whole block in float32 are good
 // to 1e-7, which leaves steps of 1e-6 where the outer loop should come to rest.
-constexpr int kTerms = 8;
+constexpr int kTerms = 4;
 
 // The halves of a vector are added before they are widened: one register of float64 for each sum.
 struct Sum {
