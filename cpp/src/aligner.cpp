@@ -109,7 +109,8 @@ double corner_motion(const Region& region, const CentredTransform& from,
 // For plain least squares only the span of the atoms matters, and nearly dependent atoms would cost
 // the solution its digits: A Pi = U R, x = Pi R^-1 y.
 FrameAligner::Basis FrameAligner::orthonormal(const Eigen::Ref<const Eigen::MatrixXf>& atoms) {
-  const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(atoms.cast<double>());
+  Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(atoms.cast<double>());
+  qr.setThreshold(1e-10);  // what is left of a dependent float32 atom is rounding, not a direction
   const Eigen::Index rank = qr.rank(), r = atoms.cols();
   Basis basis;
   basis.columns = (qr.householderQ() * Eigen::MatrixXd::Identity(atoms.rows(), rank)).cast<float>();
