@@ -98,6 +98,18 @@ class L1Result(_Result):
     @property
     def converged(self) -> bool: ...
 
+class L1Solver(metaclass=_Bound):
+    def __init__(
+        self, gram: npt.NDArray[np.number], *, mu: float, bregman_iterations: int = ...
+    ) -> None: ...
+    def solve(
+        self,
+        n: npt.NDArray[np.number],
+        beta: npt.NDArray[np.number],
+        energy: float,
+        initial: npt.ArrayLike | None = None,
+    ) -> tuple[_FloatArray, float, int, bool]: ...
+
 def l1_least_squares(
     dictionary: npt.ArrayLike,
     target: npt.ArrayLike,
