@@ -5,8 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "holdstill/anderson.hpp"
-
 namespace holdstill {
 namespace {
 
@@ -30,6 +28,8 @@ constexpr double kSlack = 1e-5;
 constexpr double kRedescendBelow = 0.1;
 // Visible shares that earn a quality of 0.95 and of 0.5.
 constexpr double kVisible = 0.9, kHidden = 0.35;
+// Newton's step is bounded where the Hessian is nearly singular or not a minimum's.
+constexpr double kMaxContraction = 0.9;
 // Steps are accelerated once they are below this many canonical pixels,
 constexpr double kAccelerateBelow = 1.0;
 // and no longer than this: where the map has kinks the acceleration may circle for ever.
@@ -313,6 +313,43 @@ void FrameAligner::correlate_all(const CentredTransform& transform, Workspace* w
   solver_.certify_all(work->sums.gradient, &step->summary);
 }
 
+// Newton's step from Gauss and Newton's: (I + H^-1 S)^-1, H = J^T P_A J what the support leaves of
+// J^T J, S the residual's sum with second derivatives (equations.md §3). The eigenvalues of -H^-1 S
+// are the rates at which plain steps contract.
+FrameAligner::Square FrameAligner::newton(const CentredTransform& transform,
+                                          const std::vector<int>& candidates, Workspace* work,
+                                          const Step& step) const {
+  const Eigen::Index p = step.r.rows();
+  const auto n_candidates = static_cast<Eigen::Index>(candidates.size());
+  const EntryJacobian chain = column_chain(work->patch, sums_.sampling(), transform);
+  // e.v = v.v - v.A x, and the residual's part across v: e - (e.v) v.
+  const double along = step.summary.along;
+  const FrameSums::Curvature curvature =
+      sums_.curvature(work->patch, transform, (1.0 - along) / step.norm, work->x_all, &work->sums);
+  const Eigen::Index e = chain.rows();
+  Square s =
+      (1.0 / step.norm) * (chain.transpose() * curvature.hessian.bottomRightCorner(e, e) * chain);
+  s -= along * (step.r.transpose() * step.r);
+  // H^-1 = R^-1 K R^-T
+  Square k(p, p);
+  const L1Products products = {&candidates, work->n.topRows(n_candidates),
+                               work->beta.head(n_candidates), step.energy};
+  solver_.response(products, &work->l1, &k);
+  k.diagonal().array() += 1.0;
+  const Eigen::LLT<Square> llt(k);  // K = C C^T
+  Square c = llt.matrixL();
+  step.r.triangularView<Eigen::Upper>().solveInPlace(c);  // H^-1 = (R^-1 C) (R^-1 C)^T
+  Square whitened = c.transpose() * s * c;
+  whitened.diagonal().array() += curvature.steeper - 1.0;
+  const Eigen::SelfAdjointEigenSolver<Square> eigen(whitened);
+  const Parameters factors =
+      (1.0 + eigen.eigenvalues().array().max(-kMaxContraction).min(1.0)).inverse();
+  Square inverse = step.r;
+  llt.matrixL().solveInPlace(inverse);
+  const Square& vectors = eigen.eigenvectors();
+  return c * vectors * factors.asDiagonal() * vectors.transpose() * inverse;
+}
+
 // Whether an idle atom should have entered.
 bool FrameAligner::atom_missing(bool robust, const Workspace& work) const {
   const double bound = options_.mu * (1.0 + (robust ? kRobustSlack : kSlack));
@@ -345,6 +382,9 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   };
   const bool robust = options_.loss != Loss::l2;
   const bool always_all = options_.verify || options_.mu == 0.0;
+  // Pays where many digits are asked for. Without a penalty there is no support to speak of.
+  bool newtonian = !robust && options_.mu > 0.0 && options_.acceleration > 0 &&
+                   options_.pixel_tolerance == 0.0 && sums_.has_curvature();
   const bool warm = coarser && !robust && !always_all;
   if (warm) {
     work->x_all = coarser->x_all;
@@ -396,10 +436,13 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
                          (over_all || !atom_missing(robust, *work));
     CentredTransform next = plain;
     if (!arrived) {
-      if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations)
+      if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations) {
+        if (newtonian) anderson.precondition(newton(current, candidates, work, step));
+        newtonian = false;  // once: the Hessian hardly changes any more
         next = transform(sampling.motion, anderson.next(tau, step.delta), current);
-      else
+      } else {
         anderson.forget();
+      }
     }
     if (step.weighted && !last_weights && plain_move < kRedescendBelow) {
       step.redescending = true;

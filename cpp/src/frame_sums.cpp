@@ -105,6 +105,52 @@ void FrameSums::correlations(const Patch& patch, const CentredTransform& transfo
                  });
 }
 
+FrameSums::Curvature FrameSums::curvature(const Patch& patch, const CentredTransform& transform,
+                                          double factor, const Eigen::VectorXd& x,
+                                          Workspace* work) const {
+  const kernels::Table& kernel = kernels::active();
+  const kernels::Texels texels = patch.texels();
+  const kernels::Projection projection = patch.projection(transform, false);
+  const int planes = n_planes(sampling_.feature);
+  choose_support(x, work);
+  kernels::Curvature sums = {};
+  kernels::Samples samples;
+  kernels::Columns columns;
+  alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock];
+  for (int block = 0; block < region_.n_blocks(); ++block) {
+    const float *a = region_.a(block), *b = region_.b(block);
+    const int n = region_.block_size(block);
+    const bool inside = within(texels, projection, region_.box(block));
+    kernel.sample(texels, projection, a, b, n, inside, &samples);
+    if (sampling_.feature == Feature::grey)
+      kernel.grey_columns(samples, projection, 0, &columns);
+    else
+      kernel.edge_columns(samples, projection, 0, false, &columns);
+    if (region_.soft()) kernel.scale_columns(region_.roots(block), planes, 1, &columns);
+    kernel.residual(columns.row[0], static_cast<float>(factor),
+                    atoms_of(block, work->support, work), work->coefficients.data(),
+                    static_cast<int>(work->support.size()), row_length_, residual);
+    if (region_.soft()) kernel.scale_row(region_.roots(block), planes, residual, residual);
+    kernel.curvature(texels, projection, a, b, n, inside, samples, residual, &sums);
+  }
+  // Entry (i, j) of L moves a sample by m_j along i, m = (a, b, 1): column 2 i + j, or 4 + i for
+  // the translation.
+  constexpr int monomial[3][3] = {{3, 4, 1}, {4, 5, 2}, {1, 2, 0}}, linear[3] = {1, 2, 0};
+  const auto column = [](int i, int j) { return j < 2 ? 2 * i + j : 4 + i; };
+  Curvature out;
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < 3; ++j)
+      for (int k = 0; k < 2; ++k)
+        for (int l = 0; l < 3; ++l) {
+          double sum = sums.second[i + k][monomial[j][l]];
+          if (planes == 2 && j < 2) sum += sums.mixed[j][i + k][linear[l]];
+          if (planes == 2 && l < 2) sum += sums.mixed[l][i + k][linear[j]];
+          out.hessian(column(i, j), column(k, l)) = sum;
+        }
+  out.steeper = sums.sampled > 0.0 ? sums.own / sums.sampled : 1.0;
+  return out;
+}
+
 void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
                          const std::vector<int>& candidates, const Weighting& weighting,
                          Workspace* work) const {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "holdstill/anderson.hpp"
 #include "holdstill/frame_sums.hpp"
 #include "holdstill/l1_least_squares.hpp"
 #include "holdstill/status.hpp"
@@ -98,6 +99,7 @@ class FrameAligner {
 
  private:
   struct Step;
+  using Square = Anderson::Square;
   struct Basis {
     Eigen::MatrixXf columns;       // what is fitted
     Eigen::MatrixXd coefficients;  // from theirs to the atoms'; empty: the columns are the atoms
@@ -110,6 +112,8 @@ class FrameAligner {
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
   void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
   void correlate_all(const CentredTransform& transform, Workspace* work, Step* step) const;
+  Square newton(const CentredTransform& transform, const std::vector<int>& candidates,
+                Workspace* work, const Step& step) const;
   bool atom_missing(bool robust, const Workspace& work) const;
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
                  const Eigen::Matrix3d& lowpass_from, const Workspace* coarser, Workspace* work,

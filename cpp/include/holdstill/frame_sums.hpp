@@ -68,6 +68,18 @@ class FrameSums {
   // Correlations of all atoms with factors[0] value + sum_k factors[k] derivative_k - A x.
   void correlations(const Patch& patch, const CentredTransform& transform, const double* factors,
                     const Eigen::VectorXd& x, Workspace* work) const;
+  // Second derivatives of the value by the transform's entries (l11, l12, l21, l22, tx, ty), summed
+  // with factor * value - A x; and by what factor the value's slope is steeper than the derivatives
+  // that are sampled.
+  struct Curvature {
+    Eigen::Matrix<double, 6, 6> hessian;
+    double steeper;
+  };
+  Curvature curvature(const Patch& patch, const CentredTransform& transform, double factor,
+                      const Eigen::VectorXd& x, Workspace* work) const;
+  bool has_curvature() const {
+    return sampling_.feature != Feature::magnitude && sampling_.motion != MotionModel::homography;
+  }
   // One step of iteratively reweighted least squares, whose fixed points are the robust problem's.
   void weighted(const Patch& patch, const CentredTransform& transform,
                 const std::vector<int>& candidates, const Weighting& weighting,
