@@ -28,8 +28,11 @@ constexpr double kSlack = 1e-5;
 constexpr double kRedescendBelow = 0.1;
 // Visible shares that earn a quality of 0.95 and of 0.5.
 constexpr double kVisible = 0.9, kHidden = 0.35;
-// Newton's step is bounded where the Hessian is nearly singular or not a minimum's.
-constexpr double kMaxContraction = 0.9;
+// Newton's step is taken where plain ones would contract at least by this: elsewhere the Hessian is
+// nearly singular or not a minimum's.
+constexpr double kMaxContraction = 0.95;
+// It is summed anew where a step has not shrunk to this share, down to this many canonical pixels.
+constexpr double kStale = 0.5, kSettled = 0.02;
 // Steps are accelerated once they are below this many canonical pixels,
 constexpr double kAccelerateBelow = 1.0;
 // and no longer than this: where the map has kinks the acceleration may circle for ever.
@@ -342,8 +345,9 @@ FrameAligner::Square FrameAligner::newton(const CentredTransform& transform,
   Square whitened = c.transpose() * s * c;
   whitened.diagonal().array() += curvature.steeper - 1.0;
   const Eigen::SelfAdjointEigenSolver<Square> eigen(whitened);
-  const Parameters factors =
-      (1.0 + eigen.eigenvalues().array().max(-kMaxContraction).min(1.0)).inverse();
+  // No minimum near, or hardly one: plain steps know better.
+  if (eigen.eigenvalues()[0] < -kMaxContraction) return Square::Identity(p, p);
+  const Parameters factors = (1.0 + eigen.eigenvalues().array()).inverse();
   Square inverse = step.r;
   llt.matrixL().solveInPlace(inverse);
   const Square& vectors = eigen.eigenvectors();
@@ -383,8 +387,9 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   const bool robust = options_.loss != Loss::l2;
   const bool always_all = options_.verify || options_.mu == 0.0;
   // Pays where many digits are asked for. Without a penalty there is no support to speak of.
-  bool newtonian = !robust && options_.mu > 0.0 && options_.acceleration > 0 &&
-                   options_.pixel_tolerance == 0.0 && sums_.has_curvature();
+  const bool newtonian = !robust && options_.mu > 0.0 && options_.acceleration > 0 &&
+                         options_.pixel_tolerance == 0.0 && sums_.has_curvature();
+  double stale_above = 0.0;  // canonical pixels: where a step says that Newton's is to be redone
   const bool warm = coarser && !robust && !always_all;
   if (warm) {
     work->x_all = coarser->x_all;
@@ -437,11 +442,14 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     CentredTransform next = plain;
     if (!arrived) {
       if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations) {
-        if (newtonian) anderson.precondition(newton(current, candidates, work, step));
-        newtonian = false;  // once: the Hessian hardly changes any more
+        // Once as a rule: near the end the Hessian hardly changes.
+        if (newtonian && plain_move > stale_above)
+          anderson.precondition(newton(current, candidates, work, step));
+        stale_above = std::max(kStale * plain_move, kSettled);
         next = transform(sampling.motion, anderson.next(tau, step.delta), current);
       } else {
         anderson.forget();
+        stale_above = 0.0;
       }
     }
     if (step.weighted && !last_weights && plain_move < kRedescendBelow) {
