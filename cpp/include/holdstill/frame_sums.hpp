@@ -17,12 +17,16 @@ Loss loss_from_name(const std::string& name);  // throws std::invalid_argument
 
 // What a pixel weighs under a robust loss where its residual is small.
 double largest_weight(Loss loss);
+// Geman and McClure's scale, once narrow.
+double final_scale(double kappa);
 
 // How the pixels of one linearisation weigh: by what the last coefficients leave of them.
 struct Weighting {
   Loss loss;
   double kappa;
+  double widening;           // of Geman and McClure's scale
   double scale;              // of the value: one over the last norm
+  double model_scale;        // of the coefficients
   const Eigen::VectorXd& x;  // the last coefficients, of all atoms
   bool review;               // with the correlations of all atoms, and what a verdict needs
 };
@@ -39,16 +43,17 @@ class FrameSums {
     Workspace(const FrameSums& sums, bool robust);
 
     int outside = 0;                 // samples outside the frame
-    std::vector<double> first;       // n_rows: value with all rows, unweighted
     std::vector<double> self;        // n_rows x n_rows, upper triangle: rows with rows
     std::vector<double> with_atoms;  // candidates x n_rows: candidates with rows
     // Weighted sums only.
-    Eigen::MatrixXd gram;         // candidates with candidates
-    double squared_residual = 0;  // unweighted
-    std::vector<float> weights;   // by pixel
+    Eigen::MatrixXd gram;          // candidates with candidates
+    double squared_norm = 0.0;     // of the value, unweighted
+    double weighted_energy = 1.0;  // of the model A x, relative to that of all of it
+    double squared_residual = 0;   // unweighted
+    std::vector<float> weights;    // by pixel
     // Of a review only. The last two by Geman and McClure's weights.
     Eigen::VectorXd gradient;  // all atoms with the residual
-    double visible = 1.0;      // mean weight
+    double visible = 1.0;      // share of the energy of the model A x
     double misfit = 0.0;       // norm of the residual relative to that of the value
 
    private:
