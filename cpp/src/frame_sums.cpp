@@ -29,6 +29,7 @@ double largest_weight(Loss loss) { return loss == Loss::l1 ? 1.0 / kL1Threshold 
 
 FrameSums::Workspace::Workspace(const FrameSums& sums, bool robust) {
   const std::size_t n_atoms = sums.n_atoms(), n_rows = sums.sampling().n_rows();
+  first.resize(n_rows);
   self.resize(n_rows * n_rows);
   with_atoms.resize(n_atoms * n_rows);
   rows.resize(n_atoms);
@@ -69,6 +70,7 @@ void FrameSums::plain(const Patch& patch, const CentredTransform& transform,
         kernel.products(atoms_of(block, candidates, work), n_candidates, columns, n_rows,
                         row_length_, work->with_atoms.data());
       });
+  std::copy_n(work->self.begin(), n_rows, work->first.begin());
 }
 
 void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
@@ -81,7 +83,8 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
   const float scale = static_cast<float>(weighting.scale),
               slope = static_cast<float>(weighting.kappa),
               threshold =
-                  weighting.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope;
+                  weighting.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope,
+              redescending = static_cast<float>(final_scale(weighting.kappa) * weighting.widening);
   auto& support = work->support;
   support.clear();
   for (int i = 0; i < n_atoms_; ++i) {
@@ -93,8 +96,9 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
   std::fill_n(work->with_atoms.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);
   std::fill_n(work->gram_sums.begin(), static_cast<std::size_t>(n_candidates) * n_candidates, 0.0);
   if (review) work->gradient.setZero();
-  work->squared_norm = work->squared_residual = 0.0;
-  double whole = 0.0, weighted = 0.0, visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
+  std::fill(work->first.begin(), work->first.end(), 0.0);
+  work->squared_residual = 0.0;
+  double whole = 0.0, visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
 
   alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
       model[kernels::kMaxPlanes * kernels::kBlock], scaled[kernels::kMaxPlanes * kernels::kBlock],
@@ -104,19 +108,10 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
       patch, region_, sampling_, transform, [&](int block, kernels::Columns& columns) {
         float* weights = work->weights.data() + static_cast<std::size_t>(block) * kernels::kBlock;
         const float* value = columns.row[0];
-        kernel.dots(&value, 1, value, row_length_, &work->squared_norm);
+        kernel.products(&value, 1, columns, n_rows, row_length_, work->first.data());
         work->squared_residual +=
             kernel.residual(value, scale, atoms_of(block, support, work), work->coefficients.data(),
                             static_cast<int>(support.size()), row_length_, residual);
-        // What the verdict is made of is asked for at the end only, and every end is a review.
-        if (review || bounded)
-          kernel.redescending_weights(residual, planes,
-                                      static_cast<float>(final_scale(weighting.kappa) *
-                                                         (bounded ? weighting.widening : 1.0)),
-                                      weights);
-        // The model is what the value is without the residual.
-        for (int i = 0; i < row_length_; ++i) model[i] = scale * value[i] - residual[i];
-        kernel.dots(&model_row, 1, model, row_length_, &whole);
         const auto seen_of = [&](const float* row) {
           const float* factor = scaled;
           double sum = 0.0;
@@ -124,13 +119,19 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
           kernel.dots(&factor, 1, row, row_length_, &sum);
           return sum;
         };
-        if (review) {
+        // What the verdict is made of is asked for at the end only, and every end is a review.
+        if (review || bounded) {
+          kernel.redescending_weights(residual, planes, redescending, weights);
+          // The model is what the value is without the residual.
+          for (int i = 0; i < row_length_; ++i) model[i] = scale * value[i] - residual[i];
+          kernel.dots(&model_row, 1, model, row_length_, &whole);
           visible += seen_of(model);
+        }
+        if (review) {
           trusted_residual += seen_of(residual);
           trusted_value += seen_of(value);
         }
         if (!bounded) kernel.robust_weights(residual, planes, slope, threshold, weights);
-        weighted += seen_of(model);
         if (review) {
           kernel.scale_row(weights, planes, residual, scaled);
           kernel.dots(atoms_of(block, work->all, work), n_atoms_, scaled, row_length_,
@@ -148,11 +149,8 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
                       work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
         }
       });
-  work->weighted_energy = whole > 0.0 ? weighted / whole : 1.0;
-  if (review) {
-    work->visible = whole > 0.0 ? visible / whole : 0.0;
-    work->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
-  }
+  if (review || bounded) work->visible = whole > 0.0 ? visible / whole : 0.0;
+  if (review) work->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
   for (int i = 0; i < n_candidates; ++i)
     for (int j = 0; j <= i; ++j)
       work->gram(i, j) = work->gram(j, i) =

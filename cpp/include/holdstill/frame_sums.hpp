@@ -43,14 +43,13 @@ class FrameSums {
     Workspace(const FrameSums& sums, bool robust);
 
     int outside = 0;                 // samples outside the frame
+    std::vector<double> first;       // n_rows: value with all rows, unweighted
     std::vector<double> self;        // n_rows x n_rows, upper triangle: rows with rows
     std::vector<double> with_atoms;  // candidates x n_rows: candidates with rows
     // Weighted sums only.
-    Eigen::MatrixXd gram;          // candidates with candidates
-    double squared_norm = 0.0;     // of the value, unweighted
-    double weighted_energy = 1.0;  // of the model A x, relative to that of all of it
-    double squared_residual = 0;   // unweighted
-    std::vector<float> weights;    // by pixel
+    Eigen::MatrixXd gram;         // candidates with candidates
+    double squared_residual = 0;  // unweighted
+    std::vector<float> weights;   // by pixel
     // Of a review only. The last two by Geman and McClure's weights.
     Eigen::VectorXd gradient;  // all atoms with the residual
     double visible = 1.0;      // share of the energy of the model A x

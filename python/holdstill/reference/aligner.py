@@ -94,7 +94,7 @@ def align_frame(
     """Align one frame to a dictionary: min ½‖I∘τ - Ãx‖₂² + μ‖x‖₁ over x, τ (equations §3).
 
     Under huber and l1 every linearised problem, which is convex, is solved to its optimum;
-    geman-mcclure is reweighted least squares. Their v is of unit norm were nothing hidden.
+    geman-mcclure is reweighted least squares, its v of unit norm were nothing hidden.
 
     Parameters
     ----------
@@ -166,68 +166,63 @@ def align_frame(
     prepared = prepare_frame(frame, transform, shape=shape, features=features, sigma=sigma)
     start = transform
     occlusion, weights = None, None
+    bounded = loss == "geman-mcclure"
     norm, model, widening = 1.0, np.zeros(0), 1.0
     residual = step = gap = np.nan
     status = "max_iterations"
     iteration = 0
     while iteration < max_iterations:
-        now = linearize_prepared(
-            prepared, transform, shape=shape, motion=motion, roi=roi, normalize=loss == "l2"
-        )
+        now = linearize_prepared(prepared, transform, shape=shape, motion=motion, roi=roi)
         refusal = _refusal(now, features)
         if refusal:
             status = refusal
             break
-        if loss == "l2" or iteration == 0:
-            plain = now if loss == "l2" else linearize_prepared(
-                prepared, transform, shape=shape, motion=motion, roi=roi
-            )  # fmt: skip
+        solved: L1Result | RobustResult
+        if loss == "l2" or (bounded and iteration == 0):
             # The exact active set makes the solution independent of where it starts.
-            solved: L1Result | RobustResult = l1_least_squares(
-                dictionary, plain.vector, plain.jacobian, mu=mu,
+            solved = l1_least_squares(
+                dictionary, now.vector, now.jacobian, mu=mu,
                 initial=x, bregman_iterations=20 if iteration == 0 else 0,
             )  # fmt: skip
-            norm = float(np.linalg.norm(now.vector))
-            typical = float(np.linalg.norm(solved.residual)) / np.sqrt(samples / planes)
-            if loss == "geman-mcclure":
-                widening = WIDEST * typical / (REDESCENDING_SCALE * kappa)
+        elif bounded:
+            v, J, weights, norm = seen_at_unit_norm(
+                now.vector, now.jacobian, model, norm / now.norm,
+                scale=widening * REDESCENDING_SCALE * kappa, planes=planes,
+            )  # fmt: skip
+            norm *= now.norm
+            roots = np.sqrt(np.tile(weights, planes))
+            solved = l1_least_squares(
+                roots[:, None] * dictionary, roots * v, roots[:, None] * J, mu=mu,
+                initial=x, bregman_iterations=0,
+            )  # fmt: skip
         else:
-            left = magnitudes(now.vector / norm - model, planes)
-            if loss == "geman-mcclure":
-                widening = max(1.0, widening)
-                weights = (1.0 + (left / (widening * REDESCENDING_SCALE * kappa)) ** 2) ** -2
-                widening /= NARROWING
-            else:
-                weights = share * kappa / np.maximum(left, share * kappa)
-            v, J, norm = seen_at_unit_norm(now.vector, now.jacobian, model, weights, planes)
-            if loss == "geman-mcclure":
-                roots = np.sqrt(np.tile(weights, planes))[:, None]
-                solved = l1_least_squares(
-                    roots * dictionary, roots[:, 0] * v, roots * J, mu=mu,
-                    initial=x, bregman_iterations=0,
-                )  # fmt: skip
-            else:
-                solved = robust_least_squares(
-                    dictionary, v, J, mu=share * mu, kappa=share * kappa,
-                    planes=planes, initial=x, occlusion=occlusion,
-                )  # fmt: skip
-                occlusion = solved.occlusion
+            solved = robust_least_squares(
+                dictionary, now.vector, now.jacobian, mu=share * mu, kappa=share * kappa,
+                planes=planes, initial=x, occlusion=occlusion,
+            )  # fmt: skip
+            occlusion = solved.occlusion
+            lengths = magnitudes(solved.residual, planes)
+            weights = share * kappa / np.maximum(lengths, share * kappa)
         iteration += 1
         x, gap = solved.coefficients, solved.gap / share
         step, residual = float(np.linalg.norm(solved.step)), float(np.linalg.norm(solved.residual))
-        if loss != "l2":
+        arrived = step <= tolerance and widening == 1.0
+        if bounded:
             model = dictionary @ x
-            if loss == "geman-mcclure":
-                model *= max(1.0, LEAST_MODEL / float(np.linalg.norm(model)))
-            if iteration == 1:  # the plain fit is the first model; its step is the occluder's, too
+            model *= max(1.0, LEAST_MODEL / float(np.linalg.norm(model)))
+            if iteration == 1:  # the plain fit is a model; its step is the occluder's, too
+                typical = residual / np.sqrt(samples / planes)
+                widening = max(1.0, WIDEST * typical / (REDESCENDING_SCALE * kappa))
+                norm = now.norm
                 continue
             residual = float(np.linalg.norm(v - model))
+            widening = max(1.0, widening / NARROWING)
         moved = _moved(transform, solved.step, start, motion, shape)
         if moved is None:
             status = "collapsed"
             break
         transform = moved
-        if step <= tolerance and widening <= 1.0:
+        if arrived:
             status = "converged"
             break
     return FrameAlignment(transform, status, iteration, residual, step, x, gap, weights)

@@ -258,41 +258,50 @@ def _dual_value(
 
 
 def seen_at_unit_norm(
-    w: FloatArray, jacobian: FloatArray, model: FloatArray, weights: FloatArray, planes: int = 1
-) -> tuple[FloatArray, FloatArray, float]:
-    """v and J as they would be of unit norm were nothing hidden: JᵀWv = 0 (equations §3).
+    w: FloatArray,
+    jacobian: FloatArray,
+    model: FloatArray,
+    norm: float,
+    *,
+    scale: float,
+    planes: int = 1,
+) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+    """v = w/N, of unit norm were nothing hidden, and J with JᵀWv = 0 (equations §3).
 
     Parameters
     ----------
     w : ndarray, shape (M,)
         Sampled vector, of any norm.
     jacobian : ndarray, shape (M, p)
-        Its Jacobian.
+        Its Jacobian. What changes w along itself does not matter.
     model : ndarray, shape (M,)
-        Ãx: what of its energy the weights let through, they let through of w's.
-    weights : ndarray, shape (m,)
-        Of the pixels.
+        Ãx: what the weights let through of its energy, they let through of w's.
+    norm : float
+        N so far.
+    scale : float
+        c of Geman and McClure's weights.
     planes : int
         2 for edges, else 1.
 
     Returns
     -------
-    (ndarray, ndarray, float)
-        v, J and the norm.
+    (ndarray, ndarray, ndarray of shape (m,), float)
+        v, J, the pixels' weights and N.
 
     Examples
     --------
-    The second half is hidden by something four times as strong.
+    The second half is hidden by something twice as bright; a norm of all would be 9.5.
 
-    >>> w, model = np.array([3.0, 3.0, 12.0, 12.0]), np.full(4, 0.5)
-    >>> v, _, norm = seen_at_unit_norm(w, np.zeros((4, 0)), model, np.array([1.0, 1.0, 0.0, 0.0]))
-    >>> v.tolist(), norm
-    ([0.5, 0.5, 2.0, 2.0], 6.0)
+    >>> w, model = np.array([3.0, 3.0, 6.0, 6.0]), np.full(4, 0.5)
+    >>> _, _, weights, norm = seen_at_unit_norm(w, np.zeros((4, 0)), model, 6.0, scale=0.01)
+    >>> weights.round(3).tolist(), round(norm, 3)
+    ([1.0, 1.0, 0.0, 0.0], 6.0)
     """
+    weights = (1.0 + (magnitudes(w / norm - model, planes) / scale) ** 2) ** -2
     spread = np.tile(weights, planes)
     seen = float(spread @ w**2)
     share = float(spread @ model**2) / float(model @ model)
     size = float(np.linalg.norm(w))
     norm = float(np.clip(np.sqrt(seen / share), LEAST_NORM * size, LARGEST_NORM * size))
-    v = w / norm
-    return v, (jacobian - np.outer(w, (jacobian.T @ (spread * w)) / seen)) / norm, norm
+    J = (jacobian - np.outer(w, (jacobian.T @ (spread * w)) / seen)) / norm
+    return w / norm, J, weights, norm
