@@ -42,8 +42,8 @@ struct FrameAlignment {
   // || e ||_2 relative to || v ||_2; under a robust loss of what is visible, by Geman and McClure's
   // weights.
   double misfit = 0.0;
-  // Robust losses: mean of Geman and McClure's weights over the region, near 1 where nothing is
-  // hidden. A wrong place is one where nearly everything is.
+  // Robust losses: share of the model's energy that is seen, by Geman and McClure's weights; near 1
+  // where nothing is hidden. At a wrong place nearly everything is.
   double visible = 1.0;
   double quality = std::numeric_limits<double>::quiet_NaN();  // in [0, 1]; NaN: no yardstick
   double step = 0.0;                                          // last || step ||_2
