@@ -161,6 +161,9 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
           trusted_value += seen_of(value);
         }
         if (!bounded) kernel.robust_weights(residual, planes, slope, threshold, weights);
+        // The solve is that of the model as it is; only the weights look at the brighter one.
+        const float excess = static_cast<float>(1.0 - 1.0 / weighting.model_scale);
+        for (int i = 0; review && i < row_length_; ++i) residual[i] += excess * model[i];
         if (review) {
           kernel.scale_row(weights, planes, residual, scaled);
           kernel.dots(atoms_of(block, work->all, work), n_atoms_, scaled, row_length_,
