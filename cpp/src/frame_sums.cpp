@@ -118,7 +118,8 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
               slope = static_cast<float>(weighting.kappa),
               threshold =
                   weighting.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope,
-              redescending = static_cast<float>(final_scale(weighting.kappa) * weighting.widening);
+              redescending = static_cast<float>(final_scale(weighting.kappa) * weighting.widening),
+              excess = static_cast<float>(1.0 - 1.0 / weighting.model_scale);
   choose_support(weighting.x, weighting.model_scale, work);
   const auto& support = work->support;
   std::fill(work->self.begin(), work->self.end(), 0.0);
@@ -161,10 +162,9 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
           trusted_value += seen_of(value);
         }
         if (!bounded) kernel.robust_weights(residual, planes, slope, threshold, weights);
-        // The solve is that of the model as it is; only the weights look at the brighter one.
-        const float excess = static_cast<float>(1.0 - 1.0 / weighting.model_scale);
-        for (int i = 0; review && i < row_length_; ++i) residual[i] += excess * model[i];
         if (review) {
+          // What is solved is that of the model as it is; only the weights look at the brighter.
+          for (int i = 0; excess > 0.0f && i < row_length_; ++i) residual[i] += excess * model[i];
           kernel.scale_row(weights, planes, residual, scaled);
           kernel.dots(atoms_of(block, work->all, work), n_atoms_, scaled, row_length_,
                       work->gradient.data());
