@@ -35,11 +35,9 @@ constexpr double kLeastNorm = 0.09, kLargestNorm = 4.0;
 // Under a bounded loss the model must not fade below this norm: a flat occluder is best explained
 // by no face at all.
 constexpr double kLeastModel = 0.8;
-// Visible shares of the model's energy that earn a quality of 0.5: between those of right places,
-// hidden in part, and of wrong ones, where grey finds more that fits by chance than edges do.
-constexpr double kHiddenGrey = 0.55, kHiddenEdges = 0.33;
-// How much more earns 0.95.
-constexpr double kVisibleMore = 0.3;
+// Visible shares of the model's energy that earn a quality of 0.95 and of 0.5, relative to what is
+// visible where nothing is hidden.
+constexpr double kVisible = 2.0 / 3.0, kHidden = 1.0 / 3.0;
 // Steps are accelerated once they are below this many canonical pixels,
 constexpr double kAccelerateBelow = 1.0;
 // and no longer than this: where the map has kinks the acceleration may circle for ever.
@@ -84,7 +82,7 @@ Parameters pixels_per_unit(MotionModel motion, const Region& region,
 }
 
 // Log-odds fall linearly with the logarithm of the misfit, through 0.95 and 0.5.
-double quality(const FrameAlignment& found, const AlignerOptions& options, Feature feature) {
+double quality(const FrameAlignment& found, const AlignerOptions& options) {
   if (!(options.poor_misfit > options.typical_misfit && options.typical_misfit > 0.0))
     return std::numeric_limits<double>::quiet_NaN();
   if (found.status != Status::converged && found.status != Status::max_iterations) return 0.0;
@@ -92,8 +90,8 @@ double quality(const FrameAlignment& found, const AlignerOptions& options, Featu
   const double by_misfit = 1.0 / (1.0 + std::pow(found.misfit / options.poor_misfit, power));
   if (options.loss == Loss::l2) return by_misfit;
   // Weights make the misfit of a wrong place small, too: what they hide must not be nearly all.
-  const double hidden = feature == Feature::grey ? kHiddenGrey : kHiddenEdges;
-  const double odds = std::log(19.0) * (found.visible - hidden) / kVisibleMore;
+  const double visible = found.visible / options.typical_visible;
+  const double odds = std::log(19.0) * (visible - kHidden) / (kVisible - kHidden);
   return std::min(by_misfit, 1.0 / (1.0 + std::exp(-odds)));
 }
 
@@ -303,7 +301,7 @@ FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d
   work->x_all.setZero();
   out.status = iterate(frame, initial, lowpass_from, coarser, work, &out);
   out.evaluations = out.iterations;
-  out.quality = quality(out, options_, sums_.sampling().feature);
+  out.quality = quality(out, options_);
   out.n_atoms = static_cast<int>((work->x_all.array() != 0.0).count());
   if (!coefficients) return out;
   Eigen::Map<Eigen::VectorXd> by_atom(coefficients, n_coefficients());

@@ -24,6 +24,7 @@ struct AlignerOptions {
   int acceleration = 4;  // depth of the Anderson acceleration of the outer loop; 0: none
   // Misfits that earn a quality of 0.95 and of 0.5; 0: unknown.
   double typical_misfit = 0.0, poor_misfit = 0.0;
+  double typical_visible = 1.0;   // of FrameAlignment::visible, where nothing is hidden
   double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
   double max_stretch = 2.0;  // ratio of the singular values of the linear motion since the start
   double max_outside = 0.5;  // share of the region's samples that may lie outside the frame
