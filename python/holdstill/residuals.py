@@ -131,7 +131,8 @@ def leave_one_out(
     for vector, residual, moved, off in fits if scale > 0.0 else []:
         misfit, seen = _seen(vector, residual, planes, scale)
         robust.append((misfit, _seen(moved, off, planes, scale)[0], seen))
-    return OwnResiduals(*np.array(norms).T.copy(), pixel, np.array(robust).reshape(-1, 3))
+    in_place, displaced = np.array(norms).T.copy()
+    return OwnResiduals(in_place, displaced, pixel, np.array(robust).reshape(-1, 3))
 
 
 def _by_pixel(
