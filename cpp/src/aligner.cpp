@@ -390,7 +390,8 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     solve(candidates, cold, work, &step);
     ++out->iterations;
     if (robust) {
-      step.model_norm = std::sqrt(work->x_all.dot(solver_.gram() * work->x_all));
+      work->x.noalias() = solver_.gram() * work->x_all;
+      step.model_norm = std::sqrt(work->x_all.dot(work->x));
       if (!(step.model_norm > 0.0)) return Status::singular;
     }
     const Parameters tau = parameters(sampling.motion, current);
