@@ -17,6 +17,7 @@ class _Result(metaclass=_Bound):
 __version__: str
 
 DEFAULT_MU: float
+REDESCENDING_SCALE: float
 DEFAULT_TOLERANCE: float
 DEFAULT_MAX_ITERATIONS: int
 
@@ -239,6 +240,7 @@ class FrameAligner(metaclass=_Bound):
         coarse: Sequence[tuple[npt.ArrayLike, npt.ArrayLike | None, float]] = ...,
         search: bool = False,
         misfits: tuple[float, float] | None = None,
+        visible: float = 1.0,
     ) -> None: ...
     def align(self, frame: _Frame, initial: npt.NDArray[np.number]) -> FrameAlignment: ...
     def align_batch(

@@ -25,6 +25,7 @@ struct AlignerOptions {
   int acceleration = 4;  // depth of the Anderson acceleration of the outer loop; 0: none
   // Misfits that earn a quality of 0.95 and of 0.5; 0: unknown.
   double typical_misfit = 0.0, poor_misfit = 0.0;
+  double typical_visible = 1.0;   // of FrameAlignment::visible, where nothing is hidden
   double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
   double max_stretch = 2.0;  // ratio of the singular values of the linear motion since the start
   double max_outside = 0.5;  // share of the region's samples that may lie outside the frame
@@ -43,8 +44,8 @@ struct FrameAlignment {
   // || e ||_2 relative to || v ||_2; under a robust loss of what is visible, by Geman and McClure's
   // weights.
   double misfit = 0.0;
-  // Robust losses: mean of Geman and McClure's weights over the region, near 1 where nothing is
-  // hidden. A wrong place is one where nearly everything is.
+  // Robust losses: share of the model's energy that is seen, by Geman and McClure's weights; near 1
+  // where nothing is hidden. At a wrong place nearly everything is.
   double visible = 1.0;
   double quality = std::numeric_limits<double>::quiet_NaN();  // in [0, 1]; NaN: no yardstick
   double step = 0.0;                                          // last || step ||_2

@@ -66,6 +66,10 @@ class PyramidAligner {
                          const Eigen::Matrix3d& initial, Workspace* work,
                          double* coefficients) const;
 
+  // A later descent's end, in place of the best so far.
+  static void keep(const FrameAlignment& found, Workspace* work, FrameAlignment* best,
+                   double* coefficients);
+
   std::vector<FrameAligner> levels_;
   std::unique_ptr<Search> search_;
 };
