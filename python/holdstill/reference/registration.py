@@ -173,7 +173,8 @@ def register_frame(
     if search not in SEARCHES:
         raise ValueError(f"search: expected one of {', '.join(SEARCHES)}, got {search!r}")
     precision(levels[0].subspace, options.distance)
-    starts = np.atleast_3d(np.asarray(initial, dtype=np.float64).T).T
+    starts = np.asarray(initial, dtype=np.float64)
+    starts = starts[None] if starts.ndim == 2 else starts
     if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
         raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
     for start in starts:
@@ -211,28 +212,28 @@ def _from_start(
     options: Options,
 ) -> FrameRegistration:
     find = _gradient if search == "gradient" else _simplex
-    evaluations = 0
-    finest: list[PreparedFrame] = []
-
-    def solve(level: int, start: FloatArray) -> _End:
-        nonlocal evaluations
-        prepared = prepare_frame(
+    prepared = [
+        prepare_frame(
             frame,
-            at_level(initial, level),
-            shape=_shape(levels[level]),
+            at_level(initial, octave),
+            shape=_shape(level),
             features=options.features,
             sigma=options.sigma,
         )
-        finest.append(prepared)
-        end = find(prepared, levels[level], start, options)
+        for octave, level in enumerate(levels)
+    ]
+    evaluations = 0
+
+    def solve(octave: int, start: FloatArray) -> _End:
+        nonlocal evaluations
+        end = find(prepared[octave], levels[octave], start, options)
         evaluations += end.evaluations
-        # A coarse level that fails is skipped.
-        return end if level == 0 or end.status == "converged" else end._replace(
-            frame_from_canonical=start
-        )
+        if octave == 0 or end.status == "converged":
+            return end
+        return end._replace(frame_from_canonical=start)  # a coarse level that fails is skipped
 
     end = coarse_to_fine(solve, initial, len(levels))
-    return _scored(finest[-1], levels[0], end, evaluations, options)
+    return _scored(prepared[0], levels[0], end, evaluations, options)
 
 
 def _scored(
