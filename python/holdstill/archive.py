@@ -19,7 +19,7 @@ Made = TypeVar("Made")
 def write_archive(
     path: str | os.PathLike[str],
     meta: Mapping[str, Any],
-    arrays: Mapping[str, npt.NDArray[Any]],
+    arrays: Mapping[str, Any],
 ) -> None:
     """Write arrays and what describes them; an existing file is replaced at the end.
 

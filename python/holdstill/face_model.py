@@ -279,7 +279,7 @@ class FaceModel:
                 "user: this model does not know how images of one person differ; fit it with "
                 "users=, and with at least two images of some of them"
             )
-        greys = _greys(image if isinstance(image, (list, tuple)) else [image])
+        greys = _greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
         given = None if frame_from_canonical is None else np.asarray(frame_from_canonical)
         if given is not None and given.ndim == 2:
             given = given[None]
@@ -339,7 +339,8 @@ class FaceModel:
             # A unit norm is shared by fewer pixels.
             return float(self.rho) * len(self.octaves[0].mean) / size
         beyond = eigenvalues[components:]
-        return float(beyond.sum() / (len(beyond) if self.rho == "existing" else size - components))
+        count = len(beyond) if self.rho == "existing" else size - components
+        return float(np.sum(beyond)) / count
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.

@@ -285,9 +285,7 @@ def corner_motion(first: FloatArray, second: FloatArray, level: Level) -> float:
     return float(np.linalg.norm(moved, axis=1).max() / scale)
 
 
-def _gradient(
-    prepared: PreparedFrame, level: Level, start: FloatArray, options: Options
-) -> _End:
+def _gradient(prepared: PreparedFrame, level: Level, start: FloatArray, options: Options) -> _End:
     """Gauss-Newton steps until no corner moves (equations §4)."""
     shape, transform = _shape(level), start
     step = np.nan
@@ -335,9 +333,7 @@ def pixels_per_unit(transform: FloatArray, motion: str, level: Level) -> FloatAr
     return np.asarray(np.sqrt((motions**2).sum(axis=1).mean(axis=0) / area))
 
 
-def _simplex(
-    prepared: PreparedFrame, level: Level, start: FloatArray, options: Options
-) -> _End:
+def _simplex(prepared: PreparedFrame, level: Level, start: FloatArray, options: Options) -> _End:
     """Downhill simplex over parameters in units of canonical pixels (paper B §2.4.1)."""
     shape, motion = _shape(level), options.motion
     inside, outside = precision(level.subspace, options.distance)
