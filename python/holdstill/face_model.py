@@ -338,9 +338,9 @@ class FaceModel:
         if not isinstance(self.rho, str):
             # A unit norm is shared by fewer pixels.
             return float(self.rho) * len(self.octaves[0].mean) / size
-        beyond = eigenvalues[components:]
+        beyond: FloatArray = eigenvalues[components:]
         count = len(beyond) if self.rho == "existing" else size - components
-        return float(np.sum(beyond)) / count
+        return float(beyond.sum() / count)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.
