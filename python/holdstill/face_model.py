@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -317,30 +318,88 @@ class FaceModel:
         ValueError
             If the user is not enrolled, or the covariance within users is unknown.
         """
-        if user is not None and user not in self.users:
-            raise ValueError(f"user: {user!r} is not enrolled; {len(self.users)} others are")
-        if user is not None and not len(self.octaves[0].within_eigenvalues):
-            raise ValueError("user: the model does not know how images of one person differ")
+        index = None if user is None else self.user_index(user)
         levels = []
         for octave in self.octaves:
-            if user is None:
+            if index is None:
                 mean, basis, eigenvalues = octave.mean, octave.basis, octave.eigenvalues
             else:
-                mean = octave.templates[self.users.index(user)]
+                mean = octave.templates[index]
                 basis, eigenvalues = octave.within_basis, octave.within_eigenvalues
             rho = self._rho(eigenvalues, basis)
             vectors = mean.astype(np.float64), basis.astype(np.float64)
             levels.append(Level(Subspace(*vectors, eigenvalues[: basis.shape[1]], rho), octave.roi))
         return levels
 
+    def user_index(self, user: str) -> int:
+        """Position of a user among `users`.
+
+        Raises
+        ------
+        ValueError
+            If the user is not enrolled, or the covariance within users is unknown.
+        """
+        if user not in self.users:
+            raise ValueError(f"user: {user!r} is not enrolled; {len(self.users)} others are")
+        if not len(self.octaves[0].within_eigenvalues):
+            raise ValueError("user: the model does not know how images of one person differ")
+        return self.users.index(user)
+
+    def registrar(self, *, users: bool = False, **options: Any) -> _core.FrameRegistrar:
+        """The compiled search for this model; kept, so that a second call costs nothing.
+
+        Parameters
+        ----------
+        users : bool
+            With the users' templates and the covariance within users, instead of the mean face.
+        **options
+            motion, distance, tolerance, max_iterations and largest_offset as in
+            :func:`holdstill.register`.
+
+        Returns
+        -------
+        holdstill._core.FrameRegistrar
+            Safe to use from several threads at once.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range, or nobody is enrolled.
+        """
+        key = (users, *sorted(options.items()))
+        if key in self._registrars:
+            return self._registrars[key]
+        if users and not self.users:
+            raise ValueError("model: nobody is enrolled")
+        gaussians = self.gaussians(self.users[0] if users else None)
+        levels = [
+            (
+                octave.within_basis if users else octave.basis,
+                level.subspace.variances,
+                level.subspace.rho,
+                octave.templates.T if users else octave.mean[:, None],
+                octave.roi,
+            )
+            for octave, level in zip(self.octaves, gaussians, strict=True)
+        ]
+        made = _core.FrameRegistrar(
+            levels, shape=self.shape, features=self.features, sigma=self.sigma, **options
+        )
+        self._registrars[key] = made
+        return made
+
+    @cached_property
+    def _registrars(self) -> dict[tuple[Any, ...], _core.FrameRegistrar]:
+        return {}
+
     def _rho(self, eigenvalues: FloatArray, basis: npt.NDArray[Any]) -> float:
         size, components = basis.shape
         if not isinstance(self.rho, str):
             # A unit norm is shared by fewer pixels.
             return float(self.rho) * len(self.octaves[0].mean) / size
-        beyond: FloatArray = eigenvalues[components:]
+        beyond = eigenvalues[components:]
         count = len(beyond) if self.rho == "existing" else size - components
-        return float(beyond.sum() / count)
+        return float(np.sum(beyond)) / float(count)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill import _core
 from holdstill.face_model import FaceModel
-from holdstill.reference.registration import Options, register_frame
+from holdstill.reference.registration import SEARCHES, Options
+from holdstill.reference.subspace import log_volume
 from holdstill.sources import Frame
 
 FloatArray = npt.NDArray[np.float64]
@@ -133,23 +135,148 @@ def register(
             raise ValueError(f"{name}: expected a positive number, got {value!r}")
     if int(max_iterations) < 1:
         raise ValueError(f"max_iterations: expected at least 1, got {max_iterations!r}")
-    gaussians = model.gaussians(user)
+    if search not in SEARCHES:
+        raise ValueError(f"search: expected one of {', '.join(SEARCHES)}, got {search!r}")
+    starts = np.asarray(initial, dtype=np.float64)
+    starts = starts[None] if starts.ndim == 2 else starts
+    if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
+        raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
     if levels is None:
-        levels = 1 if search == "simplex" else len(gaussians)
-    if not 1 <= levels <= len(gaussians):
-        raise ValueError(f"levels: expected 1 to {len(gaussians)} for this model, got {levels}")
-    options = Options(
-        motion, model.features, model.sigma, distance, float(tolerance), int(max_iterations),
-        float(largest_offset),
+        levels = 1 if search == "simplex" else len(model.octaves)
+    registrar = model.registrar(
+        users=user is not None, motion=motion, distance=distance, tolerance=float(tolerance),
+        max_iterations=int(max_iterations), largest_offset=float(largest_offset),
     )  # fmt: skip
-    found = register_frame(
-        _grey(frame), gaussians[:levels], initial, search=search, options=options
+    template = 0 if user is None else model.user_index(user)
+    image = _grey(frame)
+    found = [
+        registrar.register(image, start, template=template, search=search, levels=int(levels))
+        for start in starts
+    ]
+    volume = log_volume(model.gaussians(user)[0].subspace)
+
+    # The likeliest of those that came to rest.
+    def rank(end: _core.FrameRegistration) -> tuple[bool, float]:
+        distance = end.difs + end.dffs
+        return end.status != "converged", distance if np.isfinite(distance) else np.inf
+
+    best = min(found, key=rank)
+    return Registration(
+        best.frame_from_canonical,
+        best.status,
+        best.iterations,
+        sum(end.evaluations for end in found),
+        -0.5 * (best.difs + best.dffs + volume),
+        best.difs,
+        best.dffs,
+        best.step,
+        best.coefficients,
+        user,
     )
-    return Registration(**vars(found), user=user)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identification:
+    """One frame registered to every enrolled user.
+
+    Attributes
+    ----------
+    users : tuple of str
+        Who is enrolled, in the order of the arrays.
+    frame_from_canonical : ndarray (U, 3, 3) float64
+        The transform for each.
+    status : ndarray (U,) of str
+        As in `Registration`.
+    log_likelihood : ndarray (U,) float64
+        Of the frame, registered to each; NaN where nothing came of it. They share a covariance: the
+        largest is the smallest distance.
+    difs, dffs : ndarray (U,) float64
+        The distances.
+    evaluations : int
+        Times that the frame was warped, for all of them.
+    """
+
+    users: tuple[str, ...]
+    frame_from_canonical: FloatArray
+    status: npt.NDArray[np.str_]
+    log_likelihood: FloatArray
+    difs: FloatArray
+    dffs: FloatArray
+    evaluations: int
+
+    @property
+    def best(self) -> str | None:
+        """The likeliest user; None where nothing came of any."""
+        if np.isnan(self.log_likelihood).all():
+            return None
+        return self.users[int(np.nanargmax(self.log_likelihood))]
+
+
+def identify(
+    frame: npt.ArrayLike,
+    model: FaceModel,
+    initial: npt.ArrayLike,
+    *,
+    motion: str = DEFAULT.motion,
+    distance: str = DEFAULT.distance,
+) -> Identification:
+    """Register a frame to every enrolled user, sharing what the registrations have in common.
+
+    The frame is registered to the mean face first, and from there to each template; templates that
+    send it to within a fraction of a pixel of each other share a warp and its products.
+
+    Parameters
+    ----------
+    frame : array_like, shape (H, W) or (H, W, 3)
+        uint8, uint16 or float.
+    model : FaceModel
+        With users.
+    initial : array_like, shape (3, 3)
+        frame_from_canonical to start from.
+    motion, distance
+        As in :func:`register`.
+
+    Returns
+    -------
+    Identification
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument has the wrong shape, dtype or range, or nobody is enrolled.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> faces = rng.normal(size=(12, 24, 24))
+    >>> names = ["ann", "bob", "cem"] * 4
+    >>> model = FaceModel.fit(faces, users=names, components=4, roi="full")
+    >>> identify(faces[1], model, np.eye(3)).best
+    'bob'
+    """
+    general = register(frame, model, initial, motion=motion, distance=distance)
+    registrar = model.registrar(
+        users=True, motion=motion, distance=distance, tolerance=DEFAULT.tolerance,
+        max_iterations=DEFAULT.max_iterations, largest_offset=DEFAULT.largest_offset,
+    )  # fmt: skip
+    first = np.asarray(initial, dtype=np.float64)
+    start = general.frame_from_canonical if general.converged else first
+    found = registrar.register_all(_grey(frame), start, lowpass_from=first)
+    volume = log_volume(model.gaussians(model.users[0])[0].subspace)
+    return Identification(
+        model.users,
+        found["frame_from_canonical"],
+        np.array(found["status"]),
+        -0.5 * (found["difs"] + found["dffs"] + volume),
+        found["difs"],
+        found["dffs"],
+        general.evaluations + found["evaluations"],
+    )
 
 
 def _grey(frame: npt.ArrayLike) -> npt.NDArray[Any]:
     try:
-        return Frame("array", 0, None, np.asarray(frame)).grey()
+        grey = Frame("array", 0, None, np.asarray(frame)).grey()
     except ValueError as error:
         raise ValueError(f"frame: {error}") from None
+    return grey.astype(np.float32) if grey.dtype.kind == "f" else grey
