@@ -4,12 +4,15 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "holdstill/anderson.hpp"
 #include "holdstill/coarse_to_fine.hpp"
 #include "holdstill/registration.hpp"
 #include "register.hpp"
 
 namespace holdstill::bindings {
 namespace {
+
+constexpr double kCoarsePixels = 0.05;
 
 using Workspaces = std::vector<std::unique_ptr<SubspaceRegistrar::Workspace>>;
 
@@ -22,7 +25,7 @@ class PyRegistrar {
   PyRegistrar(const std::vector<LevelArrays>& levels, const std::pair<int, int>& shape,
               const std::string& motion, const std::string& features, double sigma,
               const std::string& distance, double tolerance, int max_iterations,
-              double largest_offset)
+              double largest_offset, int acceleration)
       : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
     RegistrationOptions options;
     options.distance = distance_from_name(distance);
@@ -38,6 +41,11 @@ class PyRegistrar {
     options.tolerance = tolerance;
     options.max_iterations = max_iterations;
     options.largest_offset = largest_offset;
+    if (acceleration < 0 || acceleration > Anderson::kMaxDepth)
+      throw py::value_error("acceleration: expected a depth from 0 to " +
+                            std::to_string(Anderson::kMaxDepth) + ", got " +
+                            std::to_string(acceleration));
+    options.acceleration = acceleration;
     if (levels.empty()) throw py::value_error("levels: expected at least one");
     Shape size = shape_;
     for (const auto& [basis, variances, rho, templates, roi] : levels) {
@@ -56,6 +64,8 @@ class PyRegistrar {
       levels_.emplace_back(as_matrix(parsed_basis), values, rho, as_matrix(parsed_templates),
                            std::move(region), sampling_, options);
       size = {(size.height + 1) / 2, (size.width + 1) / 2};
+      // A coarse level only has to bring the next one near.
+      options.tolerance = std::max(tolerance, kCoarsePixels);
     }
   }
 
@@ -90,7 +100,7 @@ class PyRegistrar {
         const SubspaceRegistrar& one = levels_[level];
         const Eigen::Matrix3d lowpass_from = at_level(start, level);
         return search == "gradient"
-                   ? one.descend(view, from, lowpass_from, which, work[level].get())
+                   ? one.descend(view, from, lowpass_from, which, level == 0, work[level].get())
                    : one.search(view, from, lowpass_from, which, work[level].get());
       });
       Eigen::Map<Eigen::VectorXd>(y, work[0]->y.size()) = work[0]->y;
@@ -207,12 +217,13 @@ void register_registration(py::module_& module) {
   py::class_<PyRegistrar>(module, "FrameRegistrar")
       .def(py::init<const std::vector<PyRegistrar::LevelArrays>&, const std::pair<int, int>&,
                     const std::string&, const std::string&, double, const std::string&, double, int,
-                    double>(),
+                    double, int>(),
            py::arg("levels"), py::kw_only(), py::arg("shape"), py::arg("motion") = "similarity",
            py::arg("features") = "edges", py::arg("sigma") = 0.8, py::arg("distance") = "both",
            py::arg("tolerance") = defaults.tolerance,
            py::arg("max_iterations") = defaults.max_iterations,
-           py::arg("largest_offset") = defaults.largest_offset)
+           py::arg("largest_offset") = defaults.largest_offset,
+           py::arg("acceleration") = defaults.acceleration)
       .def("register", &PyRegistrar::align, py::arg("frame"), py::arg("initial"), py::kw_only(),
            py::arg("template") = 0, py::arg("search") = "gradient", py::arg("levels") = 1)
       .def("register_all", &PyRegistrar::align_all, py::arg("frame"), py::arg("initial"),

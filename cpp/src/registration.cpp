@@ -4,6 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "holdstill/anderson.hpp"
 #include "holdstill/region_motion.hpp"
 #include "holdstill/simplex.hpp"
 
@@ -16,6 +17,9 @@ using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::Ro
 
 // Templates share a linearisation within this many canonical pixels: first far, then near.
 constexpr double kShared[] = {2.0, 0.7, 0.35, 0.2, 0.2, 0.2, 0.2, 0.2};
+
+// Steps are accelerated once they are below this many canonical pixels.
+constexpr double kAccelerateBelow = 1.0;
 
 }  // namespace
 
@@ -157,6 +161,12 @@ double SubspaceRegistrar::residual(const Linear& linear, int which, int i, Works
   return 1.0 - 2.0 * seen + squared_templates_[which];
 }
 
+// delta = -H^-1 J^T P (v - t)
+Parameters SubspaceRegistrar::step(const Linear& linear, const Parameters& gradient) {
+  const Parameters scaled = gradient.cwiseQuotient(linear.units);
+  return -linear.llt.solve(scaled).cwiseQuotient(linear.units);
+}
+
 bool SubspaceRegistrar::plausible(const CentredTransform& start,
                                   const CentredTransform& next) const {
   const double area = next.linear.determinant() / start.linear.determinant();
@@ -172,7 +182,7 @@ void SubspaceRegistrar::score(double squared, const Eigen::VectorXd& y,
 
 FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen::Matrix3d& initial,
                                              const Eigen::Matrix3d& lowpass_from, int which,
-                                             Workspace* work) const {
+                                             bool scored, Workspace* work) const {
   FrameRegistration out;
   out.frame_from_canonical = initial;
   CentredTransform start;
@@ -181,28 +191,33 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
   CentredTransform current = start;
   Linear linear;
   Parameters gradient;
-  while (out.iterations < options_.max_iterations) {
+  Anderson anderson(options_.acceleration, pixels_per_unit(sampling_.motion, region_, start));
+  bool settled = false;
+  while (!settled && out.iterations < options_.max_iterations) {
     out.status = cover(frame, region_, current, &work->patch)
                      ? linearize(current, &which, 1, work, &linear)
                      : Status::collapsed;
     ++out.evaluations;
     if (out.status != Status::converged) return out;
     residual(linear, which, 0, work, &gradient);
-    Parameters delta = linear.llt.solve(gradient.cwiseQuotient(linear.units));
-    delta = -delta.cwiseQuotient(linear.units);
-    const CentredTransform next =
-        transform(sampling_.motion, parameters(sampling_.motion, current) + delta, current);
+    const Parameters delta = step(linear, gradient), tau = parameters(sampling_.motion, current);
     ++out.iterations;
+    CentredTransform next = transform(sampling_.motion, tau + delta, current);
+    out.step = corner_motion(region_, current, next);
+    settled = out.step <= options_.tolerance;
+    if (!settled && out.step < kAccelerateBelow)
+      next = transform(sampling_.motion, anderson.next(tau, delta), current);
+    else
+      anderson.forget();
     if (!plausible(start, next)) {
       out.status = Status::collapsed;
       return out;
     }
-    out.step = corner_motion(region_, current, next);
     current = next;
     out.frame_from_canonical = matrix(current, region_.shape());
-    if (out.step <= options_.tolerance) break;
-    out.status = Status::max_iterations;
   }
+  out.status = settled ? Status::converged : Status::max_iterations;
+  if (!scored) return out;
   Status ended;
   value(frame, current, which, work, &ended);
   ++out.evaluations;
@@ -322,8 +337,7 @@ int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d
           continue;
         }
         double squared = residual(linear, t, static_cast<int>(i), work, &gradient);
-        Parameters delta = linear.llt.solve(gradient.cwiseQuotient(linear.units));
-        delta = -delta.cwiseQuotient(linear.units);
+        const Parameters delta = step(linear, gradient);
         const CentredTransform next =
             transform(sampling_.motion, parameters(sampling_.motion, centre) + delta, centre);
         ++out.iterations, ++out.evaluations;

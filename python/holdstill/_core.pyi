@@ -294,6 +294,7 @@ class FrameRegistrar(metaclass=_Bound):
         tolerance: float = 0.01,
         max_iterations: int = 100,
         largest_offset: float = 0.05,
+        acceleration: int = 4,
     ) -> None: ...
     def register(
         self,

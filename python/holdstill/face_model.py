@@ -393,13 +393,14 @@ class FaceModel:
         return {}
 
     def _rho(self, eigenvalues: FloatArray, basis: npt.NDArray[Any]) -> float:
-        size, components = basis.shape
+        size, components = len(basis), int(basis.shape[1])
         if not isinstance(self.rho, str):
             # A unit norm is shared by fewer pixels.
-            return float(self.rho) * len(self.octaves[0].mean) / size
+            return self.rho * len(self.octaves[0].mean) / size
         beyond = eigenvalues[components:]
-        count = len(beyond) if self.rho == "existing" else size - components
-        return float(np.sum(beyond)) / float(count)
+        return float(np.sum(beyond)) / (
+            len(beyond) if self.rho == "existing" else size - components
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.

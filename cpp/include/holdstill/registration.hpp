@@ -24,6 +24,7 @@ struct RegistrationOptions {
   Distance distance = Distance::both;
   double tolerance = 0.01;       // canonical pixels that no corner, or vertex, moves by more
   int max_iterations = 100;      // of the simplex, a quarter of the evaluations
+  int acceleration = 4;          // depth of the Anderson acceleration of the steps; 0: none
   double largest_offset = 0.05;  // of the first simplex: the corners' motion, in canonical widths
   double max_scale_change = 2.0, max_stretch = 2.0, max_outside = 0.5;  // as the frame aligner's
 };
@@ -63,9 +64,10 @@ class SubspaceRegistrar {
   const Sampling& sampling() const { return sampling_; }
 
   // Gauss-Newton steps from `initial`; the low-pass is chosen at `lowpass_from`. Never throws on a
-  // bad frame. Leaves y in work->y where it ends well.
+  // bad frame. Leaves y in work->y where it is scored and ends well.
   FrameRegistration descend(const FrameView& frame, const Eigen::Matrix3d& initial,
-                            const Eigen::Matrix3d& lowpass_from, int which, Workspace* work) const;
+                            const Eigen::Matrix3d& lowpass_from, int which, bool scored,
+                            Workspace* work) const;
   // The same by a downhill simplex.
   FrameRegistration search(const FrameView& frame, const Eigen::Matrix3d& initial,
                            const Eigen::Matrix3d& lowpass_from, int which, Workspace* work) const;
@@ -90,6 +92,7 @@ class SubspaceRegistrar {
   // y, half the gradient of d, and ||v - t||^2 for the i-th of the templates linearised for.
   double residual(const Linear& linear, int which, int i, Workspace* work,
                   Parameters* gradient) const;
+  static Parameters step(const Linear& linear, const Parameters& gradient);
   bool plausible(const CentredTransform& start, const CentredTransform& next) const;
   double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
                Status* status) const;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,10 @@ from .warp import PreparedFrame, canonical_points, linearize_prepared, prepare_f
 
 SEARCHES = ("gradient", "simplex")
 """Names of the ways to look for the best transform."""
+
+
+COARSE_TOLERANCE = 0.05
+"""Canonical pixels of a coarse level: it only has to bring the next one near."""
 
 
 class Level(NamedTuple):
@@ -222,11 +226,12 @@ def _from_start(
         )
         for octave, level in enumerate(levels)
     ]
+    coarse = replace(options, tolerance=max(options.tolerance, COARSE_TOLERANCE))
     evaluations = 0
 
     def solve(octave: int, start: FloatArray) -> _End:
         nonlocal evaluations
-        end = find(prepared[octave], levels[octave], start, options)
+        end = find(prepared[octave], levels[octave], start, options if octave == 0 else coarse)
         evaluations += end.evaluations
         if octave == 0 or end.status == "converged":
             return end
