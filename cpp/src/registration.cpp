@@ -88,6 +88,7 @@ Status SubspaceRegistrar::prepare(const FrameView& frame, const Eigen::Matrix3d&
   for (const auto& one : {at, filter})
     if (!one || !(std::abs(one->linear.determinant()) > 1e-12)) return Status::singular;
   *start = *at;
+  work->norm = 0.0;
   work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, *filter);
   return Status::converged;
 }
@@ -116,6 +117,7 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, const int* which
   const Eigen::Map<const RowMajor> basis(work->products.data(), n_components_, n_rows);
   const double norm = std::sqrt(self(0, 0));
   if (!(norm > 0.0) || !std::isfinite(norm)) return Status::singular;
+  work->norm = norm;
   // J = (J_w - v u^T) / |w|
   linear->inverse = 1.0 / norm;
   linear->chain = column_chain(work->patch, sampling_, at);
@@ -235,25 +237,32 @@ double SubspaceRegistrar::value(const FrameView& frame, const CentredTransform& 
   *status = Status::collapsed;
   if (!cover(frame, region_, at, &work->patch)) return kNone;
   const kernels::Table& kernel = kernels::active();
-  double squared_norm = 0.0;
+  // Of w - s t, s near ||w||: where v and t are close, their own products would cancel.
+  const float share = static_cast<float>(work->norm);
+  double squared_rest = 0.0;
   std::fill_n(work->products.begin(), n_components_ + 1, 0.0);
+  alignas(64) float rest[kernels::kMaxPlanes * kernels::kBlock];
   const int outside = for_each_block<true>(
       work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& columns) {
-        const float* w = columns.row[0];
         for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
-        work->rows[n_components_] = column(block, n_components_ + which);
-        kernel.dots(&w, 1, w, row_length_, &squared_norm);
-        kernel.dots(work->rows.data(), n_components_ + 1, w, row_length_, work->products.data());
+        const float* t = work->rows[n_components_] = column(block, n_components_ + which);
+        squared_rest += kernel.residual(columns.row[0], 1.0f, &t, &share, 1, row_length_, rest);
+        kernel.dots(work->rows.data(), n_components_ + 1, rest, row_length_, work->products.data());
       });
   *status = Status::out_of_frame;
   if (outside > options_.max_outside * region_.n_pixels()) return kNone;
   *status = Status::singular;
+  const double along = work->products[n_components_], t_t = squared_templates_[which];
+  const double squared_norm = share * (share * t_t + 2.0 * along) + squared_rest;
   if (!(squared_norm > 0.0) || !std::isfinite(squared_norm)) return kNone;
   *status = Status::converged;
-  const double inverse = 1.0 / std::sqrt(squared_norm);
-  work->y = inverse * Eigen::Map<const Eigen::VectorXd>(work->products.data(), n_components_);
-  work->y -= seen_templates_.col(which);
-  work->first[0] = 1.0 - 2.0 * inverse * work->products[n_components_] + squared_templates_[which];
+  // v - t = ((s - n) t + rest) / n
+  const double n = std::sqrt(squared_norm), excess = share - n;
+  work->norm = n;
+  work->y = Eigen::Map<const Eigen::VectorXd>(work->products.data(), n_components_);
+  work->y += excess * seen_templates_.col(which);
+  work->y /= n;
+  work->first[0] = (excess * (excess * t_t + 2.0 * along) + squared_rest) / squared_norm;
   return outside_ * work->first[0] + (inside_.array() * work->y.array().square()).sum();
 }
 

@@ -53,6 +53,7 @@ class SubspaceRegistrar {
     std::vector<float> row;
     std::vector<const float*> rows;
     std::vector<double> first, self, products;
+    double norm = 0.0;            // ||w|| when last seen; 0: not yet
     Eigen::MatrixXd k, weighted;  // Phi^T J and diag(inside) of it: M x p
     Eigen::VectorXd seen, y;      // Phi^T v, Phi^T (v - t)
   };
