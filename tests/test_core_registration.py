@@ -105,7 +105,9 @@ def test_every_distance_and_soft_regions_agree_with_the_twin(distance, soft):
     levels = levels_of(people(16), soft=soft)
     image = picture([6.0, 5.0, 8.0, 7.5])
     start = update(INITIAL, [0.01, -0.01, 0.4, -0.3], "similarity", SHAPE)
-    twin = register_frame(image, levels, start, options=Options(distance=distance, max_iterations=4))
+    twin = register_frame(
+        image, levels, start, options=Options(distance=distance, max_iterations=4)
+    )
     core = registrar_of(levels, distance=distance, max_iterations=4, acceleration=0)
     found = core.register(image, start)
     assert (found.status, found.iterations) == (twin.status, twin.iterations)
@@ -229,7 +231,7 @@ def test_wrong_arguments_are_named():
     core, image = registrar_of(levels), picture([6.0] * 4)
     subspace, roi = levels[0]
     for named, change in (
-        ("basis", (subspace.basis[:-1],) + (subspace.variances, 1.0, subspace.mean[:, None], roi)),
+        ("basis", (subspace.basis[:-1], subspace.variances, 1.0, subspace.mean[:, None], roi)),
         ("variances", (subspace.basis, subspace.variances[:-1], 1.0, subspace.mean[:, None], roi)),
         ("variances", (subspace.basis, -subspace.variances, 1.0, subspace.mean[:, None], roi)),
         ("rho", (subspace.basis, subspace.variances, 0.0, subspace.mean[:, None], roi)),
