@@ -18,7 +18,7 @@ from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.principal_components import principal_components
 from holdstill.pyramid import at_level, level_roi, n_levels
 from holdstill.reference.registration import Level
-from holdstill.reference.subspace import Subspace
+from holdstill.reference.subspace import Subspace, log_volume
 from holdstill.sources import Frame
 
 FORMAT = "holdstill.face_model"
@@ -387,6 +387,25 @@ class FaceModel:
         )
         self._registrars[key] = made
         return made
+
+    def log_volume(self, *, users: bool = False) -> float:
+        """What the log-likelihood has beside the distance; see `reference.subspace.log_volume`.
+
+        Parameters
+        ----------
+        users : bool
+            Of the covariance within users.
+
+        Returns
+        -------
+        float
+        """
+        finest = self.octaves[0]
+        basis = finest.within_basis if users else finest.basis
+        eigenvalues = finest.within_eigenvalues if users else finest.eigenvalues
+        rho = self._rho(eigenvalues, basis)
+        shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
+        return log_volume(Subspace(shaped[:, :1], shaped, eigenvalues[: basis.shape[1]], rho))
 
     @cached_property
     def _registrars(self) -> dict[tuple[Any, ...], _core.FrameRegistrar]:

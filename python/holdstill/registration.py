@@ -11,7 +11,6 @@ import numpy.typing as npt
 from holdstill import _core
 from holdstill.face_model import FaceModel
 from holdstill.reference.registration import SEARCHES, Options
-from holdstill.reference.subspace import log_volume
 from holdstill.sources import Frame
 
 FloatArray = npt.NDArray[np.float64]
@@ -153,7 +152,7 @@ def register(
         registrar.register(image, start, template=template, search=search, levels=int(levels))
         for start in starts
     ]
-    volume = log_volume(model.gaussians(user)[0].subspace)
+    volume = model.log_volume(users=user is not None)
 
     # The likeliest of those that came to rest.
     def rank(end: _core.FrameRegistration) -> tuple[bool, float]:
@@ -280,7 +279,7 @@ def identify(
         found["frame_from_canonical"][k] = end.frame_from_canonical
         found["status"][k] = end.status
         found["difs"][k], found["dffs"][k] = end.difs, end.dffs
-    volume = log_volume(model.gaussians(model.users[0])[0].subspace)
+    volume = model.log_volume(users=True)
     return Identification(
         model.users,
         found["frame_from_canonical"],
