@@ -10,7 +10,7 @@ from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.principal_components import principal_components
 from holdstill.reference.motion import map_points
 from holdstill.reference.warp import linearize
-from holdstill.registration import Registration, register
+from holdstill.registration import Registration, identify, register
 
 EYES = np.array([[16.0, 28.8], [48.0, 28.8]])
 MOUTH = np.array([[24.0, 48.0], [40.0, 48.0]])
@@ -212,6 +212,22 @@ def test_octaves_reach_further_than_the_finest_alone(model):
         ends[levels] = [apart(f.frame_from_canonical, t)
                         for f, t in zip(found, transforms, strict=True)]  # fmt: skip
     assert max(ends[3]) < 0.7 < max(ends[1])
+
+
+def test_identification_is_registration_to_every_user(model):
+    images, transforms, users = crowd(10, shots=3)
+    for k in (4, 16, 28):
+        start = displaced(transforms[k], k)
+        found = identify(images[k], model, start)
+        assert found.users == model.users and found.best == users[k]
+        index = found.users.index(users[k])
+        alone = register(images[k], model, start, user=users[k])
+        assert apart(found.frame_from_canonical[index], alone.frame_from_canonical) < 0.1
+        assert found.log_likelihood[index] == pytest.approx(alone.log_likelihood, abs=1.0)
+    black = identify(np.zeros((50, 50), np.uint8), model, np.eye(3))
+    assert black.best is None and set(black.status) == {"singular"}
+    with pytest.raises(ValueError, match="nobody"):
+        identify(images[0], FaceModel.fit(images[:6], transforms[:6], components=2), np.eye(3))
 
 
 # Files
