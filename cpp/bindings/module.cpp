@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, module) {
   holdstill::bindings::register_l1(module);
   holdstill::bindings::register_rasl(module);
   holdstill::bindings::register_aligner(module);
+  holdstill::bindings::register_registration(module);
 }

@@ -5,6 +5,8 @@
 #include <limits>
 #include <numeric>
 
+#include "holdstill/region_motion.hpp"
+
 namespace holdstill {
 namespace {
 
@@ -46,18 +48,6 @@ constexpr double kAccelerateBelow = 1.0;
 // and no longer than this: where the map has kinks the acceleration may circle for ever.
 constexpr int kAcceleratedIterations = 60;
 
-bool all_finite(const FrameView& frame, std::vector<float>* row) {
-  if (frame.type != PixelType::float32) return true;
-  row->resize(frame.width);
-  for (int y = 0; y < frame.height; ++y) {
-    frame.read_row(y, 0, frame.width, row->data());
-    float sum = 0.0f;
-    for (const float value : *row) sum += value * 0.0f;  // NaN as soon as one value is not finite
-    if (!(sum == 0.0f)) return false;
-  }
-  return true;
-}
-
 Eigen::MatrixXd gram_of(const Eigen::Ref<const Eigen::MatrixXf>& atoms) {
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(atoms.cols(), atoms.cols());
   constexpr Eigen::Index kRows = 4096;  // bounds the float64 copy
@@ -73,15 +63,6 @@ L1Options l1_options(const AlignerOptions& options) {
   L1Options l1;
   l1.mu = options.mu;
   return l1;
-}
-
-// Canonical pixels by which the region's corners move per unit of each parameter, root mean square.
-Parameters pixels_per_unit(MotionModel motion, const Region& region,
-                           const CentredTransform& transform) {
-  Parameters squares = Parameters::Zero(n_parameters(motion));
-  for (const Eigen::Vector2d& corner : region.corners())
-    squares += warp_jacobian(motion, transform, corner).colwise().squaredNorm().transpose();
-  return (squares / (4.0 * std::abs(transform.linear.determinant()))).cwiseSqrt();
 }
 
 // Log-odds fall linearly with the logarithm of the misfit, through 0.95 and 0.5.
@@ -103,24 +84,6 @@ double quality(const FrameAlignment& found, const AlignerOptions& options) {
 double whole(const FrameSums::Workspace& sums) {
   return std::clamp(sums.self[0] / sums.visible, kLeastNorm * sums.first[0],
                     kLargestNorm * sums.first[0]);
-}
-
-// Singular values of the linear motion since the start: their ratio, large where it is squeezed.
-double stretch(const CentredTransform& start, const CentredTransform& now) {
-  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
-  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
-  const double sum = std::sqrt(squares + area),
-               difference = std::sqrt(std::max(squares - area, 0.0));
-  return (sum + difference) / (sum - difference);
-}
-
-double corner_motion(const Region& region, const CentredTransform& from,
-                     const CentredTransform& to) {
-  const double scale = std::sqrt(std::abs(from.linear.determinant()));
-  double largest = 0.0;
-  for (const Eigen::Vector2d& corner : region.corners())
-    largest = std::max(largest, (to.apply(corner) - from.apply(corner)).norm());
-  return largest / scale;
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ FrameSums::Curvature FrameSums::curvature(const Patch& patch, const CentredTrans
   const kernels::Texels texels = patch.texels();
   const kernels::Projection projection = patch.projection(transform, false);
   const int planes = n_planes(sampling_.feature);
-  choose_support(x, work);
+  choose_support(x, 1.0, work);
   kernels::Curvature sums = {};
   kernels::Samples samples;
   kernels::Columns columns;

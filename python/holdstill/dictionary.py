@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +15,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from holdstill import _core
+from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
@@ -426,29 +424,20 @@ class Dictionary:
         OSError
             If it cannot be written.
         """
-        target = Path(path)
         meta = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             **self._settings(),
             "provenance": dict(self.provenance),
         }
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.savez(
-                    file,
-                    meta=np.array(json.dumps(meta)),
-                    roi=self.weights,
-                    atoms=self.atoms,
-                    residuals=self.residuals,
-                    displaced_residuals=self.displaced_residuals,
-                    robust_residuals=self.robust_residuals,
-                )
-            temporary.replace(target)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        arrays = {
+            "roi": self.weights,
+            "atoms": self.atoms,
+            "residuals": self.residuals,
+            "displaced_residuals": self.displaced_residuals,
+            "robust_residuals": self.robust_residuals,
+        }
+        write_archive(path, meta, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Dictionary:
@@ -478,36 +467,25 @@ class Dictionary:
         ...     Dictionary.load(f"{folder}/two.npz").digest == made.digest
         True
         """
-        name = os.fspath(path)
-        if not os.path.isfile(name):
-            raise FileNotFoundError(f"{name}: no such dictionary file")
-        if not zipfile.is_zipfile(name):
-            raise ValueError(f"{name}: not a dictionary: it is no .npz archive")
-        try:
-            with np.load(name, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"][()]))
-                if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-                    raise ValueError("it is no dictionary of holdstill")
-                if meta["format_version"] != FORMAT_VERSION:
-                    raise ValueError(
-                        f"format version {meta['format_version']}; this release reads version "
-                        f"{FORMAT_VERSION}: fit it again, or use the release that wrote it"
-                    )
-                return cls(
-                    file["atoms"],
-                    shape=tuple(meta["shape"]),
-                    motion=meta["motion"],
-                    features=meta["features"],
-                    sigma=float(meta["sigma"]),
-                    roi=file["roi"],
-                    residuals=file["residuals"],
-                    displaced_residuals=file["displaced_residuals"],
-                    pixel_residual=_number(meta["pixel_residual"]),
-                    robust_residuals=file["robust_residuals"],
-                    provenance=meta["provenance"],
-                )
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{name}: not a readable dictionary: {error}") from error
+        return read_archive(path, "dictionary", FORMAT, FORMAT_VERSION, cls._from_archive)
+
+    @classmethod
+    def _from_archive(
+        cls, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> Dictionary:
+        return cls(
+            arrays["atoms"],
+            shape=tuple(meta["shape"]),
+            motion=meta["motion"],
+            features=meta["features"],
+            sigma=float(meta["sigma"]),
+            roi=arrays["roi"],
+            residuals=arrays["residuals"],
+            displaced_residuals=arrays["displaced_residuals"],
+            pixel_residual=_number(meta["pixel_residual"]),
+            robust_residuals=arrays["robust_residuals"],
+            provenance=meta["provenance"],
+        )
 
     def _settings(self) -> dict[str, Any]:
         return {
