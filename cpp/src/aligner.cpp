@@ -260,12 +260,12 @@ void FrameAligner::choose_candidates(const Eigen::VectorXd& gradient, Workspace*
 
 // Algorithm 1: linearise, solve, update, until the step falls to the tolerance.
 FrameAlignment FrameAligner::align(const FrameView& frame, const Eigen::Matrix3d& initial,
-                                   const Eigen::Matrix3d& lowpass_from, const Workspace* coarser,
+                                   const Eigen::Matrix3d& lowpass_from, const Level& level,
                                    Workspace* work, double* coefficients) const {
   FrameAlignment out;
   out.frame_from_canonical = initial;
   work->x_all.setZero();
-  out.status = iterate(frame, initial, lowpass_from, coarser, work, &out);
+  out.status = iterate(frame, initial, lowpass_from, level, work, &out);
   out.evaluations = out.iterations;
   out.quality = quality(out, options_);
   out.n_atoms = static_cast<int>((work->x_all.array() != 0.0).count());
@@ -345,7 +345,7 @@ bool FrameAligner::atom_missing(bool robust, const Workspace& work) const {
 }
 
 Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
-                             const Eigen::Matrix3d& lowpass_from, const Workspace* coarser,
+                             const Eigen::Matrix3d& lowpass_from, const Level& level,
                              Workspace* work, FrameAlignment* out) const {
   if (!all_finite(frame, &work->row)) return Status::unreadable;
   const Region& region = sums_.region();
@@ -356,7 +356,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   for (const auto& one : {start, filter_at})
     if (!one || !(std::abs(one->linear.determinant()) > 1e-12)) return Status::singular;
   CentredTransform current = *start;
-  work->patch.choose_filter(frame, sampling.feature, sampling.sigma, *filter_at);
+  work->patch.choose_filter(frame, sampling.feature, sampling.sigma, *filter_at, level.octaves);
 
   Step step;
   Anderson anderson(options_.acceleration, pixels_per_unit(sampling.motion, region, current));
@@ -372,10 +372,10 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   const bool newtonian = !robust && options_.mu > 0.0 && options_.acceleration > 0 &&
                          options_.pixel_tolerance == 0.0 && sums_.has_curvature();
   double stale_above = 0.0;  // canonical pixels: where a step says that Newton's is to be redone
-  const bool warm = coarser && !robust && !always_all;
+  const bool warm = level.coarser && !robust && !always_all;
   if (warm) {
-    work->x_all = coarser->x_all;
-    work->candidates = coarser->candidates;
+    work->x_all = level.coarser->x_all;
+    work->candidates = level.coarser->candidates;
   }
   for (out->iterations = 0; out->iterations < options_.max_iterations;) {
     if (!cover(frame, region, current, &work->patch)) return Status::collapsed;

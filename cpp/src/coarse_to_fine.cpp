@@ -28,10 +28,11 @@ FrameAlignment PyramidAligner::descend(const FrameView& frame, const Eigen::Matr
                                        Workspace* work, double* coefficients) const {
   int followed = -1;  // the last level that came to rest
   return coarse_to_fine(n_levels, start, [&](int level, const Eigen::Matrix3d& from) {
-    const FrameAligner::Workspace* coarser =
-        followed == level + 1 ? work->levels[level + 1].get() : nullptr;
+    FrameAligner::Level given;
+    if (followed == level + 1) given.coarser = work->levels[level + 1].get();
+    if (level > 0) given.octaves = &work->octaves;
     const FrameAlignment found =
-        levels_[level].align(frame, from, at_level(initial, level), coarser,
+        levels_[level].align(frame, from, at_level(initial, level), given,
                              work->levels[level].get(), level == 0 ? coefficients : nullptr);
     if (found.status == Status::converged) followed = level;
     return found;
@@ -48,6 +49,7 @@ void PyramidAligner::keep(const FrameAlignment& found, Workspace* work, FrameAli
 FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix3d& initial,
                                      Workspace* work, double* coefficients) const {
   const int n_levels = static_cast<int>(levels_.size()), coarsest = n_levels - 1;
+  work->octaves.reset(frame);
   FrameAlignment best = descend(frame, initial, n_levels, initial, work, coefficients);
   work->weights = work->finest().sums.weights;
   // On coarse levels what hides reaches further; the start itself may lie nearer than where they

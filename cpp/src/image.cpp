@@ -4,6 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "holdstill/octaves.hpp"
+
 namespace holdstill {
 namespace {
 
@@ -77,7 +79,7 @@ double lowpass_sigma(const Eigen::Matrix2d& linear) {
 }
 
 void Patch::choose_filter(const FrameView& frame, Feature feature, double sigma,
-                          const CentredTransform& initial) {
+                          const CentredTransform& initial, Octaves* octaves) {
   feature_ = feature;
   double filter_sigma = lowpass_sigma(initial.linear);
   // Edges are those of the low-passed frame: variances add, and one filtering does both.
@@ -90,11 +92,17 @@ void Patch::choose_filter(const FrameView& frame, Feature feature, double sigma,
   // is at least 0.7 of its pixels.
   octave_ = 0;
   while (0.7 * (2 << octave_) <= filter_sigma) ++octave_;
-  full_width_ = ((frame.width - 1) >> octave_) + 1;
-  full_height_ = ((frame.height - 1) >> octave_) + 1;
+  full_width_ = Octaves::size(frame.width, octave_);
+  full_height_ = Octaves::size(frame.height, octave_);
+  octaves_ = octave_ > 0 ? octaves : nullptr;
+  step_ = 1 << octave_;
+  if (octaves_) {  // what blur is left to do, in pixels of the octave's own
+    filter_sigma = std::sqrt(std::pow(filter_sigma / step_, 2) - Octaves::variance(octave_));
+    step_ = 1;
+  }
   gaussian_taps(filter_sigma, &smoothing_);
   // The decimated frame's derivatives are per pixel of its own.
-  if (feature != Feature::grey) derivative_taps(filter_sigma, 1 << octave_, &derivative_);
+  if (feature != Feature::grey) derivative_taps(filter_sigma, step_, &derivative_);
   area_ = {0, 0, 0, 0};
 }
 
@@ -123,7 +131,7 @@ void Patch::filter(const FrameView& frame) {
   const kernels::Table& kernel = kernels::active();
   const bool edges = feature_ != Feature::grey;
   const int channels = edges ? 8 : 4, n_filters = edges ? 2 : 1;
-  const int n_taps = static_cast<int>(smoothing_.size()), radius = n_taps / 2, step = 1 << octave_;
+  const int n_taps = static_cast<int>(smoothing_.size()), radius = n_taps / 2, step = step_;
   const int width = std::max(area_.x1 - area_.x0, 2), height = std::max(area_.y1 - area_.y0, 2);
   const int padded = width + 2;
   const int first_column = (area_.x0 - 1) * step - radius,
@@ -135,8 +143,15 @@ void Patch::filter(const FrameView& frame) {
   const auto source_row = [&](int row) {
     return source_.data() + static_cast<std::size_t>(row) * n_source_columns;
   };
-  for (int row = 0; row < n_source_rows; ++row)
-    frame.read_row(first_row + row, first_column, first_column + n_source_columns, source_row(row));
+  if (octaves_)
+    octaves_->read(
+        octave_,
+        {first_column, first_row, first_column + n_source_columns, first_row + n_source_rows},
+        source_.data());
+  else
+    for (int row = 0; row < n_source_rows; ++row)
+      frame.read_row(first_row + row, first_column, first_column + n_source_columns,
+                     source_row(row));
 
   // Along a row, every step-th output: the row is split into its phases, so that neighbouring
   // outputs read neighbouring inputs.
@@ -152,7 +167,7 @@ void Patch::filter(const FrameView& frame) {
     }
     const int n = static_cast<int>(taps.size());
     for (int k = 0; k < n; ++k)
-      along_[k] = phases + static_cast<std::size_t>(k & (step - 1)) * phase_length + (k >> octave_);
+      along_[k] = phases + static_cast<std::size_t>(k % step) * phase_length + k / step;
     kernel.convolve(along_.data(), taps.data(), n, padded, out);
   };
 

@@ -89,6 +89,13 @@ void convolve_differences(const float* const* rows, const float* taps, int n_tap
   }
 }
 
+void halve(const float* __restrict row, const float* taps, int n, float* __restrict out) {
+  const float t0 = taps[0], t1 = taps[1], t2 = taps[2], t3 = taps[3], t4 = taps[4];
+  for (int i = 0; i < n; ++i)
+    out[i] = t0 * row[2 * i] + t1 * row[2 * i + 1] + t2 * row[2 * i + 2] + t3 * row[2 * i + 3] +
+             t4 * row[2 * i + 4];
+}
+
 // Central differences, not the bilinear cell's own derivative: that jumps at pixel borders and can
 // keep the outer loop from converging (equations.md §0).
 void grey_texels(const float* above, const float* here, const float* below, int n,
@@ -481,25 +488,13 @@ namespace holdstill::kernels {
 namespace {
 
 constexpr Table make_table(const char* name) {
-  return {name,
-          convolve,
-          convolve_differences,
-          grey_texels,
-          edge_texels,
-          sample,
-          grey_columns,
-          edge_columns,
-          curvature,
-          self_products,
-          products,
-          dots,
-          scale_columns,
-          scale_row,
-          residual,
-          robust_weights,
-          redescending_weights,
-          shrink_image,
-          advance_image};
+  return {name,         convolve,       convolve_differences,
+          halve,        grey_texels,    edge_texels,
+          sample,       grey_columns,   edge_columns,
+          curvature,    self_products,  products,
+          dots,         scale_columns,  scale_row,
+          residual,     robust_weights, redescending_weights,
+          shrink_image, advance_image};
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "holdstill/anderson.hpp"
 #include "holdstill/frame_sums.hpp"
 #include "holdstill/l1_least_squares.hpp"
+#include "holdstill/octaves.hpp"
 #include "holdstill/status.hpp"
 
 namespace holdstill {
@@ -90,13 +91,18 @@ class FrameAligner {
   // in work->sums.weights. Thread-safe, one workspace per thread.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work,
                        double* coefficients) const {
-    return align(frame, initial, initial, nullptr, work, coefficients);
+    return align(frame, initial, initial, {}, work, coefficients);
   }
+  // One level of several. coarser: what the same atoms' octave has left, to start from its atoms;
+  // octaves: of the frame, where a coarse level takes its pixels from. Both may be null.
+  struct Level {
+    const Workspace* coarser = nullptr;
+    Octaves* octaves = nullptr;
+  };
   // `lowpass_from` chooses the frame's low-pass, where that is not the initial transform's to do.
-  // `coarser`: what the same atoms' octave has left, to start from its atoms; or null.
   FrameAlignment align(const FrameView& frame, const Eigen::Matrix3d& initial,
-                       const Eigen::Matrix3d& lowpass_from, const Workspace* coarser,
-                       Workspace* work, double* coefficients) const;
+                       const Eigen::Matrix3d& lowpass_from, const Level& level, Workspace* work,
+                       double* coefficients) const;
 
  private:
   struct Step;
@@ -117,7 +123,7 @@ class FrameAligner {
                 Workspace* work, const Step& step) const;
   bool atom_missing(bool robust, const Workspace& work) const;
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
-                 const Eigen::Matrix3d& lowpass_from, const Workspace* coarser, Workspace* work,
+                 const Eigen::Matrix3d& lowpass_from, const Level& level, Workspace* work,
                  FrameAlignment* out) const;
 
   FrameSums sums_;

@@ -48,6 +48,7 @@ class PyramidAligner {
   struct Workspace {
     std::vector<std::unique_ptr<FrameAligner::Workspace>> levels;
     Search::Workspace search;
+    Octaves octaves;
     std::vector<double> coefficients;
     std::vector<float> weights;  // of the pixels at the end returned; robust losses only
     FrameAligner::Workspace& finest() { return *levels.front(); }

@@ -41,14 +41,18 @@ struct Rectangle {
   }
 };
 
+class Octaves;
+
 // The low-passed (grey) or Gaussian-derivative (edges) image of one rectangle of a frame, values
 // and gradients interleaved. Where the filter is wide the frame is kept at every 2^octave-th pixel
 // only. A pixel's value does not depend on the rectangle, so that a patch may be grown at will.
 class Patch {
  public:
   // The filter is chosen at `initial` and then stays: once per frame, never per iteration.
+  // `octaves`, of the same frame, or null: where a coarse search takes its pixels from, at little
+  // cost and nearly the same.
   void choose_filter(const FrameView& frame, Feature feature, double sigma,
-                     const CentredTransform& initial);
+                     const CentredTransform& initial, Octaves* octaves = nullptr);
   // Makes the patch cover the given box (frame pixels) with a margin; keeps it if it does already.
   void cover(const FrameView& frame, double x_min, double y_min, double x_max, double y_max);
 
@@ -63,7 +67,9 @@ class Patch {
   void filter(const FrameView& frame);
 
   Feature feature_ = Feature::grey;
+  Octaves* octaves_ = nullptr;
   int octave_ = 0;
+  int step_ = 1;                               // between the source's pixels that are kept
   int full_width_ = 0, full_height_ = 0;       // of the decimated frame
   Rectangle area_{0, 0, 0, 0};                 // of the decimated frame
   std::vector<float> smoothing_, derivative_;  // taps

@@ -61,6 +61,8 @@ struct Table {
   // out[i] = sum_k taps[k] (rows[k + 1][i] - rows[k][i])
   void (*convolve_differences)(const float* const* rows, const float* taps, int n_taps, int n,
                                float* out);
+  // out[i] = sum_k taps[k] row[2 i + k],  k = 0 .. 4
+  void (*halve)(const float* row, const float* taps, int n, float* out);
   // texels (I, Ix, Iy, 0) of a row of I; `here` has a neighbour on either side of the n pixels
   void (*grey_texels)(const float* above, const float* here, const float* below, int n,
                       float* texels);
