@@ -39,10 +39,16 @@ class SingularValueThreshold {
       kept.nuclear_norm += sigma - threshold;
       ++kept.rank;
     }
+    const auto u = scaled_.rightCols(kept.rank), v = vectors_.rightCols(kept.rank);
+    if (kept.rank > 0 && 4 * kept.rank <= n) {  // two thin products in the place of a square one
+      thin_.resize(x.rows(), kept.rank);
+      blas::multiply(x, u, thin_);
+      blas::multiply_transposed(thin_, v, *out);
+      return kept;
+    }
     projector_.resize(n, n);
     if (kept.rank > 0)
-      blas::multiply_transposed(scaled_.rightCols(kept.rank), vectors_.rightCols(kept.rank),
-                                projector_);
+      blas::multiply_transposed(u, v, projector_);
     else
       projector_.setZero();
     blas::multiply(x, projector_, *out);
@@ -51,7 +57,7 @@ class SingularValueThreshold {
 
  private:
   blas::SymmetricEigen eigen_;
-  MatrixXd vectors_, scaled_, projector_;
+  MatrixXd vectors_, scaled_, projector_, thin_;
 };
 
 // Starting threads costs more than a small batch's columns are worth.
