@@ -55,7 +55,7 @@ class VideoIndex:
         return len(self.time)
 
     def keyframe(self, pts: int | None, size: int) -> int | None:
-        """The keyframe's packet that has this timestamp and size, which identify it after a seek."""
+        """The keyframe packet of this timestamp and size, which identify it after a seek."""
         found = np.flatnonzero((self.pts == pts) & (self.size == size))
         return int(self.keyframes[found[0]]) if len(found) else None
 
