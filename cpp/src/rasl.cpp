@@ -40,22 +40,33 @@ class SingularValueThreshold {
       ++kept.rank;
     }
     const auto u = scaled_.rightCols(kept.rank), v = vectors_.rightCols(kept.rank);
-    if (kept.rank > 0 && 4 * kept.rank <= n) {  // two thin products in the place of a square one
-      thin_.resize(x.rows(), kept.rank);
-      blas::multiply(x, u, thin_);
-      blas::multiply_transposed(thin_, v, *out);
-      return kept;
-    }
-    projector_.resize(n, n);
-    if (kept.rank > 0)
+    if (kept.rank == 0)
+      out->setZero();
+    else if (3 * kept.rank <= n)
+      multiply_thin(x, u, v, out);
+    else {
+      projector_.resize(n, n);
       blas::multiply_transposed(u, v, projector_);
-    else
-      projector_.setZero();
-    blas::multiply(x, projector_, *out);
+      blas::multiply(x, projector_, *out);
+    }
     return kept;
   }
 
  private:
+  using Columns = Eigen::Ref<const MatrixXd>;
+
+  // Two thin products in the place of a square one, of some rows at a time: they stay in the cache.
+  template <typename Out>
+  void multiply_thin(const Columns& x, const Columns& u, const Columns& v, Out* out) {
+    constexpr Index n_rows = 512;
+    thin_.resize(std::min(n_rows, x.rows()), u.cols());
+    for (Index from = 0; from < x.rows(); from += n_rows) {
+      const Index rows = std::min(n_rows, x.rows() - from);
+      blas::multiply(x.middleRows(from, rows), u, thin_.topRows(rows));
+      blas::multiply_transposed(thin_.topRows(rows), v, out->middleRows(from, rows));
+    }
+  }
+
   blas::SymmetricEigen eigen_;
   MatrixXd vectors_, scaled_, projector_, thin_;
 };
