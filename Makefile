@@ -10,8 +10,9 @@ BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_ran
   occlusion verdicts generality dictionary_choice least_squares_vs_l1 speed_vs_ecc pipeline memory \
   same_bytes
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
+PERF_BUILD := build/perf
 
-.PHONY: demo test cpp-test bench lint format asan clean
+.PHONY: demo test cpp-test perf-check perf-record bench lint format asan clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -51,6 +52,16 @@ cpp-test: $(VENV)/.installed
 	    -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" && \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build $(CPP_BUILD) --target holdstill_tests && \
 	  $(BIN)/ctest --test-dir $(CPP_BUILD) --output-on-failure; fi
+
+# Counts of instructions, where timings would depend on the machine and on its other work.
+perf-check perf-record: $(VENV)/.base
+	@PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(PERF_BUILD) -G Ninja --log-level=WARNING \
+	  -DHOLDSTILL_PERF=ON -DSKBUILD_PROJECT_VERSION=0 -DCMAKE_BUILD_TYPE=Release \
+	  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
+	  -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build $(PERF_BUILD) --target holdstill_perf
+	$(BIN)/python cpp/perf/count.py $(PERF_BUILD)/cpp/perf/holdstill_perf \
+	  $(if $(filter perf-record,$@),--record)
 
 # Not at -O3: the sanitizers' checks in unrolled loops would compile for a quarter of an hour.
 asan:
