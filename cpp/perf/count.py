@@ -1,8 +1,8 @@
 """Instructions of the core's hot paths, under valgrind, beside the counts of the repository.
 
-``make perf-check`` fails where a path takes 5 % more than ``counts.json`` says; ``make perf-record``
-writes that file anew. Counts belong to a compiler's major version and to a processor family: where
-either differs the changes are shown and nothing fails. Without valgrind nothing is counted.
+``make perf-check`` fails where a path takes 5 % more than counts.json says; ``make perf-record``
+writes it anew. Counts belong to a compiler's major version and to a processor family: where either
+differs the changes are shown and nothing fails. Without valgrind nothing is counted.
 """
 
 from __future__ import annotations
