@@ -71,7 +71,7 @@ asan:
 $(VENV)/.base:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade pip
-	$(PIP) install "scikit-build-core>=0.10" "pybind11>=2.13" "cython>=3.0" "numpy>=1.26" \
+	$(PIP) install "scikit-build-core>=0.10" "pybind11>=2.13" "cython>=3.1" "numpy>=1.26" \
 	  "scipy>=1.11" "cmeel-eigen>=3.4,<3.5" cmake ninja
 	touch $@
 
