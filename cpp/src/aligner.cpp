@@ -299,7 +299,7 @@ void FrameAligner::correlate_all(const CentredTransform& transform, Workspace* w
                                  Step* step) const {
   const EntryJacobian chain = column_chain(work->patch, sums_.sampling(), transform);
   const int n_rows = sums_.sampling().n_rows();
-  const Eigen::VectorXd& first = Eigen::Map<const Eigen::VectorXd>(work->sums.first.data(), n_rows);
+  const Eigen::Map<const Eigen::VectorXd> first(work->sums.first.data(), n_rows);
   // J d = (J_w d - v u^T d) / |w|
   const double inverse = 1.0 / step->norm;
   Eigen::Matrix<double, 1 + kernels::kMaxColumns, 1> factors;

@@ -90,7 +90,8 @@ TEST_CASE("a second frame allocates nothing under a robust loss") {
         CAPTURE(verify);
         check_second_frame<std::uint8_t>(MotionModel::affine, feature, 1e-3, verify, 30, 1.3, loss);
       }
-  check_second_frame<std::uint8_t>(MotionModel::affine, Feature::grey, 0.0, false, 30, 1.3,
+  // More atoms would fit the texture and its derivatives down to rounding.
+  check_second_frame<std::uint8_t>(MotionModel::affine, Feature::grey, 0.0, false, 12, 1.3,
                                    Loss::huber);
 }
 
