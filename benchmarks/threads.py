@@ -6,7 +6,8 @@ A dictionary of the talking_face set with the defaults for faces, and the set's 
 one call of `align_batch` and one by one through `align`, from given transforms; and through `align`
 from the folder, which reads and decodes. Equality to the last bit comes before timing. The runs
 take turns. A yardstick tells what the machine itself had to give: hashing on two threads, which
-share nothing, against hashing on one.
+share nothing, against hashing on one. Where other work leaves it below the bar, nothing can be
+judged; the processor time that two threads take in the place of one is shown all the same.
 """
 
 from __future__ import annotations
@@ -67,34 +68,42 @@ def main() -> int:
         claims.check(np.array_equal(way(1), way(2)), f"{name}: two threads find what one finds")
     if claims.exit_code():
         return claims.exit_code()
-    seconds = {(name, threads): [] for name in ways for threads in (1, 2)}
+    seconds, cpu = ({(name, n): [] for name in ways for n in (1, 2)} for _ in range(2))
     for _ in range(options.repetitions):
         for name, threads in seconds:
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             ways[name](threads)
             seconds[name, threads].append(time.perf_counter() - started)
-    ratios = {
-        name: statistics.median(
-            one / two for one, two in zip(seconds[name, 1], seconds[name, 2], strict=True)
-        )
-        for name in ways
-    }
+            cpu[name, threads].append(time.process_time() - used)
+    ratios = {name: ratio(seconds[name, 1], seconds[name, 2]) for name in ways}
     print_table(
         f"talking_face, {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]}: medians of "
         f"{options.repetitions} runs in turn",
-        ("way", "1 thread, s", "2 threads, s", "ratio"),
+        ("way", "1 thread, s", "2 threads, s", "ratio", "CPU, 2 to 1"),
         [
-            (name, *(f"{statistics.median(seconds[name, n]):.2f}" for n in (1, 2)), f"{ratio:.2f}")
-            for name, ratio in ratios.items()
+            (
+                name,
+                *(f"{statistics.median(seconds[name, n]):.2f}" for n in (1, 2)),
+                f"{ratios[name]:.2f}",
+                f"{ratio(cpu[name, 2], cpu[name, 1]):.2f}",
+            )
+            for name in ways
         ],
     )
+    if ratios[YARDSTICK] < BAR:
+        print(f"not judged: the machine itself gave two threads {ratios[YARDSTICK]:.2f} times one")
+        return claims.exit_code()
     for name in list(ways)[:2]:
         claims.check(
             ratios[name] >= BAR,
-            f"{name}: {ratios[name]:.2f} times as fast on two threads, at least {BAR} "
-            f"(the machine itself: {ratios[YARDSTICK]:.2f})",
+            f"{name}: {ratios[name]:.2f} times as fast on two threads, at least {BAR}",
         )
     return claims.exit_code()
+
+
+def ratio(above: list[float], below: list[float]) -> float:
+    """Median over the turns."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def transforms(results: Iterable[holdstill.Alignment]) -> npt.NDArray[np.float64]:
