@@ -27,7 +27,7 @@ def threshold(atoms: np.ndarray, motion: str, features: str) -> float:
     return 1.345 * 1.4826 * float(np.median(magnitudes(left, PLANES[features])))
 
 
-@pytest.mark.parametrize("loss", ["huber", "l1"])
+@pytest.mark.parametrize("loss", ["huber", "l1", "geman-mcclure"])
 @pytest.mark.parametrize("features", ["grey", "edges"])
 @pytest.mark.parametrize(("motion", "seed"), [("similarity", 0), ("similarity", 1), ("affine", 2)])
 def test_fixed_point_is_that_of_the_numpy_twin(

@@ -26,6 +26,7 @@ def dictionary() -> Dictionary:
         residuals=np.array([0.02, 0.03, 0.025]),
         displaced_residuals=np.array([0.2, 0.3, 0.25]),
         pixel_residual=0.004,
+        robust_residuals=np.array([[0.02, 0.1, 0.8], [0.03, 0.2, 0.7]]),
         provenance={"n": 3, "sample": [["a.mp4", 4]]},
     )
 
@@ -42,9 +43,12 @@ def test_loads_what_it_saved_to_the_last_bit(dictionary: Dictionary, tmp_path: P
     assert loaded.digest == dictionary.digest
     np.testing.assert_array_equal(loaded.residuals, [0.02, 0.03, 0.025])
     np.testing.assert_array_equal(loaded.displaced_residuals, [0.2, 0.3, 0.25])
+    np.testing.assert_array_equal(loaded.robust_residuals, [[0.02, 0.1, 0.8], [0.03, 0.2, 0.7]])
     assert loaded.pixel_residual == 0.004
     assert loaded.misfits == dictionary.misfits
     assert loaded.misfits is not None
+    assert loaded.robust_misfits == dictionary.robust_misfits
+    assert loaded.robust_misfits is not None
     assert loaded.roi is not None
     assert loaded.roi.dtype == np.bool_
     assert loaded.aligner(loss="huber", levels=1) is not None
@@ -60,7 +64,9 @@ def test_loads_weights_and_what_is_unknown_as_it_saved_them(tmp_path: Path) -> N
     np.testing.assert_array_equal(loaded.roi, weights)
     assert np.isnan(loaded.pixel_residual)
     assert loaded.residuals.size == loaded.displaced_residuals.size == 0
+    assert loaded.robust_residuals.shape == (0, 3)
     assert loaded.misfits is None
+    assert loaded.robust_misfits is None
     assert loaded.digest == saved.digest
 
 
@@ -76,6 +82,7 @@ def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dicti
         "residuals": dictionary.residuals,
         "displaced_residuals": dictionary.displaced_residuals,
         "pixel_residual": dictionary.pixel_residual,
+        "robust_residuals": dictionary.robust_residuals,
     }
     assert Dictionary(dictionary.atoms, **keywords).digest == dictionary.digest
     changes = (
@@ -85,6 +92,7 @@ def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dicti
         {"residuals": 2 * dictionary.residuals},
         {"displaced_residuals": 2 * dictionary.displaced_residuals},
         {"pixel_residual": 0.005},
+        {"robust_residuals": 0.5 * dictionary.robust_residuals},
     )
     for change in changes:
         digests.add(Dictionary(dictionary.atoms, **{**keywords, **change}).digest)
@@ -99,8 +107,8 @@ def test_another_format_version_is_refused_with_advice(
     with np.load(path) as file:
         content = dict(file)
     meta = json.loads(str(content["meta"]))
-    assert meta["format_version"] == 2
-    for version in (1, 99):
+    assert meta["format_version"] == 3
+    for version in (2, 99):
         content["meta"] = np.array(json.dumps({**meta, "format_version": version}))
         np.savez(path, **content)
         with pytest.raises(ValueError, match=rf"version {version}.*fit it again"):
@@ -156,6 +164,9 @@ def test_a_failed_save_leaves_the_old_file(dictionary: Dictionary, tmp_path: Pat
         ({"residuals": np.array([np.nan])}, "residuals: expected"),
         ({"residuals": np.ones((2, 2))}, "residuals: expected"),
         ({"displaced_residuals": np.array([np.inf])}, "displaced_residuals: expected"),
+        ({"robust_residuals": np.ones(3)}, "robust_residuals: expected"),
+        ({"robust_residuals": np.ones((2, 2))}, "robust_residuals: expected"),
+        ({"robust_residuals": np.full((2, 3), np.nan)}, "robust_residuals: expected"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:

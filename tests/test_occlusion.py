@@ -92,10 +92,12 @@ def test_robust_losses_cost_nothing_where_nothing_is_hidden(
     error = {loss: shifts(whole, truth) for loss, (whole, _) in ends.items()}
     rms = {loss: np.sqrt(np.mean(np.square(e))) for loss, e in error.items()}
     assert rms["huber"] <= 1.05 * rms["l2"]
+    assert rms["geman-mcclure"] <= 1.05 * rms["l2"]
 
 
-def test_hidden_frames_that_keep_their_place_are_good(ends: dict[str, Any]) -> None:
-    whole, part = ends["huber"]
+@pytest.mark.parametrize("loss", ["huber", "l1", "geman-mcclure"])
+def test_hidden_frames_that_keep_their_place_are_good(ends: dict[str, Any], loss: str) -> None:
+    whole, part = ends[loss]
     kept = shifts(part, whole.frame_from_canonical) < LOST_PX
     assert (part.quality[kept] >= 0.5).mean() >= 0.95
     # Least squares on the same frames says that something is wrong.

@@ -51,7 +51,7 @@ def test_leave_one_out_is_a_lasso_on_the_other_images(kernels: object, features:
     own = leave_one_out(images, lowpass_from, F, atoms, columns, mu=MU, kernels=kernels, **options)
     assert own.norms.shape == own.displaced.shape == (7,)
     planes = 2 if features == "edges" else 1
-    pixels = []
+    pixels, fits = [], []
     for i, now in enumerate(vectors):
         others = atoms[:, columns != i]
         assert others.shape[1] == (3 if i in columns else 4)
@@ -64,16 +64,28 @@ def test_leave_one_out_is_a_lasso_on_the_other_images(kernels: object, features:
         moved = reference.linearize(
             images[i], F[i] @ shift, lowpass_from=lowpass_from[i], **options
         )
-        residual = lasso_residual(others, moved.vector, None)
-        assert own.displaced[i] == pytest.approx(np.linalg.norm(residual), rel=1e-3)
+        off = lasso_residual(others, moved.vector, None)
+        assert own.displaced[i] == pytest.approx(np.linalg.norm(off), rel=1e-3)
+        fits.append((now.vector, residual, moved.vector, off))
     assert own.pixel == pytest.approx(np.median(pixels), rel=1e-2)
+    # Geman and McClure's weights at four standard deviations, a median of 1.4826 of which is one.
+    scale = 4 * 1.4826 * np.median(pixels)
+    for i, (v, e, v_off, e_off) in enumerate(fits):
+        g, g_off = (
+            np.tile(1 / (1 + np.square(r.reshape(planes, -1)).sum(axis=0) / scale**2) ** 2, planes)
+            for r in (e, e_off)
+        )
+        seen = np.sum(g * (v - e) ** 2) / np.sum((v - e) ** 2)
+        robust = np.sqrt(np.sum(g * e**2) / np.sum(g * v**2))
+        displaced = np.sqrt(np.sum(g_off * e_off**2) / np.sum(g_off * v_off**2))
+        assert own.robust[i] == pytest.approx([robust, displaced, seen], rel=2e-2)
 
 
 def test_an_image_that_alone_makes_the_dictionary_is_no_yardstick() -> None:
     images, F = batch(1)
     atoms = reference.linearize(images[0], F[0], shape=SHAPE, motion="affine").vector[:, None]
     own = leave_one_out(images, F, F, atoms, np.array([0]), shape=SHAPE, motion="affine")
-    assert (own.norms.size, own.displaced.size) == (0, 0)
+    assert (own.norms.size, own.displaced.size, own.robust.shape) == (0, 0, (0, 3))
     assert np.isnan(own.pixel)
 
 
@@ -84,6 +96,13 @@ def test_yardstick_lies_between_the_own_images_and_displaced_ones(small_head: Sm
     typical, poor = d.misfits
     assert typical == pytest.approx(np.median(d.residuals))
     assert np.quantile(d.residuals, 0.95) < poor < np.median(d.displaced_residuals)
+    robust, displaced, seen = d.robust_residuals.T
+    assert len(robust) == 12
+    assert d.robust_misfits is not None
+    typical, poor = d.robust_misfits
+    assert typical == pytest.approx(np.median(robust))
+    assert np.quantile(robust, 0.95) < poor < np.median(displaced)
+    assert 0.5 < np.median(seen) < 1.0
     assert d.kappa == pytest.approx(1.345 * 1.4826 * d.pixel_residual)
 
 
@@ -148,6 +167,28 @@ def test_quality_is_0_where_nothing_came_of_it_and_nan_without_a_yardstick() -> 
         assert judge.align(frame, initial).quality == 0.0
         assert np.isnan(blind.align(frame, initial).quality)
     assert np.isnan(blind.align(images[0], F[0]).quality)
+
+
+def test_robust_quality_falls_with_what_is_seen() -> None:
+    images, F = batch()
+    # The misfit earns nearly 1, whatever is seen.
+    options = {"loss": "huber", "kappa": 1e-3}
+    low, third, two_thirds = (
+        aligner_with((1e2, 1e3), visible=visible, **options).align(images[5], F[5]).quality
+        for visible in (1.0, 0.9, 0.8)
+    )
+    assert low < third < two_thirds
+    # Log-odds are linear in the share seen: 0.5 at a third of the typical one, 0.95 at two thirds.
+    odds = [np.log(q / (1 - q)) / np.log(19) for q in (low, third, two_thirds)]
+    seen = (odds[0] + 1) / 3
+    assert 0 < seen < 1
+    assert odds == pytest.approx([3 * seen / visible - 1 for visible in (1.0, 0.9, 0.8)])
+
+
+@pytest.mark.parametrize("visible", [0.0, -0.5, 1.1, np.nan])
+def test_wrong_visible_share_is_named(visible: float) -> None:
+    with pytest.raises(ValueError, match="visible: expected"):
+        aligner_with((0.02, 0.1), visible=visible)
 
 
 @pytest.mark.parametrize(

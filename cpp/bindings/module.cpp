@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   holdstill::bindings::register_l1(module);
   holdstill::bindings::register_rasl(module);
   holdstill::bindings::register_aligner(module);
+  holdstill::bindings::register_registration(module);
 }

@@ -11,5 +11,6 @@ void register_warp(pybind11::module_& module);
 void register_l1(pybind11::module_& module);
 void register_rasl(pybind11::module_& module);
 void register_aligner(pybind11::module_& module);
+void register_registration(pybind11::module_& module);
 
 }  // namespace holdstill::bindings

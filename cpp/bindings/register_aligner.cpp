@@ -38,7 +38,7 @@ class PyAligner {
             double tolerance, int max_iterations, const std::string& loss, double kappa,
             int acceleration, bool verify,
             const std::vector<std::tuple<py::array, py::object, double>>& coarse, bool search,
-            const std::optional<std::pair<double, double>>& misfits)
+            const std::optional<std::pair<double, double>>& misfits, double visible)
       : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
     if (!(mu >= 0.0) || !std::isfinite(mu))
       throw py::value_error("mu: expected a number of at least 0, got " + std::to_string(mu));
@@ -68,6 +68,10 @@ class PyAligner {
       if (!(options.typical_misfit > 0.0 && options.poor_misfit > options.typical_misfit))
         throw py::value_error("misfits: expected (typical, poor), 0 < typical < poor");
     }
+    if (!(visible > 0.0 && visible <= 1.0))
+      throw py::value_error("visible: expected a share above 0 and at most 1, got " +
+                            std::to_string(visible));
+    options.typical_visible = visible;
     std::vector<FrameAligner> levels;
     const auto add = [&](const py::array& columns, const py::object& mask, const Shape& size) {
       Region region = parse_region(mask, size);
@@ -284,7 +288,7 @@ void register_aligner(py::module_& module) {
                     const std::string&, double, const py::object&, double, double, int,
                     const std::string&, double, int, bool,
                     const std::vector<std::tuple<py::array, py::object, double>>&, bool,
-                    const std::optional<std::pair<double, double>>&>(),
+                    const std::optional<std::pair<double, double>>&, double>(),
            py::arg("atoms"), py::kw_only(), py::arg("shape"), py::arg("motion"),
            py::arg("features") = "grey", py::arg("sigma") = 0.8, py::arg("roi") = py::none(),
            py::arg("mu") = defaults.mu, py::arg("tolerance") = defaults.tolerance,
@@ -292,11 +296,13 @@ void register_aligner(py::module_& module) {
            py::arg("kappa") = defaults.kappa, py::arg("acceleration") = defaults.acceleration,
            py::arg("verify") = defaults.verify,
            py::arg("coarse") = std::vector<std::tuple<py::array, py::object, double>>{},
-           py::arg("search") = false, py::arg("misfits") = py::none())
+           py::arg("search") = false, py::arg("misfits") = py::none(),
+           py::arg("visible") = defaults.typical_visible)
       .def("align", &PyAligner::align, py::arg("frame"), py::arg("initial"))
       .def("align_batch", &PyAligner::align_batch, py::arg("frames"), py::arg("initial"),
            py::kw_only(), py::arg("threads") = 0);
   module.attr("DEFAULT_MU") = defaults.mu;
+  module.attr("REDESCENDING_SCALE") = final_scale(1.0);
   module.attr("DEFAULT_TOLERANCE") = defaults.tolerance;
   module.attr("DEFAULT_MAX_ITERATIONS") = defaults.max_iterations;
 }

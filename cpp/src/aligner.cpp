@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "holdstill/anderson.hpp"
+#include "holdstill/region_motion.hpp"
 
 namespace holdstill {
 namespace {
@@ -26,26 +26,27 @@ constexpr int kRobustReviews = 4;
 constexpr double kRobustSlack = 1e-3;
 // The same where they do not lag, for rounding.
 constexpr double kSlack = 1e-5;
-// Huber's solution is near enough to go on from once steps are below this many canonical pixels.
-constexpr double kRedescendBelow = 0.1;
-// Visible shares that earn a quality of 0.95 and of 0.5.
-constexpr double kVisible = 0.9, kHidden = 0.35;
+// Geman and McClure's scale starts at this many root mean squares of the plain residual, where the
+// cost is nearly square, and narrows by this factor from one iteration to the next.
+constexpr double kWidest = 4.0, kNarrowing = 1.3;
+// Bounds of a frame's squared norm without what hides it, relative to that with it: a face cannot
+// be nearly all shadow.
+constexpr double kLeastNorm = 0.09, kLargestNorm = 4.0;
+// Under a bounded loss the model must not fade below this norm: a flat occluder is best explained
+// by no face at all.
+constexpr double kLeastModel = 0.8;
+// Visible shares of the model's energy that earn a quality of 0.95 and of 0.5, relative to what is
+// visible where nothing is hidden.
+constexpr double kVisible = 2.0 / 3.0, kHidden = 1.0 / 3.0;
+// Newton's step is taken where plain ones would contract at least by this: elsewhere the Hessian is
+// nearly singular or not a minimum's.
+constexpr double kMaxContraction = 0.95;
+// It is summed anew where a step has not shrunk to this share, down to this many canonical pixels.
+constexpr double kStale = 0.5, kSettled = 0.02;
 // Steps are accelerated once they are below this many canonical pixels,
 constexpr double kAccelerateBelow = 1.0;
 // and no longer than this: where the map has kinks the acceleration may circle for ever.
 constexpr int kAcceleratedIterations = 60;
-
-bool all_finite(const FrameView& frame, std::vector<float>* row) {
-  if (frame.type != PixelType::float32) return true;
-  row->resize(frame.width);
-  for (int y = 0; y < frame.height; ++y) {
-    frame.read_row(y, 0, frame.width, row->data());
-    float sum = 0.0f;
-    for (const float value : *row) sum += value * 0.0f;  // NaN as soon as one value is not finite
-    if (!(sum == 0.0f)) return false;
-  }
-  return true;
-}
 
 Eigen::MatrixXd gram_of(const Eigen::Ref<const Eigen::MatrixXf>& atoms) {
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(atoms.cols(), atoms.cols());
@@ -64,15 +65,6 @@ L1Options l1_options(const AlignerOptions& options) {
   return l1;
 }
 
-// Canonical pixels by which the region's corners move per unit of each parameter, root mean square.
-Parameters pixels_per_unit(MotionModel motion, const Region& region,
-                           const CentredTransform& transform) {
-  Parameters squares = Parameters::Zero(n_parameters(motion));
-  for (const Eigen::Vector2d& corner : region.corners())
-    squares += warp_jacobian(motion, transform, corner).colwise().squaredNorm().transpose();
-  return (squares / (4.0 * std::abs(transform.linear.determinant()))).cwiseSqrt();
-}
-
 // Log-odds fall linearly with the logarithm of the misfit, through 0.95 and 0.5.
 double quality(const FrameAlignment& found, const AlignerOptions& options) {
   if (!(options.poor_misfit > options.typical_misfit && options.typical_misfit > 0.0))
@@ -82,26 +74,16 @@ double quality(const FrameAlignment& found, const AlignerOptions& options) {
   const double by_misfit = 1.0 / (1.0 + std::pow(found.misfit / options.poor_misfit, power));
   if (options.loss == Loss::l2) return by_misfit;
   // Weights make the misfit of a wrong place small, too: what they hide must not be nearly all.
-  const double odds = std::log(19.0) * (found.visible - kHidden) / (kVisible - kHidden);
+  const double visible = found.visible / options.typical_visible;
+  const double odds = std::log(19.0) * (visible - kHidden) / (kVisible - kHidden);
   return std::min(by_misfit, 1.0 / (1.0 + std::exp(-odds)));
 }
 
-// Singular values of the linear motion since the start: their ratio, large where it is squeezed.
-double stretch(const CentredTransform& start, const CentredTransform& now) {
-  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
-  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
-  const double sum = std::sqrt(squares + area),
-               difference = std::sqrt(std::max(squares - area, 0.0));
-  return (sum + difference) / (sum - difference);
-}
-
-double corner_motion(const Region& region, const CentredTransform& from,
-                     const CentredTransform& to) {
-  const double scale = std::sqrt(std::abs(from.linear.determinant()));
-  double largest = 0.0;
-  for (const Eigen::Vector2d& corner : region.corners())
-    largest = std::max(largest, (to.apply(corner) - from.apply(corner)).norm());
-  return largest / scale;
+// Squared norm that the value would have were nothing hidden: as much more than what is seen of it
+// as the model has beside what is seen of that. Bounded where next to nothing is seen.
+double whole(const FrameSums::Workspace& sums) {
+  return std::clamp(sums.self[0] / sums.visible, kLeastNorm * sums.first[0],
+                    kLargestNorm * sums.first[0]);
 }
 
 }  // namespace
@@ -126,13 +108,14 @@ FrameAligner::Basis FrameAligner::orthonormal(const Eigen::Ref<const Eigen::Matr
 
 // One linearisation: products of the unit-norm vector and its Jacobian.
 struct FrameAligner::Step {
-  double norm = 0.0;
-  bool weighted = false;      // by the last residual
-  bool redescending = false;  // and by Geman and McClure's weights
-  double energy = 1.0;        // v^T P v
-  SmallMatrix r;              // J = Q R
-  Parameters v_q;             // Q^T v
-  Parameters delta;           // the solution's step
+  double norm = 0.0;        // of the value; under a bounded loss, were nothing hidden
+  double model_norm = 1.0;  // || A x ||
+  bool weighted = false;    // by the last residual
+  double widening = 1.0;    // of Geman and McClure's scale
+  double energy = 1.0;      // v^T W^(1/2) P W^(1/2) v
+  SmallMatrix r;            // J = Q R
+  Parameters v_q;           // Q^T W^(1/2) v
+  Parameters delta;         // the solution's step
   L1Summary summary;
 };
 
@@ -172,29 +155,31 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
   const Sampling& sampling = sums_.sampling();
   const int n_rows = sampling.n_rows(), n_candidates = static_cast<int>(candidates.size());
   if (step->weighted) {
-    const Loss loss = step->redescending                     ? Loss::geman_mcclure
-                      : options_.loss == Loss::geman_mcclure ? Loss::huber
-                                                             : options_.loss;
+    const double least = options_.loss == Loss::geman_mcclure ? kLeastModel : 0.0;
     sums_.weighted(work->patch, transform, candidates,
-                   {loss, options_.kappa, 1.0 / step->norm, work->x_all, review}, &work->sums);
+                   {options_.loss, options_.kappa, step->widening, 1.0 / step->norm,
+                    std::max(1.0, least / step->model_norm), work->x_all, review},
+                   &work->sums);
   } else {
     sums_.plain(work->patch, transform, candidates, &work->sums);
   }
 
   using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  Eigen::Map<const Eigen::VectorXd> first(work->sums.first.data(), n_rows);
   Eigen::Map<const RowMajor> self(work->sums.self.data(), n_rows, n_rows);
   Eigen::Map<const RowMajor> with_atoms(work->sums.with_atoms.data(), n_candidates, n_rows);
-  step->norm = std::sqrt(first[0]);
-  if (!(step->norm > 0.0) || !std::isfinite(step->norm)) return false;
+  Eigen::Map<const Eigen::VectorXd> first(work->sums.first.data(), n_rows);
+  const bool seen_only = step->weighted && options_.loss == Loss::geman_mcclure;
+  step->norm = std::sqrt(seen_only ? whole(work->sums) : first[0]);
+  if (!(self(0, 0) > 0.0) || !std::isfinite(step->norm)) return false;
 
-  // J = (J_w - v u^T) / |w|, u = J_w^T v, J_w = (entry columns) T
+  // J = (J_w - v u^T) / |w|, J_w = (entry columns) T; u keeps the norm of v, or of what is seen.
   const double inverse = 1.0 / step->norm;
   const EntryJacobian chain = column_chain(work->patch, sampling, transform);
   const int e = n_rows - 1;
-  const Parameters u = chain.transpose() * first.tail(e) * inverse;
-  const Parameters jw_v = chain.transpose() * self.row(0).tail(e).transpose() * inverse;
   const double v_v = self(0, 0) * (inverse * inverse);
+  const Parameters jw_v = chain.transpose() * self.row(0).tail(e).transpose() * inverse;
+  const Parameters u =
+      seen_only ? Parameters(jw_v / v_v) : Parameters(chain.transpose() * first.tail(e) * inverse);
   SmallMatrix entries = self.bottomRightCorner(e, e);
   entries.triangularView<Eigen::StrictlyLower>() = entries.transpose();
   SmallMatrix gram = chain.transpose() * entries * chain;
@@ -219,14 +204,14 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
   n.noalias() = inverse * (with_atoms.rightCols(e) * chain);
   n.noalias() -= inverse * (beta * u.transpose());
   step->r.triangularView<Eigen::Upper>().solveInPlace<Eigen::OnTheRight>(n);
-  // J^T v = 0 for a vector of unit norm, unless it is weighted.
+  // J^T W v = 0, unless all of a weighted v keeps its norm.
   step->v_q = Parameters::Zero(u.size());
-  step->energy = 1.0;
-  if (step->weighted) {
+  step->energy = step->weighted ? v_v : 1.0;
+  if (step->weighted && !seen_only) {
     step->v_q = (jw_v - v_v * u) * inverse;
     step->r.triangularView<Eigen::Upper>().transpose().solveInPlace(step->v_q);
     beta.noalias() -= n * step->v_q;
-    step->energy = v_v - step->v_q.squaredNorm();
+    step->energy -= step->v_q.squaredNorm();
   }
   return true;
 }
@@ -313,6 +298,44 @@ void FrameAligner::correlate_all(const CentredTransform& transform, Workspace* w
   solver_.certify_all(work->sums.gradient, &step->summary);
 }
 
+// Newton's step from Gauss and Newton's: (I + H^-1 S)^-1, H = J^T P_A J what the support leaves of
+// J^T J, S the residual's sum with second derivatives (equations.md §3). The eigenvalues of -H^-1 S
+// are the rates at which plain steps contract.
+FrameAligner::Square FrameAligner::newton(const CentredTransform& transform,
+                                          const std::vector<int>& candidates, Workspace* work,
+                                          const Step& step) const {
+  const Eigen::Index p = step.r.rows();
+  const auto n_candidates = static_cast<Eigen::Index>(candidates.size());
+  const EntryJacobian chain = column_chain(work->patch, sums_.sampling(), transform);
+  // e.v = v.v - v.A x, and the residual's part across v: e - (e.v) v.
+  const double along = step.summary.along;
+  const FrameSums::Curvature curvature =
+      sums_.curvature(work->patch, transform, (1.0 - along) / step.norm, work->x_all, &work->sums);
+  const Eigen::Index e = chain.rows();
+  Square s =
+      (1.0 / step.norm) * (chain.transpose() * curvature.hessian.bottomRightCorner(e, e) * chain);
+  s -= along * (step.r.transpose() * step.r);
+  // H^-1 = R^-1 K R^-T
+  Square k(p, p);
+  const L1Products products = {&candidates, work->n.topRows(n_candidates),
+                               work->beta.head(n_candidates), step.energy};
+  solver_.response(products, &work->l1, &k);
+  k.diagonal().array() += 1.0;
+  const Eigen::LLT<Square> llt(k);  // K = C C^T
+  Square c = llt.matrixL();
+  step.r.triangularView<Eigen::Upper>().solveInPlace(c);  // H^-1 = (R^-1 C) (R^-1 C)^T
+  Square whitened = c.transpose() * s * c;
+  whitened.diagonal().array() += curvature.steeper - 1.0;
+  const Eigen::SelfAdjointEigenSolver<Square> eigen(whitened);
+  // No minimum near, or hardly one: plain steps know better.
+  if (eigen.eigenvalues()[0] < -kMaxContraction) return Square::Identity(p, p);
+  const Parameters factors = (1.0 + eigen.eigenvalues().array()).inverse();
+  Square inverse = step.r;
+  llt.matrixL().solveInPlace(inverse);
+  const Square& vectors = eigen.eigenvectors();
+  return c * vectors * factors.asDiagonal() * vectors.transpose() * inverse;
+}
+
 // Whether an idle atom should have entered.
 bool FrameAligner::atom_missing(bool robust, const Workspace& work) const {
   const double bound = options_.mu * (1.0 + (robust ? kRobustSlack : kSlack));
@@ -345,6 +368,10 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   };
   const bool robust = options_.loss != Loss::l2;
   const bool always_all = options_.verify || options_.mu == 0.0;
+  // Pays where many digits are asked for. Without a penalty there is no support to speak of.
+  const bool newtonian = !robust && options_.mu > 0.0 && options_.acceleration > 0 &&
+                         options_.pixel_tolerance == 0.0 && sums_.has_curvature();
+  double stale_above = 0.0;  // canonical pixels: where a step says that Newton's is to be redone
   const bool warm = coarser && !robust && !always_all;
   if (warm) {
     work->x_all = coarser->x_all;
@@ -355,9 +382,10 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     const bool cold = out->iterations == 0 && !warm;
     const bool last = out->iterations + 1 == options_.max_iterations;  // certified all the same
     // Whether this iteration looks at the whole dictionary.
-    const bool review = always_all || cold ||
-                        (robust && (last || moved > kReviewMotion ||
-                                    out->iterations < kRobustReviews || within(kReviewStep)));
+    const bool review =
+        always_all || cold ||
+        (robust && (last || moved > kReviewMotion || out->iterations < kRobustReviews ||
+                    step.widening > 1.0 || within(kReviewStep)));
     // A weighted look costs the correlations only: what enters, enters the next iteration.
     const bool over_all = review && (always_all || cold || !robust);
     const std::vector<int>& candidates = over_all ? work->all : work->candidates;
@@ -369,6 +397,11 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
 
     solve(candidates, cold, work, &step);
     ++out->iterations;
+    if (robust) {
+      work->x.noalias() = solver_.gram() * work->x_all;
+      step.model_norm = std::sqrt(work->x_all.dot(work->x));
+      if (!(step.model_norm > 0.0)) return Status::singular;
+    }
     const Parameters tau = parameters(sampling.motion, current);
     const CentredTransform plain = transform(sampling.motion, tau + step.delta, current);
     out->step = step.delta.norm();
@@ -391,19 +424,29 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     }
     const bool looked = review || certify;
     // The first step of a robust alignment is the plain loss's: where that ends, this one may not.
-    const bool last_weights = step.redescending == (options_.loss == Loss::geman_mcclure);
+    const bool last_weights = step.widening == 1.0;
     const bool arrived = looked && within(1.0) && step.weighted == robust && last_weights &&
                          (over_all || !atom_missing(robust, *work));
     CentredTransform next = plain;
     if (!arrived) {
-      if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations)
+      if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations) {
+        // Once as a rule: near the end the Hessian hardly changes.
+        if (newtonian && plain_move > stale_above)
+          anderson.precondition(newton(current, candidates, work, step));
+        stale_above = std::max(kStale * plain_move, kSettled);
         next = transform(sampling.motion, anderson.next(tau, step.delta), current);
-      else
+      } else {
         anderson.forget();
+        stale_above = 0.0;
+      }
     }
-    if (step.weighted && !last_weights && plain_move < kRedescendBelow) {
-      step.redescending = true;
-      anderson.forget();
+    if (options_.loss == Loss::geman_mcclure) {
+      const double typical = step.summary.residual / std::sqrt(region.n_pixels());
+      step.widening = std::max(
+          1.0, cold ? kWidest * typical / final_scale(options_.kappa) : step.widening / kNarrowing);
+      if (step.widening > 1.0) anderson.forget();
+      // The plain fit is the first model; what it says of the motion is the occluder's, too.
+      if (cold) next = current;
     }
     // Negative where the transform folded over; a start that mirrors may stay mirrored.
     const double area = next.linear.determinant() / start->linear.determinant();

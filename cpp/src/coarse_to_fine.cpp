@@ -38,11 +38,27 @@ FrameAlignment PyramidAligner::descend(const FrameView& frame, const Eigen::Matr
   });
 }
 
+void PyramidAligner::keep(const FrameAlignment& found, Workspace* work, FrameAlignment* best,
+                          double* coefficients) {
+  *best = found;
+  std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
+  work->weights = work->finest().sums.weights;
+}
+
 FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix3d& initial,
                                      Workspace* work, double* coefficients) const {
   const int n_levels = static_cast<int>(levels_.size()), coarsest = n_levels - 1;
   FrameAlignment best = descend(frame, initial, n_levels, initial, work, coefficients);
   work->weights = work->finest().sums.weights;
+  // On coarse levels what hides reaches further; the start itself may lie nearer than where they
+  // led.
+  if (finest().options().loss != Loss::l2 && n_levels > 1 && !good(best)) {
+    const FrameAlignment found =
+        descend(frame, initial, 1, initial, work, work->coefficients.data());
+    const int evaluations = best.evaluations + found.evaluations;
+    if (found.quality > best.quality || good(found)) keep(found, work, &best, coefficients);
+    best.evaluations = evaluations;
+  }
   if (!search_ || good(best) || best.status == Status::unreadable) return best;
 
   // The starts are brought to rest on the coarsest level, where that is cheap; the best of them are
@@ -66,9 +82,7 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
         descend(frame, start, std::max(coarsest, 1), start, work, work->coefficients.data());
     evaluations += found.evaluations;
     if (!good(found) && !(found.quality > best.quality)) continue;
-    best = found;
-    std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
-    work->weights = work->finest().sums.weights;
+    keep(found, work, &best, coefficients);
     if (good(found)) break;
   }
   best.evaluations = evaluations;

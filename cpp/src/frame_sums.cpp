@@ -23,6 +23,8 @@ Loss loss_from_name(const std::string& name) {
   throw std::invalid_argument("loss: expected l2, huber, l1 or geman-mcclure, got '" + name + "'");
 }
 
+double final_scale(double kappa) { return kRedescendingScale * kappa; }
+
 double largest_weight(Loss loss) { return loss == Loss::l1 ? 1.0 / kL1Threshold : 1.0; }
 
 FrameSums::Workspace::Workspace(const FrameSums& sums, bool robust) {
@@ -71,11 +73,11 @@ void FrameSums::plain(const Patch& patch, const CentredTransform& transform,
   std::copy_n(work->self.begin(), n_rows, work->first.begin());
 }
 
-void FrameSums::choose_support(const Eigen::VectorXd& x, Workspace* work) const {
+void FrameSums::choose_support(const Eigen::VectorXd& x, double scale, Workspace* work) const {
   work->support.clear();
   for (int i = 0; i < n_atoms_; ++i) {
     if (x[i] == 0.0) continue;
-    work->coefficients[work->support.size()] = static_cast<float>(x[i]);
+    work->coefficients[work->support.size()] = static_cast<float>(x[i] * scale);
     work->support.push_back(i);
   }
 }
@@ -85,7 +87,7 @@ void FrameSums::correlations(const Patch& patch, const CentredTransform& transfo
                              Workspace* work) const {
   const kernels::Table& kernel = kernels::active();
   const int n_rows = sampling_.n_rows();
-  choose_support(x, work);
+  choose_support(x, 1.0, work);
   float along[kernels::kMaxColumns];
   for (int k = 1; k < n_rows; ++k) along[k - 1] = static_cast<float>(-factors[k]);
   work->gradient.setZero();
@@ -105,6 +107,52 @@ void FrameSums::correlations(const Patch& patch, const CentredTransform& transfo
                  });
 }
 
+FrameSums::Curvature FrameSums::curvature(const Patch& patch, const CentredTransform& transform,
+                                          double factor, const Eigen::VectorXd& x,
+                                          Workspace* work) const {
+  const kernels::Table& kernel = kernels::active();
+  const kernels::Texels texels = patch.texels();
+  const kernels::Projection projection = patch.projection(transform, false);
+  const int planes = n_planes(sampling_.feature);
+  choose_support(x, 1.0, work);
+  kernels::Curvature sums = {};
+  kernels::Samples samples;
+  kernels::Columns columns;
+  alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock];
+  for (int block = 0; block < region_.n_blocks(); ++block) {
+    const float *a = region_.a(block), *b = region_.b(block);
+    const int n = region_.block_size(block);
+    const bool inside = within(texels, projection, region_.box(block));
+    kernel.sample(texels, projection, a, b, n, inside, &samples);
+    if (sampling_.feature == Feature::grey)
+      kernel.grey_columns(samples, projection, 0, &columns);
+    else
+      kernel.edge_columns(samples, projection, 0, false, &columns);
+    if (region_.soft()) kernel.scale_columns(region_.roots(block), planes, 1, &columns);
+    kernel.residual(columns.row[0], static_cast<float>(factor),
+                    atoms_of(block, work->support, work), work->coefficients.data(),
+                    static_cast<int>(work->support.size()), row_length_, residual);
+    if (region_.soft()) kernel.scale_row(region_.roots(block), planes, residual, residual);
+    kernel.curvature(texels, projection, a, b, n, inside, samples, residual, &sums);
+  }
+  // Entry (i, j) of L moves a sample by m_j along i, m = (a, b, 1): column 2 i + j, or 4 + i for
+  // the translation.
+  constexpr int monomial[3][3] = {{3, 4, 1}, {4, 5, 2}, {1, 2, 0}}, linear[3] = {1, 2, 0};
+  const auto column = [](int i, int j) { return j < 2 ? 2 * i + j : 4 + i; };
+  Curvature out;
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < 3; ++j)
+      for (int k = 0; k < 2; ++k)
+        for (int l = 0; l < 3; ++l) {
+          double sum = sums.second[i + k][monomial[j][l]];
+          if (planes == 2 && j < 2) sum += sums.mixed[j][i + k][linear[l]];
+          if (planes == 2 && l < 2) sum += sums.mixed[l][i + k][linear[j]];
+          out.hessian(column(i, j), column(k, l)) = sum;
+        }
+  out.steeper = sums.sampled > 0.0 ? sums.own / sums.sampled : 1.0;
+  return out;
+}
+
 void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
                          const std::vector<int>& candidates, const Weighting& weighting,
                          Workspace* work) const {
@@ -115,19 +163,23 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
   const float scale = static_cast<float>(weighting.scale),
               slope = static_cast<float>(weighting.kappa),
               threshold =
-                  weighting.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope;
-  choose_support(weighting.x, work);
+                  weighting.loss == Loss::l1 ? static_cast<float>(kL1Threshold) * slope : slope,
+              redescending = static_cast<float>(final_scale(weighting.kappa) * weighting.widening),
+              excess = static_cast<float>(1.0 - 1.0 / weighting.model_scale);
+  choose_support(weighting.x, weighting.model_scale, work);
   const auto& support = work->support;
-  std::fill(work->first.begin(), work->first.end(), 0.0);
   std::fill(work->self.begin(), work->self.end(), 0.0);
   std::fill_n(work->with_atoms.begin(), static_cast<std::size_t>(n_candidates) * n_rows, 0.0);
   std::fill_n(work->gram_sums.begin(), static_cast<std::size_t>(n_candidates) * n_candidates, 0.0);
   if (review) work->gradient.setZero();
+  std::fill(work->first.begin(), work->first.end(), 0.0);
   work->squared_residual = 0.0;
-  double visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
+  double whole = 0.0, visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
 
   alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
-      scaled[kernels::kMaxPlanes * kernels::kBlock], roots[kernels::kBlock];
+      model[kernels::kMaxPlanes * kernels::kBlock], scaled[kernels::kMaxPlanes * kernels::kBlock],
+      roots[kernels::kBlock];
+  const float* const model_row = model;
   work->outside = for_each_block(
       patch, region_, sampling_, transform, [&](int block, kernels::Columns& columns) {
         float* weights = work->weights.data() + static_cast<std::size_t>(block) * kernels::kBlock;
@@ -136,20 +188,29 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
         work->squared_residual +=
             kernel.residual(value, scale, atoms_of(block, support, work), work->coefficients.data(),
                             static_cast<int>(support.size()), row_length_, residual);
+        const auto seen_of = [&](const float* row) {
+          const float* factor = scaled;
+          double sum = 0.0;
+          kernel.scale_row(weights, planes, row, scaled);
+          kernel.dots(&factor, 1, row, row_length_, &sum);
+          return sum;
+        };
         // What the verdict is made of is asked for at the end only, and every end is a review.
-        if (review || bounded)
-          kernel.redescending_weights(residual, planes,
-                                      static_cast<float>(kRedescendingScale) * slope, weights);
+        if (review || bounded) {
+          kernel.redescending_weights(residual, planes, redescending, weights);
+          // The model is what the value is without the residual.
+          for (int i = 0; i < row_length_; ++i) model[i] = scale * value[i] - residual[i];
+          kernel.dots(&model_row, 1, model, row_length_, &whole);
+          visible += seen_of(model);
+        }
         if (review) {
-          for (int i = 0; i < region_.block_size(block); ++i) visible += weights[i];
-          const float* trusted = scaled;
-          kernel.scale_row(weights, planes, residual, scaled);
-          kernel.dots(&trusted, 1, residual, row_length_, &trusted_residual);
-          kernel.scale_row(weights, planes, value, scaled);
-          kernel.dots(&trusted, 1, value, row_length_, &trusted_value);
+          trusted_residual += seen_of(residual);
+          trusted_value += seen_of(value);
         }
         if (!bounded) kernel.robust_weights(residual, planes, slope, threshold, weights);
         if (review) {
+          // What is solved is that of the model as it is; only the weights look at the brighter.
+          for (int i = 0; excess > 0.0f && i < row_length_; ++i) residual[i] += excess * model[i];
           kernel.scale_row(weights, planes, residual, scaled);
           kernel.dots(atoms_of(block, work->all, work), n_atoms_, scaled, row_length_,
                       work->gradient.data());
@@ -166,10 +227,8 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
                       work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
         }
       });
-  if (review) {
-    work->visible = visible / region_.n_pixels();
-    work->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
-  }
+  if (review || bounded) work->visible = whole > 0.0 ? visible / whole : 0.0;
+  if (review) work->misfit = std::sqrt(trusted_residual / trusted_value) / scale;
   for (int i = 0; i < n_candidates; ++i)
     for (int j = 0; j <= i; ++j)
       work->gram(i, j) = work->gram(j, i) =

@@ -474,6 +474,7 @@ void redescending_weights(const float* residual, int n_planes, float scale, floa
 }  // namespace
 }  // namespace holdstill::kernels
 
+#include "curvature_kernels_impl.hpp"
 #include "rasl_kernels_impl.hpp"
 
 namespace holdstill::kernels {
@@ -488,6 +489,7 @@ constexpr Table make_table(const char* name) {
           sample,
           grey_columns,
           edge_columns,
+          curvature,
           self_products,
           products,
           dots,

@@ -82,7 +82,7 @@ TEST_CASE("a second frame allocates nothing without a penalty") {
 }
 
 TEST_CASE("a second frame allocates nothing under a robust loss") {
-  for (const Loss loss : {Loss::huber, Loss::l1})
+  for (const Loss loss : {Loss::huber, Loss::l1, Loss::geman_mcclure})
     for (const Feature feature : {Feature::grey, Feature::edges})
       for (const bool verify : {false, true}) {
         CAPTURE(static_cast<int>(loss));

@@ -63,6 +63,27 @@ TEST_CASE("without depth, at first and after it has been told to forget, a step 
   CHECK(anderson.next(x, map.step(x)) == plain);
 }
 
+TEST_CASE("preconditioned by the map's own inverse it is there in one step, in any units") {
+  const LinearMap map(4);
+  Parameters scale(4);
+  scale << 1.0, 3.0, 0.1, 0.7;
+  const Parameters start = map.fixed + Parameters::Constant(4, 0.01);
+  for (const int depth : {0, 4}) {
+    Anderson anderson(depth, scale);
+    anderson.precondition(map.k.inverse());
+    CHECK((anderson.next(start, map.step(start)) - map.fixed).norm() < 1e-12);
+  }
+}
+
+TEST_CASE("it learns what a preconditioner has left over") {
+  const LinearMap map(2);
+  Anderson anderson(2, Parameters::Ones(2));
+  anderson.precondition(1.2 * Eigen::MatrixXd::Identity(2, 2));
+  Parameters x = Parameters::Zero(2);
+  for (int i = 0; i < 3; ++i) x = anderson.next(x, map.step(x));
+  CHECK((x - map.fixed).norm() < 1e-10);
+}
+
 TEST_CASE("it stays at the fixed point") {
   const LinearMap map(3);
   Anderson anderson(3, Parameters::Ones(3));

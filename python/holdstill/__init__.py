@@ -19,10 +19,12 @@ from holdstill.alignment import (  # noqa: E402  (the core needs its BLAS first)
 )
 from holdstill.config import show_config  # noqa: E402
 from holdstill.dictionary import Dictionary  # noqa: E402
+from holdstill.face_model import FaceModel  # noqa: E402
 from holdstill.fitting import NothingToAlignError, fit  # noqa: E402
 from holdstill.l1 import l1_least_squares  # noqa: E402
 from holdstill.rasl import RaslResult, rasl  # noqa: E402
 from holdstill.reference.l1 import L1Result  # noqa: E402
+from holdstill.registration import Identification, Registration, identify, register  # noqa: E402
 from holdstill.sources import Frame, FrameSource, SourceError, open  # noqa: E402
 from holdstill.streaming import align  # noqa: E402
 from holdstill.transforms import read_transforms  # noqa: E402
@@ -33,21 +35,26 @@ __all__ = [
     "Alignment",
     "AlignmentBatch",
     "Dictionary",
+    "FaceModel",
     "Frame",
     "FrameSource",
+    "Identification",
     "L1Result",
     "NothingToAlignError",
     "RaslResult",
+    "Registration",
     "SourceError",
     "__version__",
     "align",
     "align_batch",
     "align_frame",
     "fit",
+    "identify",
     "l1_least_squares",
     "open",
     "rasl",
     "read_transforms",
+    "register",
     "show_config",
     "warp",
 ]

@@ -17,6 +17,7 @@ class _Result(metaclass=_Bound):
 __version__: str
 
 DEFAULT_MU: float
+REDESCENDING_SCALE: float
 DEFAULT_TOLERANCE: float
 DEFAULT_MAX_ITERATIONS: int
 
@@ -239,8 +240,77 @@ class FrameAligner(metaclass=_Bound):
         coarse: Sequence[tuple[npt.ArrayLike, npt.ArrayLike | None, float]] = ...,
         search: bool = False,
         misfits: tuple[float, float] | None = None,
+        visible: float = 1.0,
     ) -> None: ...
     def align(self, frame: _Frame, initial: npt.NDArray[np.number]) -> FrameAlignment: ...
     def align_batch(
         self, frames: _Frame, initial: npt.NDArray[np.number], *, threads: int = 0
     ) -> _FrameAlignments: ...
+
+# Registration to a subspace
+
+class FrameRegistration(_Result):
+    @property
+    def frame_from_canonical(self) -> _FloatArray: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def step(self) -> float: ...
+    @property
+    def difs(self) -> float: ...
+    @property
+    def dffs(self) -> float: ...
+    @property
+    def coefficients(self) -> _FloatArray: ...
+
+class _FrameRegistrations(TypedDict):
+    frame_from_canonical: _FloatArray
+    status: list[str]
+    difs: _FloatArray
+    dffs: _FloatArray
+    step: _FloatArray
+    evaluations: int
+
+class FrameRegistrar(metaclass=_Bound):
+    def __init__(
+        self,
+        levels: Sequence[
+            tuple[
+                npt.NDArray[np.number],
+                npt.NDArray[np.number],
+                float,
+                npt.NDArray[np.number],
+                npt.ArrayLike | None,
+            ]
+        ],
+        *,
+        shape: _Shape,
+        motion: str = "similarity",
+        features: str = "edges",
+        sigma: float = 0.8,
+        distance: str = "both",
+        tolerance: float = 0.01,
+        max_iterations: int = 100,
+        largest_offset: float = 0.05,
+        acceleration: int = 4,
+    ) -> None: ...
+    def register(
+        self,
+        frame: _Frame,
+        initial: npt.NDArray[np.number],
+        *,
+        template: int = 0,
+        search: str = "gradient",
+        levels: int = 1,
+    ) -> FrameRegistration: ...
+    def register_all(
+        self,
+        frame: _Frame,
+        initial: npt.NDArray[np.number],
+        *,
+        lowpass_from: npt.NDArray[np.number],
+    ) -> _FrameRegistrations: ...

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,21 +15,30 @@ import numpy.typing as npt
 import scipy.linalg
 
 from holdstill import _core
+from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
-from holdstill.residuals import OwnResiduals
+from holdstill.residuals import OwnResiduals, huber_threshold
 
 if TYPE_CHECKING:
     from holdstill.coverage import Coverage
     from holdstill.initial import Initial
 
 FORMAT = "holdstill.dictionary"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
-_DEVIATIONS_PER_MEDIAN = 1.4826
-_HUBER = 1.345
 """Huber's threshold in standard deviations: 95 % efficient where the noise is Gaussian."""
+
+
+def _yardstick(
+    norms: npt.NDArray[np.float64], displaced: npt.NDArray[np.float64]
+) -> tuple[float, float] | None:
+    if not len(norms) or not len(displaced):
+        return None
+    typical, worst = (float(q) for q in np.quantile(norms, [0.5, 0.95]))
+    poor = float(np.sqrt(worst * np.median(displaced)))
+    return (typical, max(poor, 1.2 * typical)) if typical > 0 else None
 
 
 def _number(value: float | None) -> float:
@@ -85,6 +91,10 @@ class Dictionary:
     pixel_residual : float
         Median over their pixels of |e_i|, of a vector of unit norm; NaN: unknown. It sets the
         threshold of the robust losses.
+    robust_residuals : ndarray (k, 3), float64
+        The yardstick of `quality` under the robust losses, by Geman and McClure's weights: ‖e‖₂
+        relative to the image, the same where it is misaligned, and the share of the model's energy
+        that is seen. Empty: unknown.
     provenance : mapping
         How it was made: numbers and strings only.
 
@@ -109,6 +119,7 @@ class Dictionary:
     residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     displaced_residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     pixel_residual: float = float("nan")
+    robust_residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -134,6 +145,13 @@ class Dictionary:
             if norms.ndim != 1 or not ((norms >= 0) & (norms < np.inf)).all():
                 raise ValueError(f"{name}: expected a vector of norms, finite and at least 0")
             arrays[name] = norms
+        robust = np.array(self.robust_residuals, dtype=np.float64)
+        if robust.shape[1:] != (3,) or not ((robust >= 0) & (robust < np.inf)).all():
+            raise ValueError(
+                "robust_residuals: expected rows (misfit, displaced misfit, share seen), finite "
+                "and at least 0"
+            )
+        arrays["robust_residuals"] = robust
         for name, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -160,7 +178,8 @@ class Dictionary:
         """SHA-256 of what the alignment depends on; provenance is not part of it."""
         content = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
         content.update(np.ascontiguousarray(self.weights, dtype=np.float32).tobytes())
-        content.update(self.residuals.tobytes() + self.displaced_residuals.tobytes())
+        for own in (self.residuals, self.displaced_residuals, self.robust_residuals):
+            content.update(own.tobytes())
         content.update(np.ascontiguousarray(self.atoms.T).tobytes())
         return content.hexdigest()
 
@@ -208,6 +227,7 @@ class Dictionary:
             residuals=np.zeros(0) if own is None else own.norms,
             displaced_residuals=np.zeros(0) if own is None else own.displaced,
             pixel_residual=float("nan") if own is None else own.pixel,
+            robust_residuals=np.zeros((0, 3)) if own is None else own.robust,
             provenance=dict(provenance or {}),
         )
 
@@ -282,14 +302,15 @@ class Dictionary:
                 verify=verify,
                 coarse=self._octaves[: levels - 1],
                 search=search,
-                misfits=self.misfits,
+                misfits=self.misfits if loss == "l2" else self.robust_misfits,
+                visible=self._typically_visible,
             )
         return self._aligners[options]
 
     @property
     def kappa(self) -> float:
         """Residual of a pixel above which the Huber loss is linear (equations §3)."""
-        return _HUBER * _DEVIATIONS_PER_MEDIAN * self.pixel_residual
+        return huber_threshold(self.pixel_residual)
 
     @property
     def misfits(self) -> tuple[float, float] | None:
@@ -298,11 +319,17 @@ class Dictionary:
         The median of the dictionary's own images; and what lies, on a scale of logarithms, halfway
         between the worst twentieth of them and themselves displaced.
         """
-        if not len(self.residuals) or not len(self.displaced_residuals):
-            return None
-        typical, worst = (float(q) for q in np.quantile(self.residuals, [0.5, 0.95]))
-        poor = float(np.sqrt(worst * np.median(self.displaced_residuals)))
-        return (typical, max(poor, 1.2 * typical)) if typical > 0 else None
+        return _yardstick(self.residuals, self.displaced_residuals)
+
+    @property
+    def robust_misfits(self) -> tuple[float, float] | None:
+        """The same under a robust loss, of what Geman and McClure's weights see."""
+        return _yardstick(*self.robust_residuals.T[:2])
+
+    @property
+    def _typically_visible(self) -> float:
+        seen = self.robust_residuals[:, 2]
+        return float(np.median(seen)) if len(seen) else 1.0
 
     @cached_property
     def _aligners(self) -> dict[tuple[Any, ...], _core.FrameAligner]:
@@ -397,28 +424,20 @@ class Dictionary:
         OSError
             If it cannot be written.
         """
-        target = Path(path)
         meta = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             **self._settings(),
             "provenance": dict(self.provenance),
         }
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.savez(
-                    file,
-                    meta=np.array(json.dumps(meta)),
-                    roi=self.weights,
-                    atoms=self.atoms,
-                    residuals=self.residuals,
-                    displaced_residuals=self.displaced_residuals,
-                )
-            temporary.replace(target)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        arrays = {
+            "roi": self.weights,
+            "atoms": self.atoms,
+            "residuals": self.residuals,
+            "displaced_residuals": self.displaced_residuals,
+            "robust_residuals": self.robust_residuals,
+        }
+        write_archive(path, meta, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Dictionary:
@@ -448,35 +467,25 @@ class Dictionary:
         ...     Dictionary.load(f"{folder}/two.npz").digest == made.digest
         True
         """
-        name = os.fspath(path)
-        if not os.path.isfile(name):
-            raise FileNotFoundError(f"{name}: no such dictionary file")
-        if not zipfile.is_zipfile(name):
-            raise ValueError(f"{name}: not a dictionary: it is no .npz archive")
-        try:
-            with np.load(name, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"][()]))
-                if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-                    raise ValueError("it is no dictionary of holdstill")
-                if meta["format_version"] != FORMAT_VERSION:
-                    raise ValueError(
-                        f"format version {meta['format_version']}; this release reads version "
-                        f"{FORMAT_VERSION}: fit it again, or use the release that wrote it"
-                    )
-                return cls(
-                    file["atoms"],
-                    shape=tuple(meta["shape"]),
-                    motion=meta["motion"],
-                    features=meta["features"],
-                    sigma=float(meta["sigma"]),
-                    roi=file["roi"],
-                    residuals=file["residuals"],
-                    displaced_residuals=file["displaced_residuals"],
-                    pixel_residual=_number(meta["pixel_residual"]),
-                    provenance=meta["provenance"],
-                )
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{name}: not a readable dictionary: {error}") from error
+        return read_archive(path, "dictionary", FORMAT, FORMAT_VERSION, cls._from_archive)
+
+    @classmethod
+    def _from_archive(
+        cls, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> Dictionary:
+        return cls(
+            arrays["atoms"],
+            shape=tuple(meta["shape"]),
+            motion=meta["motion"],
+            features=meta["features"],
+            sigma=float(meta["sigma"]),
+            roi=arrays["roi"],
+            residuals=arrays["residuals"],
+            displaced_residuals=arrays["displaced_residuals"],
+            pixel_residual=_number(meta["pixel_residual"]),
+            robust_residuals=arrays["robust_residuals"],
+            provenance=meta["provenance"],
+        )
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -15,6 +15,9 @@ from holdstill.l1 import l1_least_squares
 MOST_IMAGES = 60
 """Images measured at most, evenly through the batch."""
 
+HUBER, DEVIATIONS_PER_MEDIAN = 1.345, 1.4826
+"""κ in standard deviations of a pixel's residual, and these in medians of its size."""
+
 DISPLACEMENT = 0.025
 """What counts as misaligned, as a share of the canonical width: 5 pixels of 200."""
 
@@ -30,11 +33,20 @@ class OwnResiduals(NamedTuple):
         The same where they are misaligned by `DISPLACEMENT`.
     pixel : float
         Median of |e_i| over their pixels, taken over the planes of edges.
+    robust : ndarray, shape (k, 3), float64
+        By Geman and McClure's weights: the residual's norm relative to that of the image, the same
+        where it is misaligned, and the share of the model's energy that is seen.
     """
 
     norms: npt.NDArray[np.float64]
     displaced: npt.NDArray[np.float64]
     pixel: float
+    robust: npt.NDArray[np.float64]
+
+
+def huber_threshold(pixel: float) -> float:
+    """κ of equations §3, from the median of |e_i|."""
+    return HUBER * DEVIATIONS_PER_MEDIAN * pixel
 
 
 def leave_one_out(
@@ -81,7 +93,7 @@ def leave_one_out(
     """
     core = _core if kernels is None else kernels
     planes = 2 if features == "edges" else 1
-    norms, displaced, pixels = [], [], []
+    norms, fits = [], []
     width = sampling["shape"][1]
     for index in np.unique(np.linspace(0, len(images) - 1, MOST_IMAGES).astype(int)):
         others = atoms[:, columns != index]
@@ -102,14 +114,39 @@ def leave_one_out(
 
         vector, jacobian = seen_from(frame_from_canonical[index])
         residual = l1_least_squares(others, vector, jacobian, mu=mu).residual
-        norms.append(float(np.linalg.norm(residual)))
         # Another direction for each image, the golden angle apart.
         angle = 2.399963 * index
         shift = np.eye(3)
         shift[:2, 2] = DISPLACEMENT * width * np.array([np.cos(angle), np.sin(angle)])
-        vector, _ = seen_from(frame_from_canonical[index] @ shift)
-        displaced.append(float(np.linalg.norm(l1_least_squares(others, vector, mu=mu).residual)))
-        pixels.append(np.linalg.norm(residual.reshape(planes, -1), axis=0))
-    if not norms:
-        return OwnResiduals(np.zeros(0), np.zeros(0), float("nan"))
-    return OwnResiduals(np.array(norms), np.array(displaced), float(np.median(pixels)))
+        moved, _ = seen_from(frame_from_canonical[index] @ shift)
+        off = l1_least_squares(others, moved, mu=mu).residual
+        norms.append((np.linalg.norm(residual), np.linalg.norm(off)))
+        # Kept until all are known, hence in half the memory.
+        fits.append(np.array([vector, residual, moved, off], dtype=np.float32))
+    if not fits:
+        return OwnResiduals(np.zeros(0), np.zeros(0), float("nan"), np.zeros((0, 3)))
+    pixel = float(np.median([_by_pixel(residual, planes) for _, residual, _, _ in fits]))
+    scale = _core.REDESCENDING_SCALE * huber_threshold(pixel)
+    robust = []
+    for vector, residual, moved, off in fits if scale > 0.0 else []:
+        misfit, seen = _seen(vector, residual, planes, scale)
+        robust.append((misfit, _seen(moved, off, planes, scale)[0], seen))
+    in_place, displaced = np.array(norms).T.copy()
+    return OwnResiduals(in_place, displaced, pixel, np.array(robust).reshape(-1, 3))
+
+
+def _by_pixel(
+    residual: npt.NDArray[np.floating[Any]], planes: int
+) -> npt.NDArray[np.floating[Any]]:
+    """|e_i|, of each pixel over its planes."""
+    return np.asarray(np.linalg.norm(residual.reshape(planes, -1), axis=0))
+
+
+def _seen(
+    vector: npt.NDArray[np.float32], residual: npt.NDArray[np.float32], planes: int, scale: float
+) -> tuple[float, float]:
+    """Misfit of what Geman and McClure's weights see, and its share of the model's energy."""
+    weights = np.tile((1.0 + (_by_pixel(residual, planes) / scale) ** 2) ** -2, planes)
+    model = vector - residual
+    misfit = np.sqrt(weights @ residual**2 / (weights @ vector**2))
+    return float(misfit), float(weights @ model**2 / (model @ model))

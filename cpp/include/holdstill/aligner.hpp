@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "holdstill/anderson.hpp"
 #include "holdstill/frame_sums.hpp"
 #include "holdstill/l1_least_squares.hpp"
 #include "holdstill/status.hpp"
@@ -24,6 +25,7 @@ struct AlignerOptions {
   int acceleration = 4;  // depth of the Anderson acceleration of the outer loop; 0: none
   // Misfits that earn a quality of 0.95 and of 0.5; 0: unknown.
   double typical_misfit = 0.0, poor_misfit = 0.0;
+  double typical_visible = 1.0;   // of FrameAlignment::visible, where nothing is hidden
   double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
   double max_stretch = 2.0;  // ratio of the singular values of the linear motion since the start
   double max_outside = 0.5;  // share of the region's samples that may lie outside the frame
@@ -42,8 +44,8 @@ struct FrameAlignment {
   // || e ||_2 relative to || v ||_2; under a robust loss of what is visible, by Geman and McClure's
   // weights.
   double misfit = 0.0;
-  // Robust losses: mean of Geman and McClure's weights over the region, near 1 where nothing is
-  // hidden. A wrong place is one where nearly everything is.
+  // Robust losses: share of the model's energy that is seen, by Geman and McClure's weights; near 1
+  // where nothing is hidden. At a wrong place nearly everything is.
   double visible = 1.0;
   double quality = std::numeric_limits<double>::quiet_NaN();  // in [0, 1]; NaN: no yardstick
   double step = 0.0;                                          // last || step ||_2
@@ -98,6 +100,7 @@ class FrameAligner {
 
  private:
   struct Step;
+  using Square = Anderson::Square;
   struct Basis {
     Eigen::MatrixXf columns;       // what is fitted
     Eigen::MatrixXd coefficients;  // from theirs to the atoms'; empty: the columns are the atoms
@@ -110,6 +113,8 @@ class FrameAligner {
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
   void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
   void correlate_all(const CentredTransform& transform, Workspace* work, Step* step) const;
+  Square newton(const CentredTransform& transform, const std::vector<int>& candidates,
+                Workspace* work, const Step& step) const;
   bool atom_missing(bool robust, const Workspace& work) const;
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
                  const Eigen::Matrix3d& lowpass_from, const Workspace* coarser, Workspace* work,

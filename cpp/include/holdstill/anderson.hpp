@@ -16,7 +16,15 @@ class Anderson {
 
   // depth 0: plain steps. scale: what makes the parameters comparable, here canonical pixels per
   // unit of each.
-  Anderson(int depth, const Parameters& scale) : depth_(depth), scale_(scale) {}
+  Anderson(int depth, const Parameters& scale)
+      : depth_(depth), scale_(scale), base_(Square::Identity(scale.size(), scale.size())) {}
+
+  using Square =
+      Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
+  // Plain steps are multiplied by `base` from now on. What was learned stays true.
+  void precondition(const Square& base) {
+    base_ = scale_.asDiagonal() * base * scale_.cwiseInverse().asDiagonal();
+  }
 
   // The next iterate, from this one and its plain step.
   Parameters next(const Parameters& tau, const Parameters& step) {
@@ -31,10 +39,12 @@ class Anderson {
     x_ = x;
     f_ = f;
     const int depth = std::min(n_seen_++, depth_);
-    if (depth == 0) return tau + step;
-    const Eigen::ColPivHouseholderQR<Differences> qr(df_.leftCols(depth));
-    const Combination gamma = qr.solve(f);
-    const Parameters correction = -(dx_.leftCols(depth) + df_.leftCols(depth)) * gamma;
+    Parameters correction = base_ * f - f;
+    if (depth > 0) {
+      const Eigen::ColPivHouseholderQR<Differences> qr(df_.leftCols(depth));
+      const Combination gamma = qr.solve(f);
+      correction.noalias() -= (dx_.leftCols(depth) + base_ * df_.leftCols(depth)) * gamma;
+    }
     // What it adds is bounded by what the step can promise, and by where the map is still the same:
     // this, too, keeps it from running away.
     if (!(correction.norm() <= std::min(kReach * f.norm(), kFurthest))) {
@@ -55,6 +65,7 @@ class Anderson {
 
   int depth_, n_seen_ = 0;
   Parameters scale_, x_, f_;
+  Square base_;
   Differences dx_{scale_.size(), depth_}, df_{scale_.size(), depth_};
 };
 

@@ -20,20 +20,20 @@ inline Eigen::Matrix3d from_level(Eigen::Matrix3d frame_from_canonical, int leve
   return frame_from_canonical;
 }
 
-// The driver: solve(level, initial) aligns on one level, 0 the finest, and returns a FrameAlignment
-// with that level's transform. A coarse level that fails is skipped.
+// The driver: solve(level, initial) aligns on one level, 0 the finest, and returns what a
+// FrameAlignment has, too, with that level's transform. A coarse level that fails is skipped.
 template <typename Solve>
-FrameAlignment coarse_to_fine(int n_levels, Eigen::Matrix3d initial, Solve&& solve) {
+auto coarse_to_fine(int n_levels, Eigen::Matrix3d initial, Solve&& solve) {
   int evaluations = 0;
   for (int level = n_levels - 1; level > 0; --level) {
-    const FrameAlignment coarse = solve(level, at_level(initial, level));
-    evaluations += coarse.iterations;
+    const auto coarse = solve(level, at_level(initial, level));
+    evaluations += coarse.evaluations;
     if (coarse.status == Status::unreadable) break;  // so will be the finest, with the same words
     if (coarse.status == Status::converged)
       initial = from_level(coarse.frame_from_canonical, level);
   }
-  FrameAlignment finest = solve(0, initial);
-  finest.evaluations = evaluations + finest.iterations;
+  auto finest = solve(0, initial);
+  finest.evaluations += evaluations;
   return finest;
 }
 
@@ -65,6 +65,10 @@ class PyramidAligner {
   FrameAlignment descend(const FrameView& frame, const Eigen::Matrix3d& start, int n_levels,
                          const Eigen::Matrix3d& initial, Workspace* work,
                          double* coefficients) const;
+
+  // A later descent's end, in place of the best so far.
+  static void keep(const FrameAlignment& found, Workspace* work, FrameAlignment* best,
+                   double* coefficients);
 
   std::vector<FrameAligner> levels_;
   std::unique_ptr<Search> search_;

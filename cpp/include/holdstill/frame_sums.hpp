@@ -17,12 +17,16 @@ Loss loss_from_name(const std::string& name);  // throws std::invalid_argument
 
 // What a pixel weighs under a robust loss where its residual is small.
 double largest_weight(Loss loss);
+// Geman and McClure's scale, once narrow.
+double final_scale(double kappa);
 
 // How the pixels of one linearisation weigh: by what the last coefficients leave of them.
 struct Weighting {
   Loss loss;
   double kappa;
+  double widening;           // of Geman and McClure's scale
   double scale;              // of the value: one over the last norm
+  double model_scale;        // of the coefficients
   const Eigen::VectorXd& x;  // the last coefficients, of all atoms
   bool review;               // with the correlations of all atoms, and what a verdict needs
 };
@@ -47,9 +51,9 @@ class FrameSums {
     Eigen::MatrixXd gram;         // candidates with candidates
     double squared_residual = 0;  // unweighted
     std::vector<float> weights;   // by pixel
-    // Of a review only, by Geman and McClure's weights.
-    double visible = 1.0;  // mean weight
-    double misfit = 0.0;   // norm of the residual relative to that of the value
+    double visible = 1.0;  // share of the energy of the model A x, by Geman and McClure's weights
+    // Of a review only: norm of the residual relative to that of the value, by the same weights.
+    double misfit = 0.0;
 
    private:
     friend class FrameSums;
@@ -68,6 +72,18 @@ class FrameSums {
   // Correlations of all atoms with factors[0] value + sum_k factors[k] derivative_k - A x.
   void correlations(const Patch& patch, const CentredTransform& transform, const double* factors,
                     const Eigen::VectorXd& x, Workspace* work) const;
+  // Second derivatives of the value by the transform's entries (l11, l12, l21, l22, tx, ty), summed
+  // with factor * value - A x; and by what factor the value's slope is steeper than the derivatives
+  // that are sampled.
+  struct Curvature {
+    Eigen::Matrix<double, 6, 6> hessian;
+    double steeper;
+  };
+  Curvature curvature(const Patch& patch, const CentredTransform& transform, double factor,
+                      const Eigen::VectorXd& x, Workspace* work) const;
+  bool has_curvature() const {
+    return sampling_.feature != Feature::magnitude && sampling_.motion != MotionModel::homography;
+  }
   // One step of iteratively reweighted least squares, whose fixed points are the robust problem's.
   void weighted(const Patch& patch, const CentredTransform& transform,
                 const std::vector<int>& candidates, const Weighting& weighting,
@@ -77,7 +93,7 @@ class FrameSums {
   const float* atom(int block, int k) const {
     return atoms_.data() + (static_cast<std::size_t>(block) * n_atoms_ + k) * row_length_;
   }
-  void choose_support(const Eigen::VectorXd& x, Workspace* work) const;
+  void choose_support(const Eigen::VectorXd& x, double scale, Workspace* work) const;
   const float* const* atoms_of(int block, const std::vector<int>& which, Workspace* work) const;
 
   Region region_;

@@ -46,6 +46,14 @@ struct Columns {
   alignas(64) float row[1 + kMaxColumns][kMaxPlanes * kBlock];
 };
 
+// Sums of a residual r with second derivatives of the warped frame and canonical monomials. For
+// grey f = r; for edges f_e = (L r)_e weighs third derivatives, and r_k second ones.
+struct Curvature {
+  double second[3][6];    // xx, xy, yy by 1, a, b, a^2, ab, b^2
+  double mixed[2][3][3];  // edges: plane, xx, xy, yy by 1, a, b
+  double sampled, own;    // derivatives as sampled, with themselves and with the values' slopes
+};
+
 struct Table {
   const char* name;
   // out[i] = sum_k taps[k] rows[k][i],  k = 0 .. n_taps - 1
@@ -69,6 +77,10 @@ struct Table {
                        Columns* columns);
   void (*edge_columns)(const Samples& samples, const Projection& projection, int n_columns,
                        bool magnitude, Columns* columns);
+  // Adds a block's share. Affine motion only; not of the magnitude.
+  void (*curvature)(const Texels& texels, const Projection& projection, const float* a,
+                    const float* b, int n, bool within, const Samples& samples,
+                    const float* residual, Curvature* sums);
   // sums[i][j] += <row_i, row_j> for j >= i, i and j below n_rows, which is 3, 7 or 9; rows of
   // `sums` are n_rows long, what stands below the diagonal is of no use
   void (*self_products)(const Columns& columns, int n_rows, int length, double* sums);

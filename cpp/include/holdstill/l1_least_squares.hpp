@@ -67,6 +67,16 @@ class L1Solver {
   void split_bregman(const L1Products& products, Workspace* work) const;
   // Exact active set from the guess in `x`, which it overwrites with the solution; gap included.
   L1Summary solve(const L1Products& products, Eigen::Ref<Eigen::VectorXd> x, Workspace* work) const;
+  // N_S^T Gamma_SS^-1 N_S of the support S of the last solve: I plus this is the inverse of what
+  // the support leaves of Q^T Q, I - N_S^T (A_S^T A_S)^-1 N_S.
+  template <typename Square>
+  void response(const L1Products& products, Workspace* work, Square* out) const {
+    const auto s = static_cast<Eigen::Index>(work->support.size());
+    auto z = work->z.topLeftCorner(s, products.n.cols());
+    for (Eigen::Index i = 0; i < s; ++i) z.row(i) = products.n.row(work->support[i]);
+    work->gamma.topLeftCorner(s, s).triangularView<Eigen::Upper>().transpose().solveInPlace(z);
+    out->noalias() = z.transpose() * z;
+  }
   // mu = 0: Gamma x = beta.
   L1Summary least_squares(const L1Products& products, Eigen::Ref<Eigen::VectorXd> x,
                           Workspace* work) const;

@@ -16,7 +16,16 @@ from .motion import (
     warp_jacobian,
 )
 from .rasl_inner import RaslStep, rasl_alm, rasl_apg, robust_objective
+from .registration import FrameRegistration, register_frame
 from .robust import LOSSES, RobustResult, group_soft_threshold, huber, robust_least_squares
+from .simplex import minimize_simplex
+from .subspace import (
+    Subspace,
+    distances,
+    gauss_newton_step,
+    log_likelihood,
+    normal_equations,
+)
 from .warp import FEATURES, Linearization, linearize, warp
 
 __all__ = [
@@ -25,11 +34,15 @@ __all__ = [
     "MOTIONS",
     "STATUSES",
     "FrameAlignment",
+    "FrameRegistration",
     "L1Result",
     "Linearization",
     "RaslStep",
     "RobustResult",
+    "Subspace",
     "align_frame",
+    "distances",
+    "gauss_newton_step",
     "gaussian_kernel",
     "group_soft_threshold",
     "huber",
@@ -37,13 +50,17 @@ __all__ = [
     "l1_least_squares",
     "least_squares",
     "linearize",
+    "log_likelihood",
     "low_pass",
     "lowpass_sigma",
     "matrix_from_parameters",
+    "minimize_simplex",
     "n_parameters",
+    "normal_equations",
     "parameters_from_matrix",
     "rasl_alm",
     "rasl_apg",
+    "register_frame",
     "robust_least_squares",
     "robust_objective",
     "soft_threshold",

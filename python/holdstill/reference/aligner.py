@@ -10,7 +10,18 @@ import numpy.typing as npt
 
 from .l1 import L1Result, l1_least_squares
 from .motion import FloatArray, centred_matrix, linear_part, parameters_from_matrix, update
-from .robust import L1_THRESHOLD, LOSSES, RobustResult, magnitudes, robust_least_squares
+from .robust import (
+    L1_THRESHOLD,
+    LEAST_MODEL,
+    LOSSES,
+    NARROWING,
+    REDESCENDING_SCALE,
+    WIDEST,
+    RobustResult,
+    magnitudes,
+    robust_least_squares,
+    seen_at_unit_norm,
+)
 from .warp import Linearization, canonical_points, linearize_prepared, prepare_frame
 
 STATUSES = (
@@ -51,8 +62,7 @@ class FrameAlignment:
     gap : float
         Its duality gap; NaN where there was none.
     weights : ndarray, shape (m,), float64, or None
-        Under a robust loss, how much each pixel of the region counts, in (0, 1]: the share of its
-        residual that is not occlusion.
+        Under a robust loss, how much each pixel of the region counts, in (0, 1].
     """
 
     frame_from_canonical: FloatArray
@@ -83,7 +93,8 @@ def align_frame(
 ) -> FrameAlignment:
     """Align one frame to a dictionary: min ½‖I∘τ - Ãx‖₂² + μ‖x‖₁ over x, τ (equations §3).
 
-    Under a robust loss every linearised problem, which is convex, is solved to its optimum.
+    Under huber and l1 every linearised problem, which is convex, is solved to its optimum;
+    geman-mcclure is reweighted least squares, its v of unit norm were nothing hidden.
 
     Parameters
     ----------
@@ -103,9 +114,9 @@ def align_frame(
         Stop at ‖Δτ‖₂ ≤ tolerance.
     max_iterations : int
         Cap; reaching it is the status `max_iterations`.
-    loss : {"l2", "huber", "l1"}
-        What a pixel's residual r, of the unit-norm vector and over its planes, costs: ½r²; that up
-        to κ, above it κr - ½κ²; or κr, quadratic below 0.05 κ.
+    loss : {"l2", "huber", "l1", "geman-mcclure"}
+        What a pixel's residual r, over its planes, costs: ½r²; that up to κ, above it κr - ½κ²; κr,
+        quadratic below 0.05 κ; or ½r²/(1 + r²/c²), c falling to 4κ/1.345.
     kappa : float
         κ > 0 of the robust losses.
 
@@ -155,6 +166,8 @@ def align_frame(
     prepared = prepare_frame(frame, transform, shape=shape, features=features, sigma=sigma)
     start = transform
     occlusion, weights = None, None
+    bounded = loss == "geman-mcclure"
+    norm, model, widening = 1.0, np.zeros(0), 1.0
     residual = step = gap = np.nan
     status = "max_iterations"
     iteration = 0
@@ -164,11 +177,23 @@ def align_frame(
         if refusal:
             status = refusal
             break
-        if loss == "l2":
+        solved: L1Result | RobustResult
+        if loss == "l2" or (bounded and iteration == 0):
             # The exact active set makes the solution independent of where it starts.
-            solved: L1Result | RobustResult = l1_least_squares(
+            solved = l1_least_squares(
                 dictionary, now.vector, now.jacobian, mu=mu,
                 initial=x, bregman_iterations=20 if iteration == 0 else 0,
+            )  # fmt: skip
+        elif bounded:
+            v, J, weights, norm = seen_at_unit_norm(
+                now.vector, now.jacobian, model, norm / now.norm,
+                scale=widening * REDESCENDING_SCALE * kappa, planes=planes,
+            )  # fmt: skip
+            norm *= now.norm
+            roots = np.sqrt(np.tile(weights, planes))
+            solved = l1_least_squares(
+                roots[:, None] * dictionary, roots * v, roots[:, None] * J, mu=mu,
+                initial=x, bregman_iterations=0,
             )  # fmt: skip
         else:
             solved = robust_least_squares(
@@ -181,12 +206,23 @@ def align_frame(
         iteration += 1
         x, gap = solved.coefficients, solved.gap / share
         step, residual = float(np.linalg.norm(solved.step)), float(np.linalg.norm(solved.residual))
+        arrived = step <= tolerance and widening == 1.0
+        if bounded:
+            model = dictionary @ x
+            model *= max(1.0, LEAST_MODEL / float(np.linalg.norm(model)))
+            if iteration == 1:  # the plain fit is a model; its step is the occluder's, too
+                typical = residual / np.sqrt(samples / planes)
+                widening = max(1.0, WIDEST * typical / (REDESCENDING_SCALE * kappa))
+                norm = now.norm
+                continue
+            residual = float(np.linalg.norm(v - model))
+            widening = max(1.0, widening / NARROWING)
         moved = _moved(transform, solved.step, start, motion, shape)
         if moved is None:
             status = "collapsed"
             break
         transform = moved
-        if step <= tolerance:
+        if arrived:
             status = "converged"
             break
     return FrameAlignment(transform, status, iteration, residual, step, x, gap, weights)

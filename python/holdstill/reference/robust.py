@@ -11,11 +11,25 @@ import scipy.linalg
 from .l1 import checked_problem, l1_from_products
 from .motion import FloatArray
 
-LOSSES = ("l2", "huber", "l1")
-"""What a residual costs: its square; linear above kappa; linear but for a small share of kappa."""
+LOSSES = ("l2", "huber", "l1", "geman-mcclure")
+"""What a residual costs: its square; linear above kappa; linear but for a small share of kappa;
+bounded."""
 
 L1_THRESHOLD = 0.05
 """Where the loss l1 turns quadratic, as a share of kappa."""
+
+
+REDESCENDING_SCALE = 4.0 / 1.345
+"""Geman and McClure's scale once narrow, in kappa."""
+
+WIDEST, NARROWING = 4.0, 1.3
+"""Where it starts, in root mean squares of the plain residual, and what it falls by."""
+
+LEAST_MODEL = 0.8
+"""Norm below which the model must not fade under it."""
+
+LEAST_NORM, LARGEST_NORM = 0.3, 2.0
+"""Bounds of a frame's norm without what hides it, relative to that with it."""
 
 
 class RobustResult(NamedTuple):
@@ -241,3 +255,53 @@ def _dual_value(
     )
     k = float(np.clip(v_r / r_sq, -bound, bound))
     return k * v_r - 0.5 * k**2 * r_sq
+
+
+def seen_at_unit_norm(
+    w: FloatArray,
+    jacobian: FloatArray,
+    model: FloatArray,
+    norm: float,
+    *,
+    scale: float,
+    planes: int = 1,
+) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+    """v = w/N, of unit norm were nothing hidden, and J with JᵀWv = 0 (equations §3).
+
+    Parameters
+    ----------
+    w : ndarray, shape (M,)
+        Sampled vector, of any norm.
+    jacobian : ndarray, shape (M, p)
+        Its Jacobian. What changes w along itself does not matter.
+    model : ndarray, shape (M,)
+        Ãx: what the weights let through of its energy, they let through of w's.
+    norm : float
+        N so far.
+    scale : float
+        c of Geman and McClure's weights.
+    planes : int
+        2 for edges, else 1.
+
+    Returns
+    -------
+    (ndarray, ndarray, ndarray of shape (m,), float)
+        v, J, the pixels' weights and N.
+
+    Examples
+    --------
+    The second half is hidden by something twice as bright; a norm of all would be 9.5.
+
+    >>> w, model = np.array([3.0, 3.0, 6.0, 6.0]), np.full(4, 0.5)
+    >>> _, _, weights, norm = seen_at_unit_norm(w, np.zeros((4, 0)), model, 6.0, scale=0.01)
+    >>> weights.round(3).tolist(), round(norm, 3)
+    ([1.0, 1.0, 0.0, 0.0], 6.0)
+    """
+    weights = (1.0 + (magnitudes(w / norm - model, planes) / scale) ** 2) ** -2
+    spread = np.tile(weights, planes)
+    seen = float(spread @ w**2)
+    share = float(spread @ model**2) / float(model @ model)
+    size = float(np.linalg.norm(w))
+    norm = float(np.clip(np.sqrt(seen / share), LEAST_NORM * size, LARGEST_NORM * size))
+    J = (jacobian - np.outer(w, (jacobian.T @ (spread * w)) / seen)) / norm
+    return w / norm, J, weights, norm

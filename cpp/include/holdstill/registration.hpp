@@ -1,0 +1,113 @@
+// Registration of a frame to a subspace of aligned images: SHR, equations.md §4.
+//
+//   min_tau  d(tau) = sum_i y_i^2 / lambda_i + (||v - t||^2 - ||y||^2) / rho,   y = Phi^T (v - t)
+//
+// v the unit-norm vector of the frame, t the mean image or a user's template. The precision matrix
+// is never formed: all that a step needs are products of w and its derivatives with the columns of
+// Phi and with t, as the frame aligner's are with its atoms.
+#pragma once
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "holdstill/linearize.hpp"
+#include "holdstill/status.hpp"
+
+namespace holdstill {
+
+enum class Distance { both, difs, dffs };
+Distance distance_from_name(const std::string& name);  // throws std::invalid_argument
+
+struct RegistrationOptions {
+  Distance distance = Distance::both;
+  double tolerance = 0.01;       // canonical pixels that no corner, or vertex, moves by more
+  int max_iterations = 100;      // of the simplex, a quarter of the evaluations
+  int acceleration = 4;          // depth of the Anderson acceleration of the steps; 0: none
+  double largest_offset = 0.05;  // of the first simplex: the corners' motion, in canonical widths
+  double max_scale_change = 2.0, max_stretch = 2.0, max_outside = 0.5;  // as the frame aligner's
+};
+
+struct FrameRegistration {
+  Status status = Status::unreadable;
+  Eigen::Matrix3d frame_from_canonical = Eigen::Matrix3d::Identity();
+  int iterations = 0;
+  int evaluations = 0;                                     // warps of the frame, of all levels
+  double step = std::numeric_limits<double>::quiet_NaN();  // last motion of a corner, or extent
+  double difs = std::numeric_limits<double>::quiet_NaN();
+  double dffs = std::numeric_limits<double>::quiet_NaN();
+};
+
+// What one level registers to: Gaussians that share a covariance, one around each template.
+class SubspaceRegistrar {
+ public:
+  // basis: m x M, orthonormal; templates: m x T; m as in linearize().
+  SubspaceRegistrar(const Eigen::Ref<const Eigen::MatrixXf>& basis,
+                    const Eigen::VectorXd& variances, double rho,
+                    const Eigen::Ref<const Eigen::MatrixXf>& templates, Region region,
+                    const Sampling& sampling, const RegistrationOptions& options);
+
+  struct Workspace {
+    Patch patch;
+    std::vector<float> row;
+    std::vector<const float*> rows;
+    std::vector<double> first, self, products;
+    double norm = 0.0;            // ||w|| when last seen; 0: not yet
+    Eigen::MatrixXd k, weighted;  // Phi^T J and diag(inside) of it: M x p
+    Eigen::VectorXd seen, y;      // Phi^T v, Phi^T (v - t)
+  };
+  std::unique_ptr<Workspace> make_workspace() const;
+
+  int n_components() const { return n_components_; }
+  int n_templates() const { return n_templates_; }
+  const Region& region() const { return region_; }
+  const Sampling& sampling() const { return sampling_; }
+
+  // Gauss-Newton steps from `initial`; the low-pass is chosen at `lowpass_from`. Never throws on a
+  // bad frame. Leaves y in work->y where it is scored and ends well.
+  FrameRegistration descend(const FrameView& frame, const Eigen::Matrix3d& initial,
+                            const Eigen::Matrix3d& lowpass_from, int which, bool scored,
+                            Workspace* work) const;
+  // The same by a downhill simplex.
+  FrameRegistration search(const FrameView& frame, const Eigen::Matrix3d& initial,
+                           const Eigen::Matrix3d& lowpass_from, int which, Workspace* work) const;
+  // Every template from one start. Frames warped for neighbouring ends are shared: linearised once
+  // for all templates whose transforms lie within a fraction of a pixel. found: n_templates() of
+  // them; returns how often the frame was warped.
+  int descend_all(const FrameView& frame, const Eigen::Matrix3d& initial,
+                  const Eigen::Matrix3d& lowpass_from, Workspace* work,
+                  FrameRegistration* found) const;
+
+ private:
+  struct Linear;  // what all templates share of one linearisation
+  const float* column(int block, int k) const {
+    return columns_.data() +
+           (static_cast<std::size_t>(block) * (n_components_ + n_templates_) + k) * row_length_;
+  }
+  Status prepare(const FrameView& frame, const Eigen::Matrix3d& initial,
+                 const Eigen::Matrix3d& lowpass_from, Workspace* work,
+                 CentredTransform* start) const;
+  Status linearize(const CentredTransform& at, const int* which, int n_which, Workspace* work,
+                   Linear* linear) const;
+  // y, half the gradient of d, and ||v - t||^2 for the i-th of the templates linearised for.
+  double residual(const Linear& linear, int which, int i, Workspace* work,
+                  Parameters* gradient) const;
+  static Parameters step(const Linear& linear, const Parameters& gradient);
+  bool plausible(const CentredTransform& start, const CentredTransform& next) const;
+  double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
+               Status* status) const;
+  void score(double squared, const Eigen::VectorXd& y, FrameRegistration* out) const;
+
+  Region region_;
+  Sampling sampling_;
+  RegistrationOptions options_;
+  int n_components_, n_templates_, row_length_;
+  std::vector<float> columns_;  // [block][basis, then templates][plane x pixel]
+  Eigen::VectorXd variances_, inside_;
+  double rho_, outside_;
+  Eigen::MatrixXd seen_templates_;     // Phi^T t
+  Eigen::VectorXd squared_templates_;  // ||t||^2
+};
+
+}  // namespace holdstill

@@ -1,0 +1,45 @@
+#include "holdstill/region_motion.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace holdstill {
+
+bool all_finite(const FrameView& frame, std::vector<float>* row) {
+  if (frame.type != PixelType::float32) return true;
+  row->resize(frame.width);
+  for (int y = 0; y < frame.height; ++y) {
+    frame.read_row(y, 0, frame.width, row->data());
+    float sum = 0.0f;
+    for (const float value : *row) sum += value * 0.0f;  // NaN as soon as one value is not finite
+    if (!(sum == 0.0f)) return false;
+  }
+  return true;
+}
+
+Parameters pixels_per_unit(MotionModel motion, const Region& region,
+                           const CentredTransform& transform) {
+  Parameters squares = Parameters::Zero(n_parameters(motion));
+  for (const Eigen::Vector2d& corner : region.corners())
+    squares += warp_jacobian(motion, transform, corner).colwise().squaredNorm().transpose();
+  return (squares / (4.0 * std::abs(transform.linear.determinant()))).cwiseSqrt();
+}
+
+double corner_motion(const Region& region, const CentredTransform& from,
+                     const CentredTransform& to) {
+  const double scale = std::sqrt(std::abs(from.linear.determinant()));
+  double largest = 0.0;
+  for (const Eigen::Vector2d& corner : region.corners())
+    largest = std::max(largest, (to.apply(corner) - from.apply(corner)).norm());
+  return largest / scale;
+}
+
+double stretch(const CentredTransform& start, const CentredTransform& now) {
+  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
+  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
+  const double sum = std::sqrt(squares + area),
+               difference = std::sqrt(std::max(squares - area, 0.0));
+  return (sum + difference) / (sum - difference);
+}
+
+}  // namespace holdstill

@@ -1,0 +1,383 @@
+#include "holdstill/registration.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "holdstill/anderson.hpp"
+#include "holdstill/region_motion.hpp"
+#include "holdstill/simplex.hpp"
+
+namespace holdstill {
+namespace {
+
+using SmallMatrix =
+    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
+using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// Templates share a linearisation within this many canonical pixels: first far, then near.
+constexpr double kShared[] = {2.0, 0.7, 0.35, 0.2, 0.2, 0.2, 0.2, 0.2};
+
+// Steps are accelerated once they are below this many canonical pixels.
+constexpr double kAccelerateBelow = 1.0;
+
+}  // namespace
+
+Distance distance_from_name(const std::string& name) {
+  if (name == "both") return Distance::both;
+  if (name == "difs") return Distance::difs;
+  if (name == "dffs") return Distance::dffs;
+  throw std::invalid_argument("distance: expected both, difs or dffs, got '" + name + "'");
+}
+
+struct SubspaceRegistrar::Linear {
+  double inverse;  // of ||w||
+  Parameters u;    // J_w^T v
+  EntryJacobian chain;
+  SmallMatrix gram;  // J^T J
+  SmallMatrix hessian;
+  Parameters units;  // the Hessian's columns are scaled by
+  Eigen::LLT<SmallMatrix> llt;
+  double outside;  // share of the samples
+};
+
+SubspaceRegistrar::SubspaceRegistrar(const Eigen::Ref<const Eigen::MatrixXf>& basis,
+                                     const Eigen::VectorXd& variances, double rho,
+                                     const Eigen::Ref<const Eigen::MatrixXf>& templates,
+                                     Region region, const Sampling& sampling,
+                                     const RegistrationOptions& options)
+    : region_(std::move(region)),
+      sampling_(sampling),
+      options_(options),
+      n_components_(static_cast<int>(basis.cols())),
+      n_templates_(static_cast<int>(templates.cols())),
+      row_length_(sampling.row_length()),
+      variances_(variances),
+      rho_(rho) {
+  Eigen::MatrixXf columns(templates.rows(), basis.cols() + templates.cols());
+  columns << basis, templates;
+  columns_ = pack_columns(columns, region_, sampling_);
+  // P = outside I + Phi diag(inside) Phi^T
+  outside_ = options.distance == Distance::difs ? 0.0 : 1.0 / rho;
+  inside_ = variances.cwiseInverse().array() - outside_;
+  if (options.distance == Distance::dffs) inside_.setConstant(-outside_);
+  seen_templates_.noalias() = basis.cast<double>().transpose() * templates.cast<double>();
+  squared_templates_ = templates.cast<double>().colwise().squaredNorm().transpose();
+}
+
+std::unique_ptr<SubspaceRegistrar::Workspace> SubspaceRegistrar::make_workspace() const {
+  auto work = std::make_unique<Workspace>();
+  const std::size_t n_rows = sampling_.n_rows(), n_columns = n_components_ + n_templates_;
+  work->first.resize(n_rows);
+  work->self.resize(n_rows * n_rows);
+  work->products.resize(n_columns * n_rows);
+  work->rows.resize(n_columns);
+  work->k.resize(n_components_, n_parameters(sampling_.motion));
+  work->weighted.resize(n_components_, n_parameters(sampling_.motion));
+  work->seen.resize(n_components_);
+  work->y.resize(n_components_);
+  return work;
+}
+
+Status SubspaceRegistrar::prepare(const FrameView& frame, const Eigen::Matrix3d& initial,
+                                  const Eigen::Matrix3d& lowpass_from, Workspace* work,
+                                  CentredTransform* start) const {
+  if (!all_finite(frame, &work->row)) return Status::unreadable;
+  const auto at = centred(initial, region_.shape()),
+             filter = centred(lowpass_from, region_.shape());
+  for (const auto& one : {at, filter})
+    if (!one || !(std::abs(one->linear.determinant()) > 1e-12)) return Status::singular;
+  *start = *at;
+  work->norm = 0.0;
+  work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, *filter);
+  return Status::converged;
+}
+
+// equations.md §0 and §4: products of w and its derivatives with themselves, with Phi and with
+// some templates; then K = Phi^T J, J^T J and H = J^T P J with its factor.
+Status SubspaceRegistrar::linearize(const CentredTransform& at, const int* which, int n_which,
+                                    Workspace* work, Linear* linear) const {
+  const kernels::Table& kernel = kernels::active();
+  const int n_rows = sampling_.n_rows(), e = n_rows - 1, n_left = n_components_ + n_which;
+  std::fill(work->self.begin(), work->self.end(), 0.0);
+  std::fill_n(work->products.begin(), static_cast<std::size_t>(n_left) * n_rows, 0.0);
+  const int outside = for_each_block(
+      work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& columns) {
+        for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
+        for (int i = 0; i < n_which; ++i)
+          work->rows[n_components_ + i] = column(block, n_components_ + which[i]);
+        kernel.self_products(columns, n_rows, row_length_, work->self.data());
+        kernel.products(work->rows.data(), n_left, columns, n_rows, row_length_,
+                        work->products.data());
+      });
+  linear->outside = static_cast<double>(outside) / region_.n_pixels();
+  if (linear->outside > options_.max_outside) return Status::out_of_frame;
+
+  const Eigen::Map<const RowMajor> self(work->self.data(), n_rows, n_rows);
+  const Eigen::Map<const RowMajor> basis(work->products.data(), n_components_, n_rows);
+  const double norm = std::sqrt(self(0, 0));
+  if (!(norm > 0.0) || !std::isfinite(norm)) return Status::singular;
+  work->norm = norm;
+  // J = (J_w - v u^T) / |w|
+  linear->inverse = 1.0 / norm;
+  linear->chain = column_chain(work->patch, sampling_, at);
+  linear->u = linear->chain.transpose() * self.row(0).tail(e).transpose() * linear->inverse;
+  SmallMatrix entries = self.bottomRightCorner(e, e);
+  entries.triangularView<Eigen::StrictlyLower>() = entries.transpose();
+  linear->gram = linear->chain.transpose() * entries * linear->chain;
+  linear->gram -= linear->u * linear->u.transpose();
+  linear->gram *= linear->inverse * linear->inverse;
+  work->seen = basis.col(0) * linear->inverse;
+  work->k.noalias() = linear->inverse * (basis.rightCols(e) * linear->chain);
+  work->k.noalias() -= linear->inverse * (work->seen * linear->u.transpose());
+
+  work->weighted.noalias() = inside_.asDiagonal() * work->k;
+  linear->hessian = outside_ * linear->gram;
+  linear->hessian.noalias() += work->k.transpose() * work->weighted;
+  linear->units.resize(linear->hessian.rows());
+  for (Eigen::Index k = 0; k < linear->units.size(); ++k) {
+    if (!(linear->gram(k, k) > 0.0) || !(linear->hessian(k, k) > 0.0)) return Status::singular;
+    linear->units[k] = std::sqrt(linear->hessian(k, k));
+  }
+  SmallMatrix scaled = linear->hessian;
+  for (Eigen::Index k = 0; k < scaled.rows(); ++k)
+    for (Eigen::Index j = 0; j < scaled.rows(); ++j)
+      scaled(j, k) /= linear->units[j] * linear->units[k];
+  linear->llt.compute(scaled);
+  const bool full_rank =
+      linear->llt.info() == Eigen::Success && linear->llt.matrixLLT().diagonal().minCoeff() > 1e-5;
+  return full_rank ? Status::converged : Status::singular;
+}
+
+double SubspaceRegistrar::residual(const Linear& linear, int which, int i, Workspace* work,
+                                   Parameters* gradient) const {
+  const int n_rows = sampling_.n_rows(), e = n_rows - 1;
+  const Eigen::Map<const Eigen::VectorXd> products(
+      work->products.data() + static_cast<std::size_t>(n_components_ + i) * n_rows, n_rows);
+  const double seen = products[0] * linear.inverse;  // t^T v
+  work->y.noalias() = work->seen - seen_templates_.col(which);
+  // J^T P (v - t), where J^T v = 0
+  *gradient = linear.chain.transpose() * products.tail(e) - seen * linear.u;
+  *gradient *= -outside_ * linear.inverse;
+  gradient->noalias() += work->weighted.transpose() * work->y;
+  return 1.0 - 2.0 * seen + squared_templates_[which];
+}
+
+// delta = -H^-1 J^T P (v - t)
+Parameters SubspaceRegistrar::step(const Linear& linear, const Parameters& gradient) {
+  const Parameters scaled = gradient.cwiseQuotient(linear.units);
+  return -linear.llt.solve(scaled).cwiseQuotient(linear.units);
+}
+
+bool SubspaceRegistrar::plausible(const CentredTransform& start,
+                                  const CentredTransform& next) const {
+  const double area = next.linear.determinant() / start.linear.determinant();
+  const double largest = options_.max_scale_change * options_.max_scale_change;
+  return area < largest && area > 1.0 / largest && stretch(start, next) < options_.max_stretch;
+}
+
+void SubspaceRegistrar::score(double squared, const Eigen::VectorXd& y,
+                              FrameRegistration* out) const {
+  out->difs = (y.array().square() / variances_.array()).sum();
+  out->dffs = std::max(0.0, squared - y.squaredNorm()) / rho_;
+}
+
+FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen::Matrix3d& initial,
+                                             const Eigen::Matrix3d& lowpass_from, int which,
+                                             bool scored, Workspace* work) const {
+  FrameRegistration out;
+  out.frame_from_canonical = initial;
+  CentredTransform start;
+  out.status = prepare(frame, initial, lowpass_from, work, &start);
+  if (out.status != Status::converged) return out;
+  CentredTransform current = start;
+  Linear linear;
+  Parameters gradient;
+  Anderson anderson(options_.acceleration, pixels_per_unit(sampling_.motion, region_, start));
+  bool settled = false;
+  while (!settled && out.iterations < options_.max_iterations) {
+    out.status = cover(frame, region_, current, &work->patch)
+                     ? linearize(current, &which, 1, work, &linear)
+                     : Status::collapsed;
+    ++out.evaluations;
+    if (out.status != Status::converged) return out;
+    residual(linear, which, 0, work, &gradient);
+    const Parameters delta = step(linear, gradient), tau = parameters(sampling_.motion, current);
+    ++out.iterations;
+    CentredTransform next = transform(sampling_.motion, tau + delta, current);
+    out.step = corner_motion(region_, current, next);
+    settled = out.step <= options_.tolerance;
+    if (!settled && out.step < kAccelerateBelow)
+      next = transform(sampling_.motion, anderson.next(tau, delta), current);
+    else
+      anderson.forget();
+    if (!plausible(start, next)) {
+      out.status = Status::collapsed;
+      return out;
+    }
+    current = next;
+    out.frame_from_canonical = matrix(current, region_.shape());
+  }
+  out.status = settled ? Status::converged : Status::max_iterations;
+  if (!scored) return out;
+  Status ended;
+  value(frame, current, which, work, &ended);
+  ++out.evaluations;
+  if (ended == Status::converged) {
+    const double squared = work->first[0];
+    score(squared, work->y, &out);
+  }
+  return out;
+}
+
+// d at a transform, from values alone. Leaves y in work->y and ||v - t||^2 in work->first[0].
+double SubspaceRegistrar::value(const FrameView& frame, const CentredTransform& at, int which,
+                                Workspace* work, Status* status) const {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  *status = Status::collapsed;
+  if (!cover(frame, region_, at, &work->patch)) return kNone;
+  const kernels::Table& kernel = kernels::active();
+  // Of w - s t, s near ||w||: where v and t are close, their own products would cancel.
+  const float share = static_cast<float>(work->norm);
+  double squared_rest = 0.0;
+  std::fill_n(work->products.begin(), n_components_ + 1, 0.0);
+  alignas(64) float rest[kernels::kMaxPlanes * kernels::kBlock];
+  const int outside = for_each_block<true>(
+      work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& columns) {
+        for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
+        const float* t = work->rows[n_components_] = column(block, n_components_ + which);
+        squared_rest += kernel.residual(columns.row[0], 1.0f, &t, &share, 1, row_length_, rest);
+        kernel.dots(work->rows.data(), n_components_ + 1, rest, row_length_, work->products.data());
+      });
+  *status = Status::out_of_frame;
+  if (outside > options_.max_outside * region_.n_pixels()) return kNone;
+  *status = Status::singular;
+  const double along = work->products[n_components_], t_t = squared_templates_[which];
+  const double squared_norm = share * (share * t_t + 2.0 * along) + squared_rest;
+  if (!(squared_norm > 0.0) || !std::isfinite(squared_norm)) return kNone;
+  *status = Status::converged;
+  // v - t = ((s - n) t + rest) / n
+  const double n = std::sqrt(squared_norm), excess = share - n;
+  work->norm = n;
+  work->y = Eigen::Map<const Eigen::VectorXd>(work->products.data(), n_components_);
+  work->y += excess * seen_templates_.col(which);
+  work->y /= n;
+  work->first[0] = (excess * (excess * t_t + 2.0 * along) + squared_rest) / squared_norm;
+  return outside_ * work->first[0] + (inside_.array() * work->y.array().square()).sum();
+}
+
+FrameRegistration SubspaceRegistrar::search(const FrameView& frame, const Eigen::Matrix3d& initial,
+                                            const Eigen::Matrix3d& lowpass_from, int which,
+                                            Workspace* work) const {
+  FrameRegistration out;
+  out.frame_from_canonical = initial;
+  CentredTransform start;
+  out.status = prepare(frame, initial, lowpass_from, work, &start);
+  if (out.status != Status::converged) return out;
+  const Parameters origin = parameters(sampling_.motion, start),
+                   units = pixels_per_unit(sampling_.motion, region_, start);
+  Status refusal = Status::converged;  // of the start
+  int evaluations = 0;
+  const auto at = [&](const Parameters& point) {
+    return transform(sampling_.motion, origin + point.cwiseQuotient(units), start);
+  };
+  const SimplexEnd end = minimize_simplex(
+      [&](const Parameters& point) {
+        const CentredTransform candidate = at(point);
+        Status status = Status::collapsed;
+        const double d = plausible(start, candidate) ? value(frame, candidate, which, work, &status)
+                                                     : std::numeric_limits<double>::infinity();
+        if (evaluations++ == 0) refusal = status;
+        return d;
+      },
+      static_cast<int>(units.size()), options_.largest_offset * region_.shape().width,
+      options_.tolerance, 4 * options_.max_iterations);
+  out.evaluations = end.evaluations;
+  if (!std::isfinite(end.value)) {
+    out.status = refusal;
+    return out;
+  }
+  const CentredTransform best = at(end.point);
+  out.frame_from_canonical = matrix(best, region_.shape());
+  out.iterations = end.iterations;
+  out.step = end.extent;
+  out.status = end.converged ? Status::converged : Status::max_iterations;
+  value(frame, best, which, work, &refusal);
+  ++out.evaluations;
+  score(work->first[0], work->y, &out);
+  return out;
+}
+
+int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d& initial,
+                                   const Eigen::Matrix3d& lowpass_from, Workspace* work,
+                                   FrameRegistration* found) const {
+  CentredTransform start;
+  const Status readable = prepare(frame, initial, lowpass_from, work, &start);
+  std::vector<CentredTransform> ends(n_templates_, start);
+  std::vector<int> open, members, rest;
+  for (int t = 0; t < n_templates_; ++t) {
+    found[t] = FrameRegistration();
+    found[t].frame_from_canonical = initial;
+    found[t].status = readable == Status::converged ? Status::max_iterations : readable;
+    open.push_back(t);
+  }
+  if (readable != Status::converged) return 0;
+  int warps = 0;
+  Linear linear;
+  Parameters gradient;
+  for (const double radius : kShared) {
+    std::vector<int> remaining;
+    while (!open.empty()) {
+      const CentredTransform centre = ends[open.front()];
+      members.clear(), rest.clear();
+      for (const int t : open)
+        (corner_motion(region_, centre, ends[t]) <= radius ? members : rest).push_back(t);
+      open.swap(rest);
+      ++warps;
+      const Status status =
+          cover(frame, region_, centre, &work->patch)
+              ? linearize(centre, members.data(), static_cast<int>(members.size()), work, &linear)
+              : Status::collapsed;
+      for (std::size_t i = 0; i < members.size(); ++i) {
+        const int t = members[i];
+        FrameRegistration& out = found[t];
+        if (status != Status::converged) {
+          out.status = status;
+          continue;
+        }
+        double squared = residual(linear, t, static_cast<int>(i), work, &gradient);
+        const Parameters delta = step(linear, gradient);
+        const CentredTransform next =
+            transform(sampling_.motion, parameters(sampling_.motion, centre) + delta, centre);
+        ++out.iterations, ++out.evaluations;
+        if (!plausible(start, next)) {
+          out.status = Status::collapsed;
+          continue;
+        }
+        out.step = corner_motion(region_, ends[t], next);
+        const bool settled = corner_motion(region_, centre, next) <= radius && out.step <= radius &&
+                             radius <= kShared[3];
+        ends[t] = next;
+        out.frame_from_canonical = matrix(next, region_.shape());
+        // d at the step's end, by its linearisation: v + J delta - t.
+        const Eigen::Map<const Eigen::VectorXd> products(
+            work->products.data() + (n_components_ + i) * sampling_.n_rows(), sampling_.n_rows());
+        const Parameters across =
+            -linear.inverse * (linear.chain.transpose() * products.tail(sampling_.n_rows() - 1) -
+                               products[0] * linear.inverse * linear.u);
+        squared += 2.0 * across.dot(delta) + delta.dot(linear.gram * delta);
+        work->y.noalias() += work->k * delta;
+        score(squared, work->y, &out);
+        if (settled)
+          out.status = Status::converged;
+        else
+          remaining.push_back(t);
+      }
+    }
+    open.swap(remaining);
+    if (open.empty()) break;
+  }
+  return warps;
+}
+
+}  // namespace holdstill

@@ -1,0 +1,96 @@
+"""Versioned ``.npz`` files without pickle: what was learnt, as it is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Made = TypeVar("Made")
+
+
+def write_archive(
+    path: str | os.PathLike[str],
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+) -> None:
+    """Write arrays and what describes them; an existing file is replaced at the end.
+
+    Parameters
+    ----------
+    path : str or path
+    meta : mapping
+        Numbers and strings, ``format`` and ``format_version`` among them.
+    arrays : mapping of ndarray
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+        temporary.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def read_archive(
+    path: str | os.PathLike[str],
+    what: str,
+    format: str,
+    version: int,
+    make: Callable[[dict[str, Any], Mapping[str, npt.NDArray[Any]]], Made],
+) -> Made:
+    """Read what `write_archive` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+    what : str
+        What the file should be, for messages.
+    format, version
+        What its ``format`` and ``format_version`` must be.
+    make : callable (meta, arrays) -> object
+
+    Returns
+    -------
+    object
+        What `make` returned.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is something else, of another version, or `make` refuses it.
+    """
+    name = os.fspath(path)
+    if not os.path.isfile(name):
+        raise FileNotFoundError(f"{name}: no such {what} file")
+    if not zipfile.is_zipfile(name):
+        raise ValueError(f"{name}: not a {what}: it is no .npz archive")
+    try:
+        with np.load(name, allow_pickle=False) as file:
+            meta = json.loads(str(file["meta"][()]))
+            if not isinstance(meta, dict) or meta.get("format") != format:
+                raise ValueError(f"it is no {what} of holdstill")
+            if meta["format_version"] != version:
+                raise ValueError(
+                    f"format version {meta['format_version']}; this release reads version "
+                    f"{version}: fit it again, or use the release that wrote it"
+                )
+            return make(meta, file)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{name}: not a readable {what}: {error}") from error

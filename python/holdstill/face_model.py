@@ -1,0 +1,629 @@
+"""What registered faces look like: their mean and principal components, and single users' own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill import _core
+from holdstill.archive import read_archive, write_archive
+from holdstill.canonical import Weights, check_shape, roi_mask
+from holdstill.landmarks import mean_shape, similarity_of
+from holdstill.principal_components import principal_components
+from holdstill.pyramid import at_level, level_roi, n_levels
+from holdstill.reference.registration import Level
+from holdstill.reference.subspace import Subspace, log_volume
+from holdstill.sources import Frame
+
+FORMAT = "holdstill.face_model"
+FORMAT_VERSION = 1
+DEFAULT_SHAPE = (64, 64)
+DEFAULT_COMPONENTS = 0.8
+RHOS = ("existing", "all")
+"""Readings of ρ: the mean of the eigenvalues beyond M that exist, or of all D - M of them."""
+
+FloatArray = npt.NDArray[np.float64]
+_PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Octave:
+    """What a model knows on one octave of the canonical frame.
+
+    Attributes
+    ----------
+    roi : ndarray (h, w), bool or float32
+        Region of interest, or weights.
+    mean : ndarray (D,), float32
+        x̄ of unit-norm vectors.
+    basis : ndarray (D, M), float32
+        Φ_M of the covariance.
+    eigenvalues : ndarray (K,), float64
+        Of the covariance, falling, all that are not zero.
+    within_basis, within_eigenvalues
+        The same of the covariance within users; empty where the images' users are unknown.
+    templates : ndarray (U, D), float32
+        t_u, one row for each user.
+    """
+
+    roi: Weights
+    mean: npt.NDArray[np.float32]
+    basis: npt.NDArray[np.float32]
+    eigenvalues: FloatArray
+    within_basis: npt.NDArray[np.float32]
+    within_eigenvalues: FloatArray
+    templates: npt.NDArray[np.float32]
+
+
+_ARRAYS = tuple(Octave.__dataclass_fields__)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceModel:
+    """Gaussian of registered faces in a principal subspace and beside it (equations §4).
+
+    Made by :meth:`fit`. It does not change: :meth:`enrol` returns another one.
+
+    Parameters
+    ----------
+    octaves : tuple of Octave
+        The finest first.
+    features : str
+        ``grey``, ``edges`` or ``magnitude``.
+    sigma : float
+        σ of edges and magnitude, canonical pixels.
+    rho : {"existing", "all"} or float
+        Variance in the directions beside the subspace. The mean of the eigenvalues beyond M: of the
+        K - M that are not zero, or of all D - M, which is smaller by far where images are fewer
+        than pixels. A number is that of the finest octave.
+    n_images : int
+        Images it was learnt from.
+    face : ndarray (h, w), uint8
+        Their mean picture.
+    users : tuple of str
+        Who is enrolled.
+    thumbnails : ndarray (U, h, w), uint8
+        Their pictures.
+    landmarks : ndarray (k, 2), float64
+        Mean of the points that the images were registered by, canonical pixels; may be empty.
+    """
+
+    octaves: tuple[Octave, ...]
+    features: str
+    sigma: float
+    rho: str | float
+    n_images: int
+    face: npt.NDArray[np.uint8]
+    users: tuple[str, ...] = ()
+    thumbnails: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 0), np.uint8))
+    landmarks: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+
+    def __post_init__(self) -> None:
+        if self.features not in _PLANES:
+            raise ValueError(
+                f"features: expected one of {', '.join(_PLANES)}, got {self.features!r}"
+            )
+        _check_rho(self.rho)
+        for octave in self.octaves:
+            size = _PLANES[self.features] * int((octave.roi > 0).sum())
+            shapes = octave.mean.shape, octave.basis.shape[:1], octave.templates.shape[1:]
+            if shapes != ((size,),) * 3 or len(octave.templates) != len(self.users):
+                raise ValueError(f"octaves: expected vectors of {size} entries, got {shapes}")
+            if not all(np.isfinite(getattr(octave, name)).all() for name in _ARRAYS):
+                raise ValueError("octaves: expected finite entries")
+            for name in _ARRAYS:
+                getattr(octave, name).flags.writeable = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the canonical frame."""
+        height, width = self.octaves[0].roi.shape
+        return height, width
+
+    @property
+    def n_components(self) -> int:
+        """M on the finest octave."""
+        return int(self.octaves[0].basis.shape[1])
+
+    @classmethod
+    def fit(
+        cls,
+        images: Sequence[npt.ArrayLike] | npt.NDArray[Any],
+        frame_from_canonical: npt.ArrayLike | None = None,
+        *,
+        points: npt.ArrayLike | None = None,
+        eye_corners: tuple[int, int] = (0, 1),
+        users: Sequence[Hashable] | None = None,
+        shape: tuple[int, int] | None = None,
+        features: str = "edges",
+        sigma: float = 0.8,
+        roi: str | os.PathLike[str] | npt.ArrayLike | None = "face",
+        components: int | float = DEFAULT_COMPONENTS,
+        rho: str | float = "existing",
+        levels: int | None = None,
+    ) -> FaceModel:
+        """Learn what faces look like from registered images, or from images and points on them.
+
+        Parameters
+        ----------
+        images : sequence of array_like (H_i, W_i[, 3]), or ndarray (n, H, W[, 3])
+            At least three, of at least two people for a model of faces in general.
+        frame_from_canonical : array_like, shape (n, 3, 3), optional
+            Their transforms. Without them and without points the images are registered already:
+            each is a canonical picture.
+        points : array_like, shape (n, k, 2), optional
+            (x, y) of the same k ≥ 2 points on each face, in its image's pixels: the images are
+            registered to the points' mean shape by similarities.
+        eye_corners : (int, int)
+            Which points are the outer eye corners, image left and image right.
+        users : sequence, optional
+            Who is on each image; text, or anything with one. Users with an image are enrolled, with
+            the mean of their vectors as the template; what differs between images of the same user
+            becomes the covariance within users.
+        shape : (int, int), optional
+            Height and width of the canonical frame; of registered images by default theirs, else
+            64×64.
+        features : {"edges", "grey", "magnitude"}
+        sigma : float
+            σ of edges and magnitude, canonical pixels.
+        roi : str, path, array_like (h, w) or None
+            As in :func:`holdstill.canonical.roi_mask`.
+        components : int or float
+            M; or, below 1, the share of the variance that the components make up at least. Within
+            users the same, or as many as there are.
+        rho : {"existing", "all"} or float
+            See the class.
+        levels : int, optional
+            Octaves for coarse to fine; as many as the region allows by default.
+
+        Returns
+        -------
+        FaceModel
+
+        Raises
+        ------
+        ValueError
+            If arguments do not fit each other, there are fewer images than components need, or an
+            image shows nothing or lies more than half outside of its frame.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> FaceModel.fit(rng.normal(size=(9, 24, 24)), components=4, roi="full")
+        FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
+        """
+        greys = _greys(images)
+        if len(greys) < 3:
+            raise ValueError(f"images: expected at least 3, got {len(greys)}")
+        _check_rho(rho)
+        if features not in _PLANES:
+            raise ValueError(f"features: expected one of {', '.join(_PLANES)}, got {features!r}")
+        if shape is None and frame_from_canonical is None and points is None:
+            shape = greys[0].shape[:2]
+        shape = check_shape(DEFAULT_SHAPE if shape is None else shape)
+        transforms, landmarks = _registration(
+            greys, frame_from_canonical, points, eye_corners, shape
+        )
+        names = _names(users, len(greys))
+        weights = roi_mask(roi, shape)
+        most = n_levels(weights)
+        count = most if levels is None else int(levels)
+        if not 1 <= count <= most:
+            raise ValueError(f"levels: expected 1 to {most} for this region, got {count}")
+        octaves = tuple(
+            _octave(greys, transforms, names, level_roi(weights, level), level, components,
+                    features=features, sigma=sigma)
+            for level in range(count)
+        )  # fmt: skip
+        pictures = np.stack([_picture(g, F, shape) for g, F in zip(greys, transforms, strict=True)])
+        known = sorted(set(names))
+        return cls(
+            octaves,
+            features,
+            float(sigma),
+            rho if isinstance(rho, str) else float(rho),
+            len(greys),
+            _mean_picture(pictures),
+            tuple(known),
+            np.array(
+                [_mean_picture(pictures[[name == user for name in names]]) for user in known],
+                dtype=np.uint8,
+            ).reshape(-1, *shape),
+            landmarks,
+        )
+
+    def enrol(
+        self,
+        user: str,
+        image: npt.ArrayLike | Sequence[npt.ArrayLike],
+        frame_from_canonical: npt.ArrayLike | None = None,
+    ) -> FaceModel:
+        """Add a user's template; one image is enough. A user who is enrolled is replaced.
+
+        Parameters
+        ----------
+        user : str
+        image : array_like (H, W[, 3]), or a list of them
+            Of several, the template is the mean.
+        frame_from_canonical : array_like, shape (3, 3) or (n, 3, 3), optional
+            Where the face is, as :func:`holdstill.register` finds it; without it the image is a
+            canonical picture.
+
+        Returns
+        -------
+        FaceModel
+            This one, with the user.
+
+        Raises
+        ------
+        ValueError
+            If the model does not know how images of one user differ, or an image shows nothing.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> faces = rng.normal(size=(12, 24, 24))
+        >>> model = FaceModel.fit(faces, users=["ann", "bob", "cem"] * 4, components=4, roi="full")
+        >>> model.enrol("dan", rng.normal(size=(24, 24))).users
+        ('ann', 'bob', 'cem', 'dan')
+        """
+        if not isinstance(user, str) or not user:
+            raise ValueError(f"user: expected a name, got {user!r}")
+        if not len(self.octaves[0].within_eigenvalues):
+            raise ValueError(
+                "user: this model does not know how images of one person differ; fit it with "
+                "users=, and with at least two images of some of them"
+            )
+        greys = _greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
+        given = None if frame_from_canonical is None else np.asarray(frame_from_canonical)
+        if given is not None and given.ndim == 2:
+            given = given[None]
+        transforms, _ = _registration(greys, given, None, (0, 1), self.shape)
+        others = [i for i, name in enumerate(self.users) if name != user]
+        octaves = []
+        for level, octave in enumerate(self.octaves):
+            vectors = _vectors(greys, transforms, octave.roi, level, self.features, self.sigma)
+            template = vectors.mean(axis=0).astype(np.float32)
+            templates = np.concatenate([octave.templates[others], template[None]])
+            octaves.append(replace(octave, templates=templates))
+        pictures = [_picture(g, F, self.shape) for g, F in zip(greys, transforms, strict=True)]
+        thumbnails = self.thumbnails.reshape(-1, *self.shape)[others]
+        return replace(
+            self,
+            octaves=tuple(octaves),
+            users=(*(self.users[i] for i in others), user),
+            thumbnails=np.concatenate([thumbnails, _mean_picture(np.stack(pictures))[None]]),
+        )
+
+    def gaussians(self, user: str | None = None) -> list[Level]:
+        """The Gaussians that a frame is registered to, the finest octave first.
+
+        Parameters
+        ----------
+        user : str, optional
+            With this user's template for the mean and the covariance within users.
+
+        Returns
+        -------
+        list of holdstill.reference.registration.Level
+
+        Raises
+        ------
+        ValueError
+            If the user is not enrolled, or the covariance within users is unknown.
+        """
+        index = None if user is None else self.user_index(user)
+        levels = []
+        for octave in self.octaves:
+            if index is None:
+                mean, basis, eigenvalues = octave.mean, octave.basis, octave.eigenvalues
+            else:
+                mean = octave.templates[index]
+                basis, eigenvalues = octave.within_basis, octave.within_eigenvalues
+            rho = self._rho(eigenvalues, basis)
+            vectors = mean.astype(np.float64), basis.astype(np.float64)
+            levels.append(Level(Subspace(*vectors, eigenvalues[: basis.shape[1]], rho), octave.roi))
+        return levels
+
+    def user_index(self, user: str) -> int:
+        """Position of a user among `users`.
+
+        Raises
+        ------
+        ValueError
+            If the user is not enrolled, or the covariance within users is unknown.
+        """
+        if user not in self.users:
+            raise ValueError(f"user: {user!r} is not enrolled; {len(self.users)} others are")
+        if not len(self.octaves[0].within_eigenvalues):
+            raise ValueError("user: the model does not know how images of one person differ")
+        return self.users.index(user)
+
+    def registrar(self, *, users: bool = False, **options: Any) -> _core.FrameRegistrar:
+        """The compiled search for this model; kept, so that a second call costs nothing.
+
+        Parameters
+        ----------
+        users : bool
+            With the users' templates and the covariance within users, instead of the mean face.
+        **options
+            motion, distance, tolerance, max_iterations and largest_offset as in
+            :func:`holdstill.register`.
+
+        Returns
+        -------
+        holdstill._core.FrameRegistrar
+            Safe to use from several threads at once.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range, or nobody is enrolled.
+        """
+        key = (users, *sorted(options.items()))
+        if key in self._registrars:
+            return self._registrars[key]
+        if users and not self.users:
+            raise ValueError("model: nobody is enrolled")
+        gaussians = self.gaussians(self.users[0] if users else None)
+        levels = [
+            (
+                octave.within_basis if users else octave.basis,
+                level.subspace.variances,
+                level.subspace.rho,
+                octave.templates.T if users else octave.mean[:, None],
+                octave.roi,
+            )
+            for octave, level in zip(self.octaves, gaussians, strict=True)
+        ]
+        made = _core.FrameRegistrar(
+            levels, shape=self.shape, features=self.features, sigma=self.sigma, **options
+        )
+        self._registrars[key] = made
+        return made
+
+    def log_volume(self, *, users: bool = False) -> float:
+        """What the log-likelihood has beside the distance; see `reference.subspace.log_volume`.
+
+        Parameters
+        ----------
+        users : bool
+            Of the covariance within users.
+
+        Returns
+        -------
+        float
+        """
+        finest = self.octaves[0]
+        basis = finest.within_basis if users else finest.basis
+        eigenvalues = finest.within_eigenvalues if users else finest.eigenvalues
+        rho = self._rho(eigenvalues, basis)
+        shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
+        return log_volume(Subspace(shaped[:, :1], shaped, eigenvalues[: basis.shape[1]], rho))
+
+    @cached_property
+    def _registrars(self) -> dict[tuple[Any, ...], _core.FrameRegistrar]:
+        return {}
+
+    def _rho(self, eigenvalues: FloatArray, basis: npt.NDArray[Any]) -> float:
+        size, components = len(basis), int(basis.shape[1])
+        if not isinstance(self.rho, str):
+            # A unit norm is shared by fewer pixels.
+            return self.rho * len(self.octaves[0].mean) / size
+        beyond = eigenvalues[components:]
+        return float(np.sum(beyond)) / (
+            len(beyond) if self.rho == "existing" else size - components
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        meta = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "features": self.features,
+            "sigma": self.sigma,
+            "rho": self.rho,
+            "n_images": self.n_images,
+            "users": list(self.users),
+            "octaves": len(self.octaves),
+        }
+        arrays = {
+            f"{name}_{level}": getattr(octave, name)
+            for level, octave in enumerate(self.octaves)
+            for name in _ARRAYS
+        }
+        for name in ("face", "thumbnails", "landmarks"):
+            arrays[name] = getattr(self, name)
+        write_archive(path, meta, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FaceModel:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no face model, or one of another format version.
+        """
+        return read_archive(path, "face model", FORMAT, FORMAT_VERSION, cls._from_archive)
+
+    @classmethod
+    def _from_archive(
+        cls, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> FaceModel:
+        return cls(
+            tuple(
+                Octave(**{name: arrays[f"{name}_{level}"] for name in _ARRAYS})
+                for level in range(meta["octaves"])
+            ),
+            meta["features"],
+            meta["sigma"],
+            meta["rho"],
+            meta["n_images"],
+            arrays["face"],
+            tuple(meta["users"]),
+            arrays["thumbnails"],
+            arrays["landmarks"],
+        )
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        users = f", {len(self.users)} users" if self.users else ""
+        return (
+            f"FaceModel({self.n_components} components of {self.n_images} images, "
+            f"{self.features}, {height}x{width}, {len(self.octaves)} octaves{users})"
+        )
+
+
+def _check_rho(rho: str | float) -> None:
+    if isinstance(rho, str) and rho in RHOS:
+        return
+    if isinstance(rho, str) or not (np.isfinite(rho) and rho > 0):
+        raise ValueError(f"rho: expected {' or '.join(RHOS)} or a positive number, got {rho!r}")
+
+
+def _greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    greys = []
+    for number, image in enumerate(images):
+        try:
+            grey = Frame("images", number, None, np.asarray(image)).grey()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"images: image {number}: {error}") from None
+        grey = grey.astype(np.float32) if grey.dtype.kind == "f" else grey
+        if not np.isfinite(grey).all():
+            raise ValueError(f"images: image {number} has values that are not finite")
+        greys.append(grey)
+    return greys
+
+
+def _registration(
+    greys: list[npt.NDArray[Any]],
+    frame_from_canonical: npt.ArrayLike | None,
+    points: npt.ArrayLike | None,
+    eye_corners: tuple[int, int],
+    shape: tuple[int, int],
+) -> tuple[FloatArray, FloatArray]:
+    """Transforms of the images, and the mean shape of their points."""
+    if frame_from_canonical is not None and points is not None:
+        raise ValueError("points: the images are registered by frame_from_canonical already")
+    if points is not None:
+        if np.shape(points)[:1] != (len(greys),):
+            raise ValueError(f"points: expected shape ({len(greys)}, k, 2), got {np.shape(points)}")
+        mean = mean_shape(points, shape, eye_corners)
+        return similarity_of(points, mean), mean
+    if frame_from_canonical is None:
+        for number, grey in enumerate(greys):
+            if grey.shape != shape:
+                raise ValueError(
+                    f"images: without transforms they are canonical pictures of shape {shape}, but "
+                    f"image {number} has shape {grey.shape}"
+                )
+        return np.broadcast_to(np.eye(3), (len(greys), 3, 3)), np.zeros((0, 2))
+    transforms = np.asarray(frame_from_canonical, dtype=np.float64)
+    if transforms.shape != (len(greys), 3, 3) or not np.isfinite(transforms).all():
+        raise ValueError(
+            f"frame_from_canonical: expected finite entries of shape ({len(greys)}, 3, 3), "
+            f"got shape {transforms.shape}"
+        )
+    return transforms, np.zeros((0, 2))
+
+
+def _names(users: Sequence[Hashable] | None, n: int) -> list[str]:
+    if users is None:
+        return []
+    if len(users) != n:
+        raise ValueError(f"users: expected one for each of {n} images, got {len(users)}")
+    return [str(user) for user in users]
+
+
+def _picture(
+    grey: npt.NDArray[Any], transform: FloatArray, shape: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    return np.asarray(_core.warp(grey.astype(np.float32), transform, shape))
+
+
+def _mean_picture(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    mean = pictures.mean(axis=0)
+    low, high = min(0.0, float(mean.min())), max(255.0, float(mean.max()))
+    return np.asarray(np.rint(255.0 * (mean - low) / (high - low)), dtype=np.uint8)
+
+
+def _vectors(
+    greys: list[npt.NDArray[Any]],
+    transforms: FloatArray,
+    roi: Weights,
+    level: int,
+    features: str,
+    sigma: float,
+) -> FloatArray:
+    """f(I∘τ) of each image on one octave, unit norm: (N, D)."""
+    height, width = roi.shape
+    pixels = int((roi > 0).sum())
+    vectors = []
+    for number, (grey, transform) in enumerate(zip(greys, transforms, strict=True)):
+        if not np.ptp(grey) > 0:
+            raise ValueError(f"images: image {number} is constant")
+        try:
+            now = _core.linearize(
+                grey, at_level(transform, level), shape=(height, width), motion="homography",
+                features=features, sigma=sigma, roi=roi,
+            )  # fmt: skip
+        except ValueError as error:
+            raise ValueError(f"images: image {number}: {error}") from None
+        if 2 * now.outside > pixels:
+            raise ValueError(f"images: more than half of face {number} lies outside of its image")
+        if not now.norm > 0:
+            raise ValueError(f"images: image {number} shows nothing in the region of interest")
+        vectors.append(now.vector)
+    return np.stack(vectors)
+
+
+def _octave(
+    greys: list[npt.NDArray[Any]],
+    transforms: FloatArray,
+    names: list[str],
+    roi: Weights,
+    level: int,
+    components: int | float,
+    *,
+    features: str,
+    sigma: float,
+) -> Octave:
+    vectors = _vectors(greys, transforms, roi, level, features, sigma)
+    mean = vectors.mean(axis=0)
+    overall = principal_components(vectors - mean, len(vectors) - 1, components)
+    users = sorted(set(names))
+    of_user = [np.array([name == user for name in names]) for user in users]
+    templates = np.array([vectors[which].mean(axis=0) for which in of_user])
+    templates = templates.reshape(-1, vectors.shape[1])
+    within_basis, within = np.zeros((vectors.shape[1], 0)), np.zeros(0)
+    if len(vectors) - len(users) >= 2 and users:
+        deviations = vectors.copy()
+        for which, template in zip(of_user, templates, strict=True):
+            deviations[which] -= template
+        within_basis, within = principal_components(
+            deviations, len(vectors) - len(users), components, capped=True
+        )
+    return Octave(
+        roi,
+        mean.astype(np.float32),
+        overall.basis.astype(np.float32),
+        overall.eigenvalues,
+        within_basis.astype(np.float32),
+        within,
+        templates.astype(np.float32),
+    )

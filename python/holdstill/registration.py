@@ -1,0 +1,299 @@
+"""Register frames to a face model: subspace-based holistic registration (equations §4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill import _core
+from holdstill.face_model import FaceModel
+from holdstill.reference.registration import SEARCHES, Options
+from holdstill.sources import Frame
+
+FloatArray = npt.NDArray[np.float64]
+
+DEFAULT = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One registered frame, or why it is not.
+
+    Attributes
+    ----------
+    frame_from_canonical : ndarray (3, 3) float64
+        The transform.
+    status : str
+        One of `holdstill.alignment.STATUSES`; a cap that was reached is never called converged.
+    iterations : int
+        Gauss-Newton steps, or moves of the simplex, on the finest octave.
+    evaluations : int
+        Times that the frame was warped, on all octaves and from all starts.
+    log_likelihood : float
+        Of the registered frame under the model. NaN where nothing came of it; so are the next four.
+    difs, dffs : float
+        Its squared distances in the face space and from it.
+    step : float
+        How far the last step moved a corner of the region, canonical pixels; of the simplex, its
+        last extent.
+    coefficients : ndarray (M,) float64
+        Of the principal components.
+    user : str or None
+        Whose template it was registered to; None for the mean face.
+    """
+
+    frame_from_canonical: FloatArray
+    status: str
+    iterations: int
+    evaluations: int
+    log_likelihood: float
+    difs: float
+    dffs: float
+    step: float
+    coefficients: FloatArray
+    user: str | None
+
+    @property
+    def converged(self) -> bool:
+        """Whether the status is ``converged``."""
+        return self.status == "converged"
+
+
+def register(
+    frame: npt.ArrayLike,
+    model: FaceModel,
+    initial: npt.ArrayLike,
+    *,
+    search: str = "gradient",
+    user: str | None = None,
+    motion: str = DEFAULT.motion,
+    distance: str = DEFAULT.distance,
+    tolerance: float = DEFAULT.tolerance,
+    max_iterations: int = DEFAULT.max_iterations,
+    largest_offset: float = DEFAULT.largest_offset,
+    levels: int | None = None,
+) -> Registration:
+    """Find the transform under which a frame is most likely to be a face of the model.
+
+    Parameters
+    ----------
+    frame : array_like, shape (H, W) or (H, W, 3)
+        uint8, uint16 or float.
+    model : FaceModel
+        Of :meth:`FaceModel.fit`.
+    initial : array_like, shape (3, 3) or (k, 3, 3)
+        frame_from_canonical to start from, such as :func:`holdstill.transforms.from_box` makes of a
+        detector's box. Of several starts the likeliest end counts.
+    search : {"gradient", "simplex"}
+        Gauss-Newton steps, or a downhill simplex.
+    user : str, optional
+        Register to this user's template instead of the mean face.
+    motion : str
+        Motion model: similarity is the paper's Procrustes transformation.
+    distance : {"both", "difs", "dffs"}
+        What is minimised: the Mahalanobis distance, or its part in the face space or beside it.
+    tolerance : float
+        Canonical pixels of a corner of the region at which the search rests.
+    max_iterations : int
+        Cap of the steps on each octave; of the simplex, a quarter of its evaluations.
+    largest_offset : float
+        Of the simplex's first vertices, as a share of the canonical width.
+    levels : int, optional
+        Octaves of the search; by default all of the model's for the gradient, and the finest alone
+        for the simplex.
+
+    Returns
+    -------
+    Registration
+        A frame that cannot be registered gets a status; it raises nothing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument has the wrong shape, dtype or range, or the user is not enrolled.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> y, x = np.mgrid[:48, :48]
+    >>> def face(width):
+    ...     eyes = np.exp(-((np.abs(x - 24) - 8) ** 2 + (y - 20) ** 2) / width)
+    ...     return 100 - 80 * eyes - 40 * np.exp(-((x - 24) ** 2 / 4 + (y - 34) ** 2) / width)
+    >>> model = FaceModel.fit(np.stack([face(w) for w in rng.uniform(6, 12, 12)]), components=2)
+    >>> found = register(face(9.0), model, [[1, 0, 1.5], [0, 1, -1], [0, 0, 1]])
+    >>> found.status, bool(np.abs(found.frame_from_canonical - np.eye(3)).max() < 0.1)
+    ('converged', True)
+    """
+    if not isinstance(model, FaceModel):
+        raise TypeError(f"model: expected a FaceModel, got {type(model).__name__}")
+    for name, value in (("tolerance", tolerance), ("largest_offset", largest_offset)):
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    if int(max_iterations) < 1:
+        raise ValueError(f"max_iterations: expected at least 1, got {max_iterations!r}")
+    if search not in SEARCHES:
+        raise ValueError(f"search: expected one of {', '.join(SEARCHES)}, got {search!r}")
+    starts = np.asarray(initial, dtype=np.float64)
+    starts = starts[None] if starts.ndim == 2 else starts
+    if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
+        raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
+    if levels is None:
+        levels = 1 if search == "simplex" else len(model.octaves)
+    registrar = model.registrar(
+        users=user is not None, motion=motion, distance=distance, tolerance=float(tolerance),
+        max_iterations=int(max_iterations), largest_offset=float(largest_offset),
+    )  # fmt: skip
+    template = 0 if user is None else model.user_index(user)
+    image = _grey(frame)
+    found = [
+        registrar.register(image, start, template=template, search=search, levels=int(levels))
+        for start in starts
+    ]
+    volume = model.log_volume(users=user is not None)
+
+    # The likeliest of those that came to rest.
+    def rank(end: _core.FrameRegistration) -> tuple[bool, float]:
+        distance = end.difs + end.dffs
+        return end.status != "converged", distance if np.isfinite(distance) else np.inf
+
+    best = min(found, key=rank)
+    return Registration(
+        best.frame_from_canonical,
+        best.status,
+        best.iterations,
+        sum(end.evaluations for end in found),
+        -0.5 * (best.difs + best.dffs + volume),
+        best.difs,
+        best.dffs,
+        best.step,
+        best.coefficients,
+        user,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identification:
+    """One frame registered to every enrolled user.
+
+    Attributes
+    ----------
+    users : tuple of str
+        Who is enrolled, in the order of the arrays.
+    frame_from_canonical : ndarray (U, 3, 3) float64
+        The transform for each.
+    status : ndarray (U,) of str
+        As in `Registration`.
+    log_likelihood : ndarray (U,) float64
+        Of the frame, registered to each; NaN where nothing came of it. They share a covariance: the
+        largest is the smallest distance.
+    difs, dffs : ndarray (U,) float64
+        The distances.
+    evaluations : int
+        Times that the frame was warped, for all of them.
+    """
+
+    users: tuple[str, ...]
+    frame_from_canonical: FloatArray
+    status: npt.NDArray[np.str_]
+    log_likelihood: FloatArray
+    difs: FloatArray
+    dffs: FloatArray
+    evaluations: int
+
+    @property
+    def best(self) -> str | None:
+        """The likeliest user; None where nothing came of any."""
+        if np.isnan(self.log_likelihood).all():
+            return None
+        return self.users[int(np.nanargmax(self.log_likelihood))]
+
+
+def identify(
+    frame: npt.ArrayLike,
+    model: FaceModel,
+    initial: npt.ArrayLike,
+    *,
+    motion: str = DEFAULT.motion,
+    distance: str = DEFAULT.distance,
+    refined: int = 20,
+) -> Identification:
+    """Register a frame to every enrolled user, sharing what the registrations have in common.
+
+    The frame is registered to the mean face first, and from there to each template; templates that
+    send it to within a fraction of a pixel of each other share a warp and its products. That leaves
+    some tenths of a pixel; the likeliest are then brought to rest on their own.
+
+    Parameters
+    ----------
+    frame : array_like, shape (H, W) or (H, W, 3)
+        uint8, uint16 or float.
+    model : FaceModel
+        With users.
+    initial : array_like, shape (3, 3)
+        frame_from_canonical to start from.
+    motion, distance
+        As in :func:`register`.
+    refined : int
+        How many of the likeliest users are registered to the end; the others' distances are upper
+        bounds.
+
+    Returns
+    -------
+    Identification
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument has the wrong shape, dtype or range, or nobody is enrolled.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> faces = rng.normal(size=(12, 24, 24))
+    >>> names = ["ann", "bob", "cem"] * 4
+    >>> model = FaceModel.fit(faces, users=names, components=4, roi="full")
+    >>> identify(faces[1], model, np.eye(3)).best
+    'bob'
+    """
+    general = register(frame, model, initial, motion=motion, distance=distance)
+    registrar = model.registrar(
+        users=True, motion=motion, distance=distance, tolerance=DEFAULT.tolerance,
+        max_iterations=DEFAULT.max_iterations, largest_offset=DEFAULT.largest_offset,
+    )  # fmt: skip
+    first = np.asarray(initial, dtype=np.float64)
+    start = general.frame_from_canonical if general.converged else first
+    image = _grey(frame)
+    found = registrar.register_all(image, start, lowpass_from=first)
+    evaluations = general.evaluations + found["evaluations"]
+    likeliest = np.argsort(found["difs"] + found["dffs"])[: max(0, int(refined))]  # NaN last
+    for k in likeliest:
+        if not np.isfinite(found["dffs"][k]):
+            break
+        end = registrar.register(image, found["frame_from_canonical"][k], template=int(k))
+        evaluations += end.evaluations
+        if not end.difs + end.dffs <= found["difs"][k] + found["dffs"][k]:
+            continue
+        found["frame_from_canonical"][k] = end.frame_from_canonical
+        found["status"][k] = end.status
+        found["difs"][k], found["dffs"][k] = end.difs, end.dffs
+    volume = model.log_volume(users=True)
+    return Identification(
+        model.users,
+        found["frame_from_canonical"],
+        np.array(found["status"]),
+        -0.5 * (found["difs"] + found["dffs"] + volume),
+        found["difs"],
+        found["dffs"],
+        evaluations,
+    )
+
+
+def _grey(frame: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        grey = Frame("array", 0, None, np.asarray(frame)).grey()
+    except ValueError as error:
+        raise ValueError(f"frame: {error}") from None
+    return grey.astype(np.float32) if grey.dtype.kind == "f" else grey
