@@ -6,11 +6,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CPP_BUILD := build/cpp-tests
 CPP_BUILD_TYPE := Release
 CPP_FLAGS :=
-BENCHMARKS := rasl_peers eye_corners known_truth capture_range illumination occlusion verdicts \
-  generality dictionary_choice least_squares_vs_l1 shr_registration speed_vs_ecc pipeline memory same_bytes
+BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_range illumination \
+  occlusion verdicts generality dictionary_choice least_squares_vs_l1 shr_registration speed_vs_ecc \
+  pipeline threads memory same_bytes
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 
-.PHONY: demo test cpp-test bench lint format asan clean
+# One build tree for the core's tests and for the counts: the core is compiled once.
+CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
+  --log-level=WARNING -DHOLDSTILL_WERROR=ON -DSKBUILD_PROJECT_VERSION=0 \
+  -DCMAKE_BUILD_TYPE=$(CPP_BUILD_TYPE) -DCMAKE_CXX_FLAGS="$(CPP_FLAGS)" \
+  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
+  -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
+
+.PHONY: demo test cpp-test perf-check perf-record bench lint format asan clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -43,13 +51,19 @@ cpp-test: $(VENV)/.installed
 	@if [ -z "$$(find /usr/include /usr/local/include /opt -name doctest.h 2>/dev/null | head -n 1)" ]; then \
 	  echo "no doctest.h: C++ tests skipped (install the system package doctest-dev to run them)"; \
 	else \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja --log-level=WARNING \
-	    -DHOLDSTILL_TESTS=ON -DHOLDSTILL_WERROR=ON -DSKBUILD_PROJECT_VERSION=0 \
-	    -DCMAKE_BUILD_TYPE=$(CPP_BUILD_TYPE) -DCMAKE_CXX_FLAGS="$(CPP_FLAGS)" \
-	    -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
-	    -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" && \
+	  $(CONFIGURE) -DHOLDSTILL_TESTS=ON && \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build $(CPP_BUILD) --target holdstill_tests && \
 	  $(BIN)/ctest --test-dir $(CPP_BUILD) --output-on-failure; fi
+
+# Counts of instructions, where timings would depend on the machine and on its other work.
+perf-check perf-record: $(VENV)/.base
+	@if command -v valgrind >/dev/null; then \
+	  $(CONFIGURE) -DHOLDSTILL_PERF=ON && \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build $(CPP_BUILD) --target holdstill_perf && \
+	  $(BIN)/python cpp/perf/count.py $(CPP_BUILD)/cpp/perf/holdstill_perf \
+	    $(if $(filter perf-record,$@),--record); \
+	else \
+	  echo "no valgrind: instructions are not counted (install the system package valgrind)"; fi
 
 # Not at -O3: the sanitizers' checks in unrolled loops would compile for a quarter of an hour.
 asan:
@@ -59,7 +73,7 @@ asan:
 $(VENV)/.base:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade pip
-	$(PIP) install "scikit-build-core>=0.10" "pybind11>=2.13" "cython>=3.0" "numpy>=1.26" \
+	$(PIP) install "scikit-build-core>=0.10" "pybind11>=2.13" "cython>=3.1" "numpy>=1.26" \
 	  "scipy>=1.11" "cmeel-eigen>=3.4,<3.5" cmake ninja
 	touch $@
 

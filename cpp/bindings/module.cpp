@@ -1,6 +1,8 @@
 #include "register.hpp"
 
-PYBIND11_MODULE(_core, module) {
+// Free-threaded Python: no state is shared but BLAS's addresses, set at import, and what classes
+// guard themselves.
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.doc() = "Compiled kernels of holdstill; holdstill.reference holds their NumPy twins.";
   module.attr("__version__") = HOLDSTILL_VERSION;
   holdstill::bindings::register_blas(module);

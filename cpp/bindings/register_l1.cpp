@@ -1,3 +1,5 @@
+#include <mutex>
+
 #include "arrays.hpp"
 #include "holdstill/l1_least_squares.hpp"
 #include "register.hpp"
@@ -153,17 +155,27 @@ class GramSolver {
     if (beta.ndim() != 1 || beta.shape(0) != r) refuse("beta", "shape (r,)", beta);
     const L1Products products{&all_, Map<const MatrixXd>(n.data(), r, n.shape(1)),
                               Map<const VectorXd>(beta.data(), r), energy};
-    if (initial.is_none()) {
-      solver_.split_bregman(products, &work_);
-      x_ = work_.d;
-    } else {
-      const auto start = CArray<double>::ensure(initial);
+    CArray<double> start;
+    if (!initial.is_none()) {
+      start = CArray<double>::ensure(initial);
       if (!start || start.ndim() != 1 || start.shape(0) != r)
         refuse("initial", "shape (r,)", initial);
-      x_ = Map<const VectorXd>(start.data(), r);
     }
-    const L1Summary summary = solver_.solve(products, x_, &work_);
-    return py::make_tuple(to_vector(x_), summary.gap, summary.active_set_steps, summary.converged);
+    py::array_t<double> found(r);
+    Map<VectorXd> x(found.mutable_data(), r);
+    L1Summary summary;
+    {
+      const py::gil_scoped_release release;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (initial.is_none()) {
+        solver_.split_bregman(products, &work_);
+        x_ = work_.d;
+      } else
+        x_ = Map<const VectorXd>(start.data(), r);
+      summary = solver_.solve(products, x_, &work_);
+      x = x_;
+    }
+    return py::make_tuple(found, summary.gap, summary.active_set_steps, summary.converged);
   }
 
  private:
@@ -184,6 +196,7 @@ class GramSolver {
   }
 
   L1Solver solver_;
+  std::mutex mutex_;  // of the workspace
   L1Solver::Workspace work_;
   VectorXd x_;
   std::vector<int> all_;

@@ -1,3 +1,5 @@
+// What every processor of the target has: SSE2 on x86-64, NEON on arm64, where four lanes are one
+// register and no other set is needed.
 #define HOLDSTILL_LANES 4
 #include "kernels_impl.hpp"
 

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, freethreading_compatible=True
 """Addresses of the BLAS and LAPACK routines that SciPy was built with.
 
 The core calls them through these addresses, so that large products and eigenvalue problems run on SciPy's tuned library.

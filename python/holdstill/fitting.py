@@ -234,8 +234,13 @@ def _batch(
         options["lambda_c"] = _lambda_c(lambda_c, sample)
         try:
             used = n_levels(roi) if levels is None else levels
-            if levels is None and used > 1 and not _far(solve(used - 1, at_level(start, used - 1))):
-                used = 1  # coarse levels would only add their own drift
+            if levels is None and used > 1:
+                coarsest = used - 1
+                coarse = solve(coarsest, at_level(start, coarsest))
+                if _far(coarse):
+                    start, used = at_level(coarse.frame_from_canonical, -coarsest), coarsest
+                else:
+                    used = 1  # coarse levels would only add their own drift
             return coarse_to_fine(solve, start, used)
         except RaslImageError as error:
             frame = sample.drop(error.index)

@@ -413,18 +413,18 @@ def _orthonormalise(rows: FloatArray) -> FloatArray:
     LinAlgError
         If the rows, scaled to one length, have a condition above 1e5.
     """
-    lengths = np.sqrt(np.einsum("km,km->k", rows, rows))
-    if not lengths.all():
-        raise np.linalg.LinAlgError("a row is zero")
-    rows /= lengths[:, None]
-    R = np.diag(lengths)
+    R = np.eye(len(rows))
     for first in (True, False):
         gram = rows @ rows.T
+        lengths = np.sqrt(gram.diagonal())
+        if not lengths.all():
+            raise np.linalg.LinAlgError("a row is zero")
+        gram /= np.outer(lengths, lengths)
         if first:
             squares = np.linalg.eigvalsh(gram)
             if squares[0] < 1e-10 * squares[-1]:
                 raise np.linalg.LinAlgError("the rows are dependent")
-        factor = np.linalg.cholesky(gram)
+        factor = lengths[:, None] * np.linalg.cholesky(gram)
         rows[:] = np.linalg.inv(factor) @ rows
         R = factor.T @ R
     return R

@@ -171,17 +171,16 @@ class _Decoder:
             self._video = self._open.enter_context(open_container(self._path))
         container, stream = self._video
         index = self._index
-        keyframes = index.packet_of_keyframe
         # Containers index by the one or by the other; the later finds the nearer keyframe but can
         # overshoot.
-        for offset in sorted({int(index.pts[start]), int(index.dts[start])}, reverse=True):
+        for offset in index.offsets(start):
             container.seek(offset, stream=stream)
             following = packets(container, stream)
             for packet in following:
                 # What precedes the keyframe after a seek is a rest that nothing can be decoded
                 # from.
-                at = keyframes.get((packet.pts, packet.size))
-                if packet.is_keyframe and at is not None:
+                at = index.keyframe(packet.pts, packet.size) if packet.is_keyframe else None
+                if at is not None:
                     if at <= start:
                         return at, itertools.chain([packet], following)
                     break

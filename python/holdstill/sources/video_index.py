@@ -31,36 +31,41 @@ class VideoIndex:
 
     Attributes
     ----------
-    number : ndarray (n,), int64
+    number : ndarray (n,), int32
         Frame number (order of presentation) of each packet; -1 for one that is never shown.
     time : ndarray (frames,), float64
         Timestamp of each frame number, in seconds.
-    pts, dts, size : ndarray (n,), int64
-        Timestamps of presentation and decoding, in units of the stream, and bytes of each packet.
     cut_off : ndarray (n,), bool
         Packets that lie beyond the end of a truncated file.
     keyframes : ndarray (k,), int64
         Packets where decoding can begin, ascending; empty where seeking cannot be trusted.
+    pts, dts, size : ndarray (k,), int64
+        Timestamps of presentation and decoding, in units of the stream, and bytes of each keyframe.
     """
 
-    number: npt.NDArray[np.int64]
+    number: npt.NDArray[np.int32]
     time: npt.NDArray[np.float64]
+    cut_off: npt.NDArray[np.bool_]
+    keyframes: npt.NDArray[np.int64]
     pts: npt.NDArray[np.int64]
     dts: npt.NDArray[np.int64]
     size: npt.NDArray[np.int64]
-    cut_off: npt.NDArray[np.bool_]
-    keyframes: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.time)
 
-    @cached_property
-    def packet_of_keyframe(self) -> dict[tuple[int, int], int]:
-        """Keyframe packets by (pts, size), which identify them after a seek."""
-        return {(int(self.pts[k]), int(self.size[k])): int(k) for k in self.keyframes}
+    def keyframe(self, pts: int | None, size: int) -> int | None:
+        """The keyframe packet of this timestamp and size, which identify it after a seek."""
+        found = np.flatnonzero((self.pts == pts) & (self.size == size))
+        return int(self.keyframes[found[0]]) if len(found) else None
+
+    def offsets(self, keyframe: int) -> list[int]:
+        """Timestamps by which a container may find a keyframe's packet, the later first."""
+        k = int(np.searchsorted(self.keyframes, keyframe))
+        return sorted({int(self.pts[k]), int(self.dts[k])}, reverse=True)
 
     @cached_property
-    def _keyframe_numbers(self) -> npt.NDArray[np.int64]:
+    def _keyframe_numbers(self) -> npt.NDArray[np.int32]:
         return np.maximum.accumulate(self.number[self.keyframes])
 
     def starts(self, number: int) -> npt.NDArray[np.int64]:
@@ -146,7 +151,7 @@ def scan(path: str) -> VideoIndex:
             seen.add(packet, hides, available)
         unit = stream.time_base or Fraction(1)
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-    pts, dts, size = (np.array(column, np.int64) for column in (seen.pts, seen.dts, seen.size))
+    pts, dts, size = (np.frombuffer(column, np.int64) for column in (seen.pts, seen.dts, seen.size))
     begins, shown, cut_off = (
         np.frombuffer(column, np.bool_) for column in (seen.begins, seen.shown, seen.cut_off)
     )
@@ -160,17 +165,17 @@ def scan(path: str) -> VideoIndex:
         time = np.arange(len(order)) / rate
     if not order.size:
         raise SourceError(f"{path}: has no frames")
-    number = np.full(len(pts), -1, np.int64)
+    number = np.full(len(pts), -1, np.int32)
     number[order] = np.arange(len(order))
-    pts = np.where(shown & trusted, pts, -1)
+    keyframes = np.flatnonzero(begins & shown & ~cut_off & trusted).astype(np.int64)
     return VideoIndex(
         number=number,
         time=time.astype(np.float64),
-        pts=pts,
-        dts=np.where(dts == _NONE, pts, dts),
-        size=size,
         cut_off=cut_off.copy(),
-        keyframes=np.flatnonzero(begins & shown & ~cut_off & trusted).astype(np.int64),
+        keyframes=keyframes,
+        pts=pts[keyframes],
+        dts=np.where(dts == _NONE, pts, dts)[keyframes],
+        size=size[keyframes],
     )
 
 
