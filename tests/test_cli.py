@@ -745,7 +745,7 @@ def test_ctrl_c_exits_with_130_and_keeps_the_parts_written_so_far(
     clip, dictionary, run_folder, tmp_path, monkeypatch, command
 ):
     part = tmp_path / "run" / "transforms.parquet" / "part-00000.parquet"
-    picture = holdstill.run._picture
+    picture = holdstill.run.canonical_picture
 
     def interrupt_in_the_second_track(frame, *rest):
         if frame.frame == 252:
@@ -756,7 +756,7 @@ def test_ctrl_c_exits_with_130_and_keeps_the_parts_written_so_far(
         return picture(frame, *rest)
 
     monkeypatch.setattr(holdstill.run, "PART_ROWS", 100)
-    monkeypatch.setattr(holdstill.run, "_picture", interrupt_in_the_second_track)
+    monkeypatch.setattr(holdstill.run, "canonical_picture", interrupt_in_the_second_track)
     # A shell starts background jobs with SIGINT ignored, and Python leaves it so.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

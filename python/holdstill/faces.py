@@ -41,8 +41,8 @@ class FaceDetector:
         Smallest face looked for: side of its box in frame pixels. None is a tenth of the frame's
         shorter side. Below 24, the side of the detector's window, frames are enlarged.
     face : {"largest", "center"}
-        Which box `detect` takes where there are several: the largest, or the one whose centre is nearest
-        to the frame's.
+        Which box `detect` takes where there are several: the largest, or the one whose centre is
+        nearest to the frame's.
 
     Attributes
     ----------

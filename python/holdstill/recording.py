@@ -270,10 +270,11 @@ class Recording:
         pa, pq = _pyarrow()
         import pyarrow.csv
 
+        schema = _schema(pa, self.columns)
         options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="none")
         with (
             replacing(self.folder / "transforms.csv") as temporary,
-            pyarrow.csv.CSVWriter(temporary, _schema(pa, self.columns), write_options=options) as writer,
+            pyarrow.csv.CSVWriter(temporary, schema, write_options=options) as writer,
         ):
             for part in sorted(self._parts.glob("part-*.parquet")):
                 writer.write_table(pq.read_table(part))

@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from holdstill import _core
 from holdstill.alignment import Alignment
@@ -225,9 +224,7 @@ def _follow(
             break
         if segment is not None:
             with clock.timed("picture"):
-                segment.write(
-                    canonical_picture(pair[0], pair[1].frame_from_canonical, shape)
-                )
+                segment.write(canonical_picture(pair[0], pair[1].frame_from_canonical, shape))
         found.append(_without_coefficients(pair[1]))
         counter.count()
     if segment is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import TextIO
 
 
@@ -75,3 +78,15 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextlib.contextmanager
+def progress_of(
+    options: argparse.Namespace, label: str, unit: str, open_ended: bool = False
+) -> Iterator[Progress]:
+    """The progress of a command, which ends its line however the command ends."""
+    progress = Progress(label, unit, quiet=options.quiet, open_ended=open_ended)
+    try:
+        yield progress
+    finally:
+        progress.close()
