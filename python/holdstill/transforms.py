@@ -285,7 +285,7 @@ def _is_number(cell: Any) -> bool:
 def _frame_numbers(column: list[Any], file: Path, name: str = "frame") -> npt.NDArray[np.int64]:
     values = _finite(column, name, file)
     wrong = np.isnan(values) | (values != np.round(values)) | (values < -1.0) | (values >= 2.0**53)
-    _refuse(wrong, f"no number (an integer from 0) in {name}", file)
+    _refuse(wrong, f"no {name} number (an integer from 0) in {name}", file)
     return values.astype(np.int64)
 
 

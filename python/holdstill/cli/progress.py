@@ -56,10 +56,12 @@ class Progress:
             return
         self._shown = now
         rate = done / max(now - self._started, 1e-9)
-        line = f"{self._label}: {done}/{total} {self._unit}, {rate:.3g}/s"
+        line = f"{self._label}: {done}/{total} {self._unit}"
+        if now > self._started:
+            line += f", {rate:.3g}/s"
         if self._open_ended:
             line = f"{self._label}: {done} {self._unit}, {now - self._started:.0f} s"
-        elif done:
+        elif done and now > self._started:
             line += f", {_clock((total - done) / rate)} left"
         if self._terminal:
             self._stream.write(f"\r{line}\033[K" + ("\n" if done >= total else ""))
