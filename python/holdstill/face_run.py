@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.canonical import check_shape
 from holdstill.face_model import FaceModel
 from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
@@ -132,7 +133,7 @@ def register_to_folder(
     starts = face_starts(frames, model.shape, initial, face=face, minimum_size=minimum_size)
     workers = thread_count(threads)
     sheet = ContactSheet(model.shape, len(frames)) if pictures else None
-    shape = model.shape if picture_shape is None else picture_shape
+    shape = model.shape if picture_shape is None else _checked_picture_shape(picture_shape)
     residual_scale = np.sqrt(model.gaussians(_template(model, user))[0].subspace.rho)
     started = time.perf_counter()
     statuses: Counter[str] = Counter()
@@ -207,6 +208,13 @@ def register_to_folder(
             summary,
         )
     return summary
+
+
+def _checked_picture_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    try:
+        return check_shape(shape)
+    except ValueError as error:
+        raise ValueError(f"picture_{error}") from None
 
 
 Registrar = Callable[[npt.NDArray[Any], npt.NDArray[np.float64]], Registration]
