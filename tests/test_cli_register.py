@@ -14,6 +14,7 @@ from clips import part_bytes, rows_of, run_json, write_transforms
 import holdstill
 from holdstill.cli import main
 from holdstill.faces import FaceDetector
+from holdstill.initial import make_initial
 from holdstill.pictures import canonical_picture
 from holdstill.recording import FACE_COLUMNS
 from holdstill.reference.motion import map_points
@@ -315,6 +316,8 @@ def test_all_faces_of_an_image_have_rows_from_left_to_right(album, register, tmp
     code, again, _ = register(image, out="again", options=("--initial", tmp_path / "run"))
     assert (code, again["face"]) == (0, [0, 1])
     assert run_json(tmp_path / "again")["detections"] == 0
+    with pytest.raises(ValueError, match="several faces"):
+        make_initial(tmp_path / "run")
 
 
 def test_small_faces_are_found_where_their_size_is_said(album, register, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -136,8 +137,6 @@ def register_to_folder(
     shape = model.shape if picture_shape is None else _checked_picture_shape(picture_shape)
     residual_scale = np.sqrt(model.gaussians(_template(model, user))[0].subspace.rho)
     started = time.perf_counter()
-    statuses: Counter[str] = Counter()
-    evaluations = done = 0
 
     with Recording(folder, columns=FACE_COLUMNS) as recording:
         recording.write_dictionary(model.save, "model.npz")
@@ -147,37 +146,25 @@ def register_to_folder(
             faces = list(_faces_of(frame, row, starts, registered, stopped))
             for found in faces if pictures else []:
                 if found.status == "converged":
-                    picture = canonical_picture(
-                        frame, _resized(found.frame_from_canonical, model.shape, shape), shape
-                    )
+                    at = _resized(found.frame_from_canonical, model.shape, shape)
+                    picture = canonical_picture(frame, at, shape)
                     recording.write_face(_name(row, found), picture)
             return faces
 
-        part, rows = 0, list[dict[str, Any]]()
+        rows = _Rows(recording, residual_scale)
         with closing(run_in_order(work, enumerate(frames), workers)) as results:
-            for row, faces in enumerate(results):
-                for found in faces:
-                    statuses[found.status] += 1
-                    evaluations += 0 if found.found is None else found.found.evaluations
-                    rows.append(_row(found, residual_scale))
-                    if sheet is not None and sheet.wants(row):
-                        lines = _caption(found)
-                        converged = found.status == "converged"
-                        sheet.add(found.frame, found.frame_from_canonical, lines, converged)
-                done += 1
+            for done, faces in enumerate(results):
+                rows.add(faces)
+                if sheet is not None and sheet.wants(done):
+                    _show(faces, sheet)
                 if progress is not None:
-                    progress(done, len(frames))
-                if len(rows) >= PART_ROWS:
-                    recording.write_part(part, _columns(rows))
-                    part, rows = part + 1, []
-        if rows:
-            recording.write_part(part, _columns(rows))
+                    progress(done + 1, len(frames))
+        rows.write()
         drawn = None if sheet is None else sheet.draw()
         if drawn is not None:
             recording.write_contact_sheet(drawn)
         seconds = time.perf_counter() - started
-        total = sum(statuses.values())
-        solved = total - statuses["not_found"] - statuses["unreadable"]
+        saved = (recording.folder / "model.npz").read_bytes()
         summary = {
             **(facts or {}),
             "options": {
@@ -187,27 +174,56 @@ def register_to_folder(
                 "face": face,
                 "minimum_size": minimum_size,
             },
-            "model": {
-                "sha256": hashlib.sha256((recording.folder / "model.npz").read_bytes()).hexdigest(),
-                "summary": repr(model),
-            },
-            "frames": done,
-            "faces": total,
-            "status": dict(sorted(statuses.items())),
-            "mean_evaluations": evaluations / solved if solved else None,
+            "model": {"sha256": hashlib.sha256(saved).hexdigest(), "summary": repr(model)},
+            "frames": len(frames),
+            **rows.counts(),
             "detections": starts.detections,
             "seconds": {"register": seconds},
-            "frames_per_second": done / seconds if seconds > 0 else None,
+            "frames_per_second": len(frames) / seconds if seconds > 0 else None,
             "peak_memory_mb": peak_memory(),
         }
         recording.finish(summary, csv=csv)
-    if not any(statuses[status] for status in ("converged", "max_iterations")):
+    if not any(rows.statuses[status] for status in ("converged", "max_iterations")):
         raise NothingAlignedError(
-            f"none of {total} faces could be registered "
-            f"({', '.join(f'{count} {status}' for status, count in sorted(statuses.items()))})",
+            f"none of {summary['faces']} faces could be registered "
+            f"({', '.join(f'{count} {status}' for status, count in summary['status'].items())})",
             summary,
         )
     return summary
+
+
+class _Rows:
+    """The rows of a run on their way into its parts, and what they count."""
+
+    def __init__(self, recording: Recording, residual_scale: float) -> None:
+        self.statuses: Counter[str] = Counter()
+        self._recording, self._residual_scale = recording, residual_scale
+        self._waiting: list[dict[str, Any]] = []
+        self._part = self._evaluations = 0
+
+    def add(self, faces: list[RegisteredFace]) -> None:
+        for face in faces:
+            self.statuses[face.status] += 1
+            self._evaluations += 0 if face.found is None else face.found.evaluations
+            self._waiting.append(_row(face, self._residual_scale))
+        if len(self._waiting) >= PART_ROWS:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits as a part."""
+        if self._waiting:
+            columns = {name: [row[name] for row in self._waiting] for name in self._waiting[0]}
+            self._recording.write_part(self._part, columns)
+            self._part, self._waiting = self._part + 1, []
+
+    def counts(self) -> dict[str, Any]:
+        total = sum(self.statuses.values())
+        solved = total - self.statuses["not_found"] - self.statuses["unreadable"]
+        return {
+            "faces": total,
+            "status": dict(sorted(self.statuses.items())),
+            "mean_evaluations": self._evaluations / solved if solved else None,
+        }
 
 
 def _checked_picture_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -290,8 +306,16 @@ def _resized(
 
 
 def _name(row: int, face: RegisteredFace) -> str:
+    # What no file name may hold, or no file system is long enough for, is left out.
+    stem = re.sub(r"[^\w.-]+", "_", Path(face.frame.source).stem)[:100]
     number = f"_{face.face}" if face.face else ""
-    return f"{row:06d}_{Path(face.frame.source).stem}{number}"
+    return f"{row:06d}_{stem}{number}"
+
+
+def _show(faces: list[RegisteredFace], sheet: ContactSheet) -> None:
+    for face in faces:
+        converged = face.status == "converged"
+        sheet.add(face.frame, face.frame_from_canonical, _caption(face), converged)
 
 
 def _caption(face: RegisteredFace) -> list[str]:
@@ -326,7 +350,3 @@ def _row(face: RegisteredFace, residual_scale: float) -> dict[str, Any]:
         "dffs": found.dffs,
         "user": found.user,
     }
-
-
-def _columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
