@@ -378,6 +378,7 @@ def test_starts_that_lead_nowhere_have_a_status(album, register, tmp_path):
     assert rows["status"][:3] == ["converged", "singular", "out_of_frame"]
     assert rows["status"][3] not in ("converged", "not_found")
     assert rows["status"][4:] == ["unreadable", "not_found"]
+    assert [h is None for h in rows["h00"]] == [False] * 4 + [True] * 2
 
 
 def test_nothing_registered_exits_with_3_and_has_its_rows(album, register, tmp_path):
