@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from clips import N_FRAMES, SMALL, align_arguments, make_clip, texts
 
 from holdstill import Dictionary, fit
+from holdstill.cli import main
 from holdstill.synthetic import TalkingHead
 
 
@@ -44,3 +46,43 @@ def small_head() -> SmallHead:
         frames, initial, n=12, shape=(64, 64), motion="similarity", features="grey", roi="full"
     )
     return SmallHead(head, frames, initial, dictionary)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    return make_clip(tmp_path_factory.mktemp("small"), N_FRAMES, (64, 80), (32, 32))
+
+
+@pytest.fixture(scope="session")
+def large_clip(tmp_path_factory):
+    """Large enough for the face detector."""
+    return make_clip(tmp_path_factory.mktemp("large"), 16, (360, 450), (48, 48))
+
+
+@pytest.fixture(scope="session")
+def dictionary(clip):
+    path = clip.video.with_name("dictionary.npz")
+    assert main(["fit", *texts(clip.video, "--initial", clip.initial, "--out", path), *SMALL]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def run_folder(clip, dictionary):
+    folder = clip.video.with_name("run")
+    assert main(align_arguments(clip, dictionary, folder, "--threads", "1")) == 0
+    return folder
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs one command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            code = main(texts(*arguments))
+        except SystemExit as stop:  # of the option parser
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run

@@ -14,7 +14,8 @@ import pytest
 import holdstill
 from holdstill.cli import main
 from holdstill.cli.options import build_parser
-from holdstill.recording import COLUMNS
+from holdstill.recording import COLUMNS, FACE_COLUMNS
+from holdstill.reference.motion import map_points
 from holdstill.synthetic import TalkingHead
 
 av = pytest.importorskip("av")
@@ -22,7 +23,7 @@ pytest.importorskip("pyarrow")
 cv2 = pytest.importorskip("cv2")
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/guide.md")
+PAGES = ("README.md", "docs/guide.md", "docs/faces.md")
 N_FRAMES = 10
 SAMPLE = 6
 
@@ -55,6 +56,8 @@ def footage(tmp_path_factory):
     corners = head.points()[:, [0, 3]]
     corners[4] = np.nan
     np.save(folder / "corners.npy", corners)
+    np.save(folder / "points.npy", head.points())
+    np.save(folder / "people.npy", ["ann", "bob"] * (N_FRAMES // 2))
     assert (
         main(["align", video, "--out", str(folder / "aligned"), "--n", str(SAMPLE), "--quiet"]) == 0
     )
@@ -95,11 +98,14 @@ def test_the_text_explains_every_status_and_every_column():
         assert f"| `{status}` |" in text_of("README.md")
     for column in set(COLUMNS) - {f"h{i}{j}" for i in range(3) for j in range(3)}:
         assert f"| `{column}` |" in text_of("docs/guide.md")
+    for column in set(FACE_COLUMNS) - set(COLUMNS):
+        assert f"| `{column}` |" in text_of("docs/faces.md")
 
 
 def test_the_text_names_everything_public():
+    text = "".join(text_of(page) for page in PAGES)
     for name in set(holdstill.__all__) - {"__version__", "Frame", "L1Result"}:
-        assert re.search(rf"\b{name}\b", text_of("docs/guide.md") + text_of("README.md")), name
+        assert re.search(rf"\b{name}\b", text), name
 
 
 def test_links_of_the_text_lead_to_files():
@@ -162,3 +168,14 @@ def test_pyarrow_finds_the_worst_frames(run_example, footage):
     quality = holdstill.read_transforms(footage / "aligned")["quality"]
     assert shown["worst"][0]["frame"] == int(np.argmin(quality))
     assert len(shown["suspicious"]) == 0
+
+
+def test_faces_registers_enrols_and_identifies(run_example, footage):
+    shown = run_example("faces")
+    found, points = shown["found"], np.load(footage / "points.npy")[0]
+    placed = map_points(found.frame_from_canonical, shown["model"].landmarks)
+    eyes = np.linalg.norm(points[3] - points[0])
+    assert np.linalg.norm(placed - points, axis=1).mean() < 0.03 * eyes
+    assert shown["face"].shape == (64, 64)
+    assert set(shown["model"].users) == {"ann", "bob", "eve"}
+    assert shown["among"].best in shown["model"].users

@@ -133,6 +133,26 @@ def test_face_chooses_among_several_whatever_their_order(cascade, face, expected
         np.testing.assert_array_equal(box, boxes[expected])
 
 
+def test_all_faces_come_from_top_to_bottom_and_left_to_right(cascade):
+    boxes = [(140, 90, 30, 30), (250, 150, 40, 40), (0, 0, 60, 60), (20, 90, 30, 30)]
+    cascade(boxes)
+    found = FaceDetector().detect_all(np.zeros((200, 300), np.uint8))
+    np.testing.assert_array_equal(found, [boxes[k] for k in (2, 3, 0, 1)])
+    cascade()
+    assert FaceDetector().detect_all(np.zeros((200, 300), np.uint8)).shape == (0, 4)
+
+
+def test_a_frame_is_enlarged_for_faces_smaller_than_the_window(cascade):
+    fake = cascade([(11, 5, 24, 24)])
+    box = FaceDetector(minimum_size=8).detect(np.zeros((40, 50), np.uint8))
+    assert fake.asked[0] == ((120, 150), fake.asked[0][1])
+    assert fake.asked[0][1]["minSize"] == (24, 24)
+    np.testing.assert_allclose(box, [11.5 / 3 - 0.5, 5.5 / 3 - 0.5, 8, 8])
+    fake = cascade()
+    FaceDetector(minimum_size=1).detect(np.zeros((1000, 2048), np.uint8))
+    assert fake.asked[0][0] == (2000, 4096)
+
+
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="face: expected"):
         FaceDetector(face="nearest")

@@ -22,11 +22,14 @@ _SMALLEST_WINDOW = 24
 _SMALLEST_FACE = 0.1
 """Smallest face looked for, as a fraction of the frame's shorter side."""
 
+_LARGEST_SIDE = 4096
+"""A frame is enlarged for small faces up to this longer side."""
+
 _INSTALL = 'pip install "holdstill[cli]"'
 
 
 class FaceDetector:
-    """Viola-Jones detector of frontal faces, one box per frame.
+    """Viola-Jones detector of frontal faces: one box per frame, or all of them.
 
     A frame is searched twice at most: as it is, and where nothing was found once more with an
     equalised histogram and a laxer threshold. The object may be used from several threads: each has
@@ -36,10 +39,10 @@ class FaceDetector:
     ----------
     minimum_size : float or None
         Smallest face looked for: side of its box in frame pixels. None is a tenth of the frame's
-        shorter side.
+        shorter side. Below 24, the side of the detector's window, frames are enlarged.
     face : {"largest", "center"}
-        Which box to take where there are several: the largest, or the one whose centre is nearest
-        to the frame's.
+        Which box `detect` takes where there are several: the largest, or the one whose centre is
+        nearest to the frame's.
 
     Attributes
     ----------
@@ -92,30 +95,54 @@ class FaceDetector:
         ValueError
             If `grey` is not a grey frame.
         """
+        boxes = self.detect_all(grey)
+        return self._choose(boxes, np.shape(grey)) if len(boxes) else None
+
+    def detect_all(self, grey: npt.ArrayLike) -> FloatArray:
+        """Find all faces of a frame.
+
+        Parameters
+        ----------
+        grey : array_like, shape (h, w)
+            As in :meth:`detect`.
+
+        Returns
+        -------
+        ndarray, shape (n, 4), float64
+            Boxes as :meth:`detect` returns them, from the topmost to the lowest, then from left to
+            right.
+
+        Raises
+        ------
+        ValueError
+            If `grey` is not a grey frame.
+        """
         image = _to_uint8(grey)
         with self._lock:
             self.calls += 1
         smallest = self.minimum_size or _SMALLEST_FACE * min(image.shape)
-        reduction = min(1.0, max(_SEARCH_SIDE / max(image.shape), _SMALLEST_WINDOW / smallest))
-        if reduction < 1.0:
-            size = [max(1, round(side * reduction)) for side in image.shape]
-            small = self._cv2.resize(image, size[::-1], interpolation=self._cv2.INTER_AREA)
-        else:
-            small = image
-        side = max(_SMALLEST_WINDOW, round(smallest * reduction))
+        # Only a size that was asked for enlarges a frame: a tenth of a small one is no face.
+        limit = 1.0 if self.minimum_size is None else max(1.0, _LARGEST_SIDE / max(image.shape))
+        rescale = max(min(1.0, _SEARCH_SIDE / max(image.shape)), _SMALLEST_WINDOW / smallest)
+        rescale = min(rescale, limit)
+        small = image
+        if rescale != 1.0:
+            size = [max(1, round(side * rescale)) for side in image.shape]
+            how = self._cv2.INTER_AREA if rescale < 1.0 else self._cv2.INTER_LINEAR
+            small = self._cv2.resize(image, size[::-1], interpolation=how)
+        side = max(_SMALLEST_WINDOW, round(smallest * rescale))
         if min(small.shape) < side:
-            return None
+            return np.zeros((0, 4))
         boxes = self._search(small, side, neighbours=5)
         if len(boxes) == 0:
             boxes = self._search(self._cv2.equalizeHist(small), side, neighbours=2)
-        if len(boxes) == 0:
-            return None
-        # Pixel centres lie on integers: position q of the reduced image is (q + 1/2)/r - 1/2.
+        # Pixel centres lie on integers: position q of the resized image is (q + 1/2)/r - 1/2.
         found = np.empty_like(boxes)
         per_axis = np.array(image.shape[::-1]) / np.array(small.shape[::-1])
         found[:, :2] = (boxes[:, :2] + 0.5) * per_axis - 0.5
         found[:, 2:] = boxes[:, 2:] * per_axis
-        return self._choose(found, image.shape)
+        # OpenCV returns the boxes in no fixed order.
+        return np.asarray(found[np.lexsort((found[:, 0], found[:, 1]))])
 
     def _search(self, image: npt.NDArray[np.uint8], side: int, neighbours: int) -> FloatArray:
         if not hasattr(self._of_thread, "cascade"):
@@ -126,8 +153,6 @@ class FaceDetector:
         return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
     def _choose(self, boxes: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-        # OpenCV returns the boxes in no fixed order: ties go to the topmost, then leftmost.
-        boxes = boxes[np.lexsort((boxes[:, 0], boxes[:, 1]))]
         if self.face == "largest":
             best = np.argmax(boxes[:, 2] * boxes[:, 3])
         else:

@@ -318,9 +318,11 @@ def _by_frame(
                 "expected a column source that tells them apart"
             )
         row_of = {frame: row for row, frame in enumerate(frames)}
+        _refuse_several(len(row_of) < len(frames), name)
         return lambda frame, _: _present_at(transforms, row_of.get(frame.frame))
     sources = [str(source) for source in table["source"]]
     by_path = {key: row for row, key in enumerate(zip(sources, frames, strict=True))}
+    _refuse_several(len(by_path) < len(frames), name)
     by_name: dict[tuple[str, int], int | None] = {}
     for row, (source, number) in enumerate(zip(sources, frames, strict=True)):
         # Equal names in different folders cannot be told apart by name: neither is taken.
@@ -335,6 +337,11 @@ def _by_frame(
         return _present_at(transforms, row)
 
     return lookup
+
+
+def _refuse_several(several: bool, name: str) -> None:
+    if several:
+        raise ValueError(f"{name}: expected one row for each frame; some have several faces")
 
 
 def _file_name(source: str) -> str:

@@ -37,9 +37,22 @@ COLUMNS = {
 }
 """Columns of transforms.parquet and their types."""
 
-_OWN_FILES = ("run.json", "aligned.mp4", "dictionary.npz", "transforms.csv")
+FACE_COLUMNS = {
+    **COLUMNS,
+    "face": "int32",
+    "log_likelihood": "float64",
+    "difs": "float64",
+    "dffs": "float64",
+    "user": "string",
+}
+"""The same of registered faces."""
+
+_OWN_FILES = (
+    "run.json", "aligned.mp4", "dictionary.npz", "model.npz", "contact_sheet.png", "transforms.csv",
+)  # fmt: skip
 _PARTS = "transforms.parquet"
 _SEGMENTS = ".segments"
+_FACES = "faces"
 
 
 class Recording:
@@ -55,6 +68,8 @@ class Recording:
         The run's folder; created with its parents where it does not exist.
     fps : float
         Frames per second of the aligned video.
+    columns : mapping
+        Columns of the transforms and their types.
     overwrite : bool
         Replace the run that the folder holds. A folder of other things is refused all the same.
 
@@ -84,13 +99,19 @@ class Recording:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], *, fps: float = 25.0, overwrite: bool = False
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        fps: float = 25.0,
+        columns: Mapping[str, str] = COLUMNS,
+        overwrite: bool = False,
     ) -> None:
         if not (math.isfinite(fps) and fps > 0):
             raise ValueError(f"fps: expected a number of frames per second > 0, got {fps!r}")
         _pyarrow()
         self.folder = Path(folder)
         self.fps = fps
+        self.columns = columns
         self._segments: dict[int, Segment] = {}
         with output_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +148,7 @@ class Recording:
         index : int
             Number of the part; parts are in the order of their numbers.
         columns : mapping of str to sequence of length n
-            The columns of `COLUMNS`, with ``frame_from_canonical`` (n, 3, 3) in the place of
+            The run's columns, with ``frame_from_canonical`` (n, 3, 3) in the place of
             ``h00``, ..., ``h22``. Numbers that are not finite become nulls. Equal rows give equal
             bytes.
 
@@ -139,14 +160,16 @@ class Recording:
             If the part cannot be written.
         """
         _, pq = _pyarrow()
-        table = _table(columns)
+        table = _table(columns, self.columns)
         with replacing(self._parts / f"part-{index:05d}.parquet") as temporary:
             pq.write_table(
                 table, temporary, version="2.6", compression="snappy", row_group_size=1 << 20
             )
 
-    def write_dictionary(self, save: Callable[[Path], object]) -> None:
-        """Write ``dictionary.npz`` by calling ``save(path)``.
+    def write_dictionary(
+        self, save: Callable[[Path], object], name: str = "dictionary.npz"
+    ) -> None:
+        """Write ``dictionary.npz``, or ``model.npz``, by calling ``save(path)``.
 
         Raises
         ------
@@ -154,8 +177,36 @@ class Recording:
             If it cannot be written.
         """
         # np.savez appends .npz to any other name.
-        with replacing(self.folder / "dictionary.npz", suffix=".tmp.npz") as temporary:
+        with replacing(self.folder / name, suffix=".tmp.npz") as temporary:
             save(temporary)
+
+    def write_face(self, name: str, picture: npt.NDArray[np.uint8]) -> None:
+        """Write ``faces/<name>.png``; from any thread.
+
+        Parameters
+        ----------
+        name : str
+        picture : ndarray, shape (h, w[, 3]), uint8
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        folder = self.folder / _FACES
+        with output_errors(folder):
+            folder.mkdir(exist_ok=True)
+        _write_png(folder / f"{name}.png", picture)
+
+    def write_contact_sheet(self, picture: npt.NDArray[np.uint8]) -> None:
+        """Write ``contact_sheet.png``.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        _write_png(self.folder / "contact_sheet.png", picture)
 
     def open_segment(self, index: int) -> Segment:
         """Open a stretch of the aligned video; stretches are joined in the order of their numbers.
@@ -219,10 +270,11 @@ class Recording:
         pa, pq = _pyarrow()
         import pyarrow.csv
 
+        schema = _schema(pa, self.columns)
         options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="none")
         with (
             replacing(self.folder / "transforms.csv") as temporary,
-            pyarrow.csv.CSVWriter(temporary, _schema(pa), write_options=options) as writer,
+            pyarrow.csv.CSVWriter(temporary, schema, write_options=options) as writer,
         ):
             for part in sorted(self._parts.glob("part-*.parquet")):
                 writer.write_table(pq.read_table(part))
@@ -279,7 +331,7 @@ def refuse_other_contents(folder: Path, overwrite: bool = False) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove what an earlier run left, and nothing else."""
-    for name in (_PARTS, _SEGMENTS):
+    for name in (_PARTS, _SEGMENTS, _FACES):
         if (folder / name).exists():
             shutil.rmtree(folder / name)
     for name in _OWN_FILES:
@@ -297,13 +349,20 @@ def _pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def _schema(pa: Any) -> Any:
-    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()])
+def _write_png(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    from PIL import Image
+
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
-def _table(columns: Mapping[str, Any]) -> Any:
+def _schema(pa: Any, kinds: Mapping[str, str]) -> Any:
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in kinds.items()])
+
+
+def _table(columns: Mapping[str, Any], kinds: Mapping[str, str]) -> Any:
     pa, _ = _pyarrow()
-    expected = {*COLUMNS, "frame_from_canonical"} - set(MATRIX_COLUMNS)
+    expected = {*kinds, "frame_from_canonical"} - set(MATRIX_COLUMNS)
     if set(columns) != expected:
         raise ValueError(f"columns: expected {sorted(expected)}, got {sorted(columns)}")
     lengths = {name: len(column) for name, column in columns.items()}
@@ -318,13 +377,14 @@ def _table(columns: Mapping[str, Any]) -> Any:
     matrices = np.where(np.isfinite(matrices).all(axis=(1, 2), keepdims=True), matrices, np.nan)
     cells = {**columns, **dict(zip(MATRIX_COLUMNS, matrices.reshape(-1, 9).T, strict=True))}
     return pa.table(
-        [_column(pa, cells[name], kind) for name, kind in COLUMNS.items()], schema=_schema(pa)
+        [_column(pa, cells[name], kind) for name, kind in kinds.items()], schema=_schema(pa, kinds)
     )
 
 
 def _column(pa: Any, cells: Any, kind: str) -> Any:
     if kind == "string":
-        return pa.array([str(cell) for cell in cells], type=pa.string())
+        texts = [None if cell is None else str(cell) for cell in cells]
+        return pa.array(texts, type=pa.string())
     if kind == "float64":
         values: npt.NDArray[np.float64] = np.asarray(cells, dtype=np.float64)
         return pa.array(values, mask=~np.isfinite(values))

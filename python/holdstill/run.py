@@ -13,12 +13,12 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from holdstill import _core
-from holdstill.alignment import Alignment, warp
+from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
+from holdstill.pictures import canonical_picture
 from holdstill.recording import Recording, peak_memory
 from holdstill.segments import Segment
 from holdstill.sources import Frame, FrameSource
@@ -224,7 +224,7 @@ def _follow(
             break
         if segment is not None:
             with clock.timed("picture"):
-                segment.write(_picture(*pair, shape))
+                segment.write(canonical_picture(pair[0], pair[1].frame_from_canonical, shape))
         found.append(_without_coefficients(pair[1]))
         counter.count()
     if segment is not None:
@@ -268,28 +268,6 @@ def _frame_rate(frames: FrameSource) -> float:
             return float(np.clip(1.0 / (times[1] - times[0]), 1.0, 240.0))
         return _DEFAULT_FPS
     return _DEFAULT_FPS
-
-
-def _picture(frame: Frame, found: Alignment, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    if found.frame_from_canonical is None or frame.image is None:
-        return np.zeros((*shape, 3), dtype=np.uint8)
-    if not np.isfinite(found.frame_from_canonical).all():
-        return np.zeros((*shape, 3), dtype=np.uint8)
-    picture = warp(frame.image, found.frame_from_canonical, shape)
-    return _as_rgb8(picture)
-
-
-def _as_rgb8(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
-    elif picture.dtype != np.uint8:
-        # Floats are taken for grey levels from 0 to 255, or from 0 to 1 where they stay below it.
-        levels = np.nan_to_num(picture.astype(np.float32))
-        scale = 255.0 if levels.max(initial=0.0) <= 1.0 else 1.0
-        picture = np.clip(levels * scale + 0.5, 0, 255).astype(np.uint8)
-    if picture.ndim == 2:
-        picture = np.repeat(picture[:, :, None], 3, axis=2)
-    return np.ascontiguousarray(picture)
 
 
 def _without_coefficients(found: Alignment) -> Alignment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 def run_in_order(
-    work: Callable[[Job, Callable[[], bool]], Result], jobs: Sequence[Job], threads: int
+    work: Callable[[Job, Callable[[], bool]], Result], jobs: Iterable[Job], threads: int
 ) -> Generator[Result, None, None]:
     """Run `work` on every job, on threads, and yield the results in the order of the jobs.
 
@@ -27,7 +27,8 @@ def run_in_order(
     ----------
     work : callable (job, stopped) -> result
         Asks `stopped` now and then, and returns early where it says so.
-    jobs : sequence
+    jobs : iterable
+        Taken one by one, in the calling thread.
     threads : int
 
     Yields

@@ -138,7 +138,8 @@ def read_transforms(
         matrix ``h00``, ``h01``, ..., ``h22``; the outer eye corners at the image's left and right,
         ``left_x``, ``left_y``, ``right_x``, ``right_y``; or a face detector's box ``x``, ``y``,
         ``width``, ``height``. Empty cells (nulls) in all columns of the form mean that the frame
-        has no transform. Further columns are returned as they are.
+        has no transform. A column ``face`` numbers several faces of a frame. Further columns are
+        returned as they are.
     shape : (int, int)
         Height and width of the canonical frame, for eye corners and boxes.
 
@@ -245,6 +246,8 @@ def _interpret(
     if names is BOX_COLUMNS:
         _refuse((values[:, 2:] < 0.0).any(axis=1), "a width or height below 0", file)
     table: dict[str, npt.NDArray[Any]] = {"frame": _frame_numbers(columns["frame"], file)}
+    if "face" in columns:
+        table["face"] = _frame_numbers(columns["face"], file, "face")
     if "source" in columns:
         table["source"] = _texts(columns["source"], file)
     _refuse(_repeated(table), "the same frame as an earlier row", file)
@@ -279,10 +282,10 @@ def _is_number(cell: Any) -> bool:
     return True
 
 
-def _frame_numbers(column: list[Any], file: Path) -> npt.NDArray[np.int64]:
-    values = _finite(column, "frame", file)
+def _frame_numbers(column: list[Any], file: Path, name: str = "frame") -> npt.NDArray[np.int64]:
+    values = _finite(column, name, file)
     wrong = np.isnan(values) | (values != np.round(values)) | (values < -1.0) | (values >= 2.0**53)
-    _refuse(wrong, "no frame number (an integer from 0) in frame", file)
+    _refuse(wrong, f"no {name} number (an integer from 0) in {name}", file)
     return values.astype(np.int64)
 
 
@@ -293,9 +296,10 @@ def _texts(column: list[Any], file: Path) -> npt.NDArray[np.object_]:
 
 def _repeated(table: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
     sources = table.get("source", np.zeros(len(table["frame"]), dtype=np.int8))
-    seen: set[tuple[Any, int]] = set()
+    faces = table.get("face", np.zeros(len(table["frame"]), dtype=np.int8))
+    seen: set[tuple[Any, int, int]] = set()
     repeated = []
-    for key in zip(sources.tolist(), table["frame"].tolist(), strict=True):
+    for key in zip(sources.tolist(), table["frame"].tolist(), faces.tolist(), strict=True):
         repeated.append(key in seen)
         seen.add(key)
     return np.array(repeated, dtype=bool)

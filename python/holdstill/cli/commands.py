@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import holdstill
 from holdstill.alignment import is_good
-from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS, given
-from holdstill.cli.progress import Progress
-from holdstill.config import processor
+from holdstill.cli.face_commands import run_model, run_register
+from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS
+from holdstill.cli.parsing import facts_of, given, sources_of
+from holdstill.cli.progress import progress_of
+from holdstill.cli.texts import counted, listed
 from holdstill.dictionary import Dictionary
 from holdstill.evaluation import eye_corner_table, read_points
+from holdstill.face_model import FaceModel
 from holdstill.fitting import fit
 from holdstill.outputs import OutputError
 from holdstill.recording import is_run, refuse_other_contents
@@ -38,7 +39,7 @@ def run_demo(options: argparse.Namespace) -> Output:
     """``holdstill demo``."""
     from holdstill.demo import run
 
-    with _progress(options, "demo", "frames") as progress:
+    with progress_of(options, "demo", "frames") as progress:
         return run(options.out, progress=progress, **given(options, ("threads",)))
 
 
@@ -47,7 +48,7 @@ def run_fit(options: argparse.Namespace) -> Output:
     started = time.perf_counter()
     if not Path(options.out).absolute().parent.is_dir():
         raise OutputError(f"{options.out}: its folder does not exist")
-    with open_source(_sources(options)) as frames:
+    with open_source(sources_of(options)) as frames:
         dictionary = _fit(frames, options)
     try:
         dictionary.save(options.out)
@@ -67,16 +68,10 @@ def run_align(options: argparse.Namespace) -> Output:
     """``holdstill align``."""
     selection = given(options, ("start", "stop", "every"))
     _refuse_contradictions(options)
-    facts: dict[str, Any] = {
-        "holdstill": holdstill.__version__,
-        "processor": processor(),
-        "instruction_set": holdstill._core.instruction_set(),
-        "sources": _sources(options),
-        "selection": selection,
-        "initial": getattr(options, "initial", None),
-    }
+    facts = facts_of(options)
+    facts["selection"] = selection
     refuse_other_contents(Path(options.out))
-    with open_source(_sources(options), **selection) as frames:
+    with open_source(sources_of(options), **selection) as frames:
         if hasattr(options, "dictionary"):
             dictionary = Dictionary.load(options.dictionary)
         else:
@@ -84,7 +79,7 @@ def run_align(options: argparse.Namespace) -> Output:
             dictionary = _fit(frames, options)
             facts["seconds_of_fit"] = time.perf_counter() - started
         facts["provenance"] = dict(dictionary.provenance)
-        with _progress(options, "align", "frames") as progress:
+        with progress_of(options, "align", "frames") as progress:
             summary = align_to_folder(
                 frames,
                 dictionary,
@@ -115,7 +110,7 @@ def run_evaluate(options: argparse.Namespace) -> Output:
         "max_iterations": int(rows["iterations"].max(initial=0)),
         "mean_residual": float(np.nanmean(rows["residual"][solved])) if solved.any() else None,
     }
-    lines = [f"{result['frames']} frames: " + _counts(counts)]
+    lines = [f"{result['frames']} frames: " + counted(counts)]
     if "quality" in rows:
         good = is_good(rows["status"], rows["quality"])
         result["good"] = int(good.sum())
@@ -146,12 +141,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
     "fit": run_fit,
     "align": run_align,
     "evaluate": run_evaluate,
+    "model": run_model,
+    "register": run_register,
 }
-
-
-def _sources(options: argparse.Namespace) -> Any:
-    sources: list[str] = options.sources
-    return sources[0] if len(sources) == 1 else sources
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
@@ -173,7 +165,7 @@ def _fit(frames: FrameSource, options: argparse.Namespace) -> Dictionary:
     if "n" not in keywords and len(frames) < _default_n():
         keywords["n"] = len(frames)
         log.info("the sample takes all %d frames: there are no more", len(frames))
-    with _progress(options, "RASL", "iterations", open_ended=True) as progress:
+    with progress_of(options, "RASL", "iterations", open_ended=True) as progress:
         return fit(frames, getattr(options, "initial", None), progress=progress, **keywords)
 
 
@@ -182,18 +174,9 @@ def _default_n() -> int:
     return int(fit.__kwdefaults__["n"])
 
 
-@contextlib.contextmanager
-def _progress(
-    options: argparse.Namespace, label: str, unit: str, open_ended: bool = False
-) -> Iterator[Progress]:
-    progress = Progress(label, unit, quiet=options.quiet, open_ended=open_ended)
-    try:
-        yield progress
-    finally:
-        progress.close()
-
-
 def _shape_of(run: Path) -> tuple[int, int]:
+    if (run / "model.npz").is_file():
+        return FaceModel.load(run / "model.npz").shape
     try:
         return Dictionary.load(run / "dictionary.npz").shape
     except FileNotFoundError:
@@ -205,18 +188,13 @@ def _listed(numbers: npt.NDArray[np.int64], most: int = 10) -> str:
     return f"frames {shown}" + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {status}" for status, count in counts.items())
-
-
 def _align_text(out: str, summary: dict[str, Any]) -> str:
-    files = sorted(path.name for path in Path(out).iterdir() if not path.name.startswith("."))
     return "\n".join(
         [
-            f"{summary['frames']} frames: {_counts(summary['status'])}; {summary['good']} good",
+            f"{summary['frames']} frames: {counted(summary['status'])}; {summary['good']} good",
             f"{summary['frames_per_second']:.1f} frames/s, "
             f"{summary['mean_iterations'] or 0:.1f} iterations a frame, "
             f"{summary['detections']} detections",
-            f"{out}: {', '.join(files)}",
+            listed(out),
         ]
     )

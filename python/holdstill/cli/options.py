@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import Any
 
 from holdstill import __version__
 from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
+from holdstill.cli.face_options import add_model, add_register
+from holdstill.cli.parsing import (
+    add_sources,
+    command,
+    parse_four_indices,
+    parse_index,
+    parse_positive,
+    parse_shape,
+)
 from holdstill.reference.motion import MOTIONS
 from holdstill.reference.warp import FEATURES
 from holdstill.selection import SELECTIONS
@@ -34,63 +42,43 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_align(commands)
     _add_evaluate(commands)
-    return parser
-
-
-def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
-    """Those of the named options that stand on the command line."""
-    return {name: getattr(options, name) for name in names if hasattr(options, name)}
-
-
-def _command(commands: Any, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--quiet", action="store_true", default=False, help="no progress on stderr")
-    parser.add_argument(
-        "--json", action="store_true", default=False, help="print one object with the results"
-    )
+    add_model(commands)
+    add_register(commands)
     return parser
 
 
 def _add_demo(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "demo",
         "Align an embedded synthetic talking head whose true motion is known.",
         "holdstill demo --out holdstill-demo",
     )
     parser.add_argument("--out", default="holdstill-demo", help="folder (default: holdstill-demo)")
-    parser.add_argument("--threads", type=_positive, help="threads")
+    parser.add_argument("--threads", type=parse_positive, help="threads")
 
 
 def _add_fit(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "fit",
         "Learn a dictionary from a sample of the frames, by RASL.",
         "holdstill fit interview.mp4 --out interview.npz --n 100 --roi upper-face",
     )
-    _add_sources(parser)
+    add_sources(parser)
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="the dictionary")
     _add_fit_options(parser)
     _add_shared_options(parser)
 
 
 def _add_align(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "align",
         "Align every frame; learn the dictionary first unless one is given.",
         "holdstill align interview.mp4 --out aligned --roi upper-face",
     )
-    _add_sources(parser)
+    add_sources(parser)
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder of the run, new or empty"
     )
@@ -102,9 +90,9 @@ def _add_align(commands: Any) -> None:
         "--loss", choices=LOSSES, help="what a pixel's residual costs; huber ignores what hides it"
     )
     parser.add_argument("--tolerance", type=float, help="stop at this norm of the last step")
-    parser.add_argument("--start", type=_index, help="first frame of each stream")
-    parser.add_argument("--stop", type=_index, help="frame before which to stop")
-    parser.add_argument("--every", type=_positive, help="take every n-th frame")
+    parser.add_argument("--start", type=parse_index, help="first frame of each stream")
+    parser.add_argument("--stop", type=parse_index, help="frame before which to stop")
+    parser.add_argument("--every", type=parse_positive, help="take every n-th frame")
     parser.add_argument(
         "--independent", action="store_true", help="unrelated photographs: a detection on each"
     )
@@ -113,7 +101,7 @@ def _add_align(commands: Any) -> None:
 
 
 def _add_evaluate(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "evaluate",
         "Counts of a run and, with landmarks, its eye-corner table.",
@@ -127,18 +115,9 @@ def _add_evaluate(commands: Any) -> None:
     )
     parser.add_argument(
         "--eye-corners",
-        type=_four_indices,
+        type=parse_four_indices,
         metavar="OUTER_L,INNER_L,INNER_R,OUTER_R",
         help="point indices, from image left to image right",
-    )
-
-
-def _add_sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "sources",
-        nargs="+",
-        metavar="SOURCE",
-        help="video, folder or glob of images, .npy stack, .zarr array, or a URL of one",
     )
 
 
@@ -149,44 +128,18 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
         help="CSV or Parquet of initial transforms, eye points or boxes; else a face detector",
     )
     parser.add_argument("--face", choices=("largest", "center"), help="which face of several")
-    parser.add_argument("--threads", type=_positive, help="threads")
+    parser.add_argument("--threads", type=parse_positive, help="threads")
 
 
 def _add_fit_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("dictionary")
-    group.add_argument("--n", type=_positive, help="frames in the sample")
+    group.add_argument("--n", type=parse_positive, help="frames in the sample")
     group.add_argument("--selection", choices=SELECTIONS, help="how the sample is drawn")
-    group.add_argument("--seed", type=_index, help="of the random choice")
-    group.add_argument("--shape", type=_shape, metavar="HxW", help="canonical frame, pixels")
+    group.add_argument("--seed", type=parse_index, help="of the random choice")
+    group.add_argument("--shape", type=parse_shape, metavar="HxW", help="canonical frame, pixels")
     group.add_argument("--motion", choices=MOTIONS, help="motion model")
     group.add_argument("--features", choices=FEATURES, help="what is compared")
     group.add_argument("--sigma", type=float, help="of edges and magnitude, canonical pixels")
     group.add_argument(
         "--roi", help=f"region of interest: {', '.join(ROIS)}, or the path of a mask image"
     )
-
-
-def _shape(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 200x200, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def _index(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 0, got {text!r}")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
-    return int(text)
-
-
-def _four_indices(text: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise argparse.ArgumentTypeError(f"expected four indices such as 36,39,42,45, got {text!r}")
-    return tuple(int(part) for part in parts)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import TextIO
 
 
@@ -53,10 +56,12 @@ class Progress:
             return
         self._shown = now
         rate = done / max(now - self._started, 1e-9)
-        line = f"{self._label}: {done}/{total} {self._unit}, {rate:.3g}/s"
+        line = f"{self._label}: {done}/{total} {self._unit}"
+        if now > self._started:
+            line += f", {rate:.3g}/s"
         if self._open_ended:
             line = f"{self._label}: {done} {self._unit}, {now - self._started:.0f} s"
-        elif done:
+        elif done and now > self._started:
             line += f", {_clock((total - done) / rate)} left"
         if self._terminal:
             self._stream.write(f"\r{line}\033[K" + ("\n" if done >= total else ""))
@@ -75,3 +80,15 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextlib.contextmanager
+def progress_of(
+    options: argparse.Namespace, label: str, unit: str, open_ended: bool = False
+) -> Iterator[Progress]:
+    """The progress of a command, which ends its line however the command ends."""
+    progress = Progress(label, unit, quiet=options.quiet, open_ended=open_ended)
+    try:
+        yield progress
+    finally:
+        progress.close()

@@ -1,0 +1,112 @@
+"""``holdstill model`` and ``holdstill register``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from holdstill.cli.face_options import REGISTER_OPTIONS, TRAIN_OPTIONS
+from holdstill.cli.parsing import facts_of, given, sources_of
+from holdstill.cli.progress import progress_of
+from holdstill.cli.texts import counted, listed
+from holdstill.face_model import DEFAULT_SHAPE, FaceModel
+from holdstill.face_run import register_to_folder
+from holdstill.outputs import OutputError
+from holdstill.recording import refuse_other_contents
+from holdstill.sources import open as open_source
+from holdstill.training import enrol_from, read_training
+
+Output = tuple[dict[str, Any], str]
+
+
+def run_model(options: argparse.Namespace) -> Output:
+    """``holdstill model train`` and ``holdstill model enrol``."""
+    if not Path(options.out).absolute().parent.is_dir():
+        raise OutputError(f"{options.out}: its folder does not exist")
+    return {"train": _train, "enrol": _enrol}[options.action](options)
+
+
+def _train(options: argparse.Namespace) -> Output:
+    started = time.perf_counter()
+    if hasattr(options, "landmarks") and not hasattr(options, "points"):
+        raise ValueError("--landmarks: they choose among --points, which are not given")
+    keywords = given(options, TRAIN_OPTIONS)
+    if not hasattr(options, "registered"):
+        keywords.setdefault("shape", DEFAULT_SHAPE)
+    with open_source(sources_of(options)) as frames:
+        training = read_training(
+            frames,
+            shape=keywords.get("shape", DEFAULT_SHAPE),
+            **given(options, ("points", "landmarks", "initial", "users")),
+        )
+    model = training.fit(**keywords)
+    _save(model, options.out)
+    result = {
+        "model": options.out,
+        "summary": repr(model),
+        "images": len(training.images),
+        "left_out": training.left_out,
+        "users": list(model.users),
+        "seconds": time.perf_counter() - started,
+    }
+    text = f"{model!r} in {result['seconds']:.1f} s: {options.out}"
+    if training.left_out:
+        text += f"\n{len(training.left_out)} images left out"
+    return result, text
+
+
+def _enrol(options: argparse.Namespace) -> Output:
+    model = FaceModel.load(options.model)
+    with open_source(sources_of(options)) as frames:
+        enrolled, found = enrol_from(
+            model, options.user, frames, **given(options, ("initial", "minimum_size"))
+        )
+    _save(enrolled, options.out)
+    result = {
+        "model": options.out,
+        "summary": repr(enrolled),
+        "user": options.user,
+        "images": len(found),
+        "log_likelihood": [end.log_likelihood for end in found],
+        "frame_from_canonical": [end.frame_from_canonical for end in found],
+        "users": list(enrolled.users),
+    }
+    return result, f"{enrolled!r} with {options.user}: {options.out}"
+
+
+def run_register(options: argparse.Namespace) -> Output:
+    """``holdstill register``."""
+    refuse_other_contents(Path(options.out))
+    model = FaceModel.load(options.model)
+    with (
+        open_source(sources_of(options)) as frames,
+        progress_of(options, "register", "frames") as progress,
+    ):
+        summary = register_to_folder(
+            frames,
+            model,
+            options.out,
+            getattr(options, "initial", None),
+            pictures=not options.no_pictures,
+            csv=options.csv,
+            progress=progress,
+            facts=facts_of(options),
+            **given(options, REGISTER_OPTIONS),
+        )
+    lines = [
+        f"{summary['faces']} faces in {summary['frames']} frames: {counted(summary['status'])}",
+        f"{summary['frames_per_second']:.1f} frames/s, "
+        f"{summary['mean_evaluations'] or 0:.1f} evaluations a face, "
+        f"{summary['detections']} detections",
+        listed(options.out),
+    ]
+    return {"run": options.out, **summary}, "\n".join(lines)
+
+
+def _save(model: FaceModel, out: str) -> None:
+    try:
+        model.save(out)
+    except OSError as error:
+        raise OutputError(f"{out}: {error.strerror or error}") from error

@@ -1,0 +1,116 @@
+"""What the parsers of all commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from holdstill import __version__, _core
+from holdstill.config import processor
+
+
+def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the named options that stand on the command line."""
+    return {name: getattr(options, name) for name in names if hasattr(options, name)}
+
+
+def sources_of(options: argparse.Namespace) -> Any:
+    """What `holdstill.open` takes."""
+    sources: list[str] = options.sources
+    return sources[0] if len(sources) == 1 else sources
+
+
+def facts_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What run.json says about how a run was made."""
+    return {
+        "holdstill": __version__,
+        "processor": processor(),
+        "instruction_set": _core.instruction_set(),
+        "sources": sources_of(options),
+        "initial": getattr(options, "initial", None),
+    }
+
+
+def command(commands: Any, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    """A command with its example, and what all commands have."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--quiet", action="store_true", default=False, help="no progress on stderr")
+    parser.add_argument(
+        "--json", action="store_true", default=False, help="print one object with the results"
+    )
+    return parser
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """The images that a command works on."""
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="video, folder or glob of images, .npy stack, .zarr array, or a URL of one",
+    )
+
+
+def parse_shape(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 200x200, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def parse_index(text: str) -> int:
+    """An integer from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 0, got {text!r}")
+    return int(text)
+
+
+def parse_positive(text: str) -> int:
+    """An integer from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
+    return int(text)
+
+
+def parse_four_indices(text: str) -> tuple[int, ...]:
+    """Four indices, separated by commas."""
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected four indices such as 36,39,42,45, got {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def parse_indices(text: str) -> tuple[int, ...]:
+    """Two indices or more, separated by commas."""
+    parts = text.split(",")
+    if len(parts) < 2 or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected indices such as 36,45,39, got {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def parse_components(text: str) -> int | float:
+    """A number of components, or a share of the variance."""
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a number such as 30, or a share such as 0.8, got {text!r}"
+        ) from None
+
+
+def parse_rho(text: str) -> str | float:
+    """A reading of rho by name, or its value."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

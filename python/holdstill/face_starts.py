@@ -1,0 +1,125 @@
+"""Where the faces of a frame are to be looked for: given transforms, or a detector's boxes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.faces import FaceDetector
+from holdstill.initial import Initial, TrackInitialiser, make_initial
+from holdstill.sources import Frame, FrameSource
+from holdstill.transforms import from_box, read_transforms
+
+FloatArray = npt.NDArray[np.float64]
+
+FACES = ("largest", "center", "all")
+"""Which faces of a frame to take, where a detector finds several."""
+
+
+class FaceStarts:
+    """Gives the transforms to start from, one for each face of a frame.
+
+    Made by :func:`face_starts`; called with a frame and its row, from any thread.
+
+    Attributes
+    ----------
+    detections : int
+        Number of frames that a face detector has searched.
+    """
+
+    def __init__(
+        self, proposals: Callable[[Frame, int], list[FloatArray]], detector: FaceDetector | None
+    ) -> None:
+        self._proposals = proposals
+        self._detector = detector
+
+    @property
+    def detections(self) -> int:
+        """Number of frames that a face detector has searched."""
+        return 0 if self._detector is None else self._detector.calls
+
+    def __call__(self, frame: Frame, row: int) -> list[FloatArray]:
+        """Starts for the faces of a frame; an empty list where there is none."""
+        return self._proposals(frame, row)
+
+
+def face_starts(
+    frames: FrameSource,
+    shape: tuple[int, int],
+    initial: Initial = None,
+    *,
+    face: str = "largest",
+    minimum_size: float | None = None,
+) -> FaceStarts:
+    """Choose where searches for faces begin.
+
+    Parameters
+    ----------
+    frames : FrameSource
+    shape : (int, int)
+        Height and width of the canonical frame.
+    initial : None, path, array_like (n, 3, 3), mapping or callable
+        As in :func:`holdstill.initial.make_initial`; but several rows may be about one frame where
+        a column ``face`` numbers them.
+    face : {"largest", "center", "all"}
+        Which faces, where the detector finds several.
+    minimum_size : float, optional
+        Smallest face the detector looks for.
+
+    Returns
+    -------
+    FaceStarts
+
+    Raises
+    ------
+    ValueError, TypeError, FileNotFoundError, ImportError
+        As :func:`holdstill.initial.make_initial` and :class:`holdstill.faces.FaceDetector`.
+    """
+    if face not in FACES:
+        raise ValueError(f"face: expected one of {', '.join(FACES)}, got {face!r}")
+    if initial is None:
+        detector = FaceDetector(minimum_size, "largest" if face == "all" else face)
+
+        def detect(frame: Frame, row: int) -> list[FloatArray]:
+            if face == "all":
+                return [from_box(box, shape) for box in detector.detect_all(frame.grey())]
+            box = detector.detect(frame.grey())
+            return [] if box is None else [from_box(box, shape)]
+
+        return FaceStarts(detect, detector)
+
+    tracks = [
+        make_initial(
+            table,
+            shape,
+            n_rows=len(frames),
+            n_streams=sum(stream.error is None for stream in frames.streams),
+        ).for_track()
+        for table in _face_by_face(initial, shape)
+    ]
+    return FaceStarts(lambda frame, row: _proposed(tracks, frame, row), None)
+
+
+def _proposed(tracks: list[TrackInitialiser], frame: Frame, row: int) -> list[FloatArray]:
+    proposals = (track.propose(frame, row) for track in tracks)
+    return [proposal for proposal in proposals if proposal is not None]
+
+
+def _face_by_face(initial: Initial, shape: tuple[int, int]) -> list[Any]:
+    """The initial transforms of the first face of each frame, of the second, and so on."""
+    if isinstance(initial, (str, os.PathLike)):
+        table: Any = read_transforms(initial, shape=shape)
+        if "face" not in table:
+            return [initial]
+    elif isinstance(initial, Mapping) and "face" in initial:
+        table = initial
+    else:
+        return [initial]
+    return [
+        {name: np.asarray(column)[table["face"] == number] for name, column in table.items()}
+        for number in np.unique(table["face"])
+    ]

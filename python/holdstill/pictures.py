@@ -1,0 +1,149 @@
+"""Pictures to look at: frames seen in the canonical frame, and sheets of many of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.alignment import warp
+from holdstill.sources import Frame
+
+Rgb = npt.NDArray[np.uint8]
+
+MOST_CELLS = 400
+"""Pictures on a contact sheet at most: those of a longer run are evenly chosen."""
+
+_CELL_HEIGHT = 112
+_LINE = 12
+_GAP = 4
+_GOOD, _BAD, _PAPER = (30, 120, 30), (180, 40, 30), 250
+
+
+def canonical_picture(
+    frame: Frame, frame_from_canonical: npt.NDArray[np.float64] | None, shape: tuple[int, int]
+) -> Rgb:
+    """A frame seen in the canonical frame, as 8-bit RGB; black where it has no transform.
+
+    Parameters
+    ----------
+    frame : Frame
+    frame_from_canonical : ndarray (3, 3), or None
+    shape : (int, int)
+        Height and width of the picture.
+
+    Returns
+    -------
+    ndarray, shape (h, w, 3), uint8
+    """
+    if frame_from_canonical is None or frame.image is None:
+        return np.zeros((*shape, 3), dtype=np.uint8)
+    if not np.isfinite(frame_from_canonical).all():
+        return np.zeros((*shape, 3), dtype=np.uint8)
+    return as_rgb8(warp(frame.image, frame_from_canonical, shape))
+
+
+def as_rgb8(picture: npt.NDArray[Any]) -> Rgb:
+    """A picture of any dtype, grey or RGB, as 8-bit RGB."""
+    if picture.dtype == np.uint16:
+        picture = (picture >> 8).astype(np.uint8)
+    elif picture.dtype != np.uint8:
+        # Floats are taken for grey levels from 0 to 255, or from 0 to 1 where they stay below it.
+        levels = np.nan_to_num(picture.astype(np.float32))
+        scale = 255.0 if levels.max(initial=0.0) <= 1.0 else 1.0
+        picture = np.clip(levels * scale + 0.5, 0, 255).astype(np.uint8)
+    if picture.ndim == 2:
+        picture = np.repeat(picture[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(picture)
+
+
+@dataclass
+class ContactSheet:
+    """Faces of a run in a grid, each with what is known about it below.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the canonical frame, for the proportions of a cell.
+    n_frames : int
+        Frames to come.
+    """
+
+    shape: tuple[int, int]
+    n_frames: int
+    _cells: list[tuple[Rgb, list[str], bool]] = field(default_factory=list)
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Height and width of the picture in a cell."""
+        return _CELL_HEIGHT, max(1, round(_CELL_HEIGHT * self.shape[1] / self.shape[0]))
+
+    def wants(self, row: int) -> bool:
+        """Whether the frame of this row is shown."""
+        return row % -(-max(1, self.n_frames) // MOST_CELLS) == 0
+
+    def add(
+        self,
+        frame: Frame,
+        frame_from_canonical: npt.NDArray[np.float64] | None,
+        lines: list[str],
+        good: bool,
+    ) -> None:
+        """Show a face; without a transform the whole frame stands in its place."""
+        if len(self._cells) >= MOST_CELLS:
+            return
+        height, width = self.cell
+        if frame_from_canonical is None and frame.image is not None:
+            picture = self._whole(frame.image)
+        else:
+            if frame_from_canonical is not None:
+                to_cell = np.diag([self.shape[1] / width, self.shape[0] / height, 1.0])
+                frame_from_canonical = frame_from_canonical @ to_cell
+            picture = canonical_picture(frame, frame_from_canonical, (height, width))
+        self._cells.append((picture, lines, good))
+
+    def _whole(self, image: npt.NDArray[Any]) -> Rgb:
+        from PIL import Image
+
+        small = Image.fromarray(as_rgb8(image))
+        small.thumbnail(self.cell[::-1])
+        shown = np.full((*self.cell, 3), 90, dtype=np.uint8)
+        pixels = np.asarray(small)
+        top, left = ((np.array(self.cell) - pixels.shape[:2]) // 2).tolist()
+        shown[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        return shown
+
+    def draw(self) -> Rgb | None:
+        """The sheet, (H, W, 3) uint8; None where nothing was added."""
+        from PIL import Image, ImageDraw
+
+        if not self._cells:
+            return None
+        height, width = self.cell
+        n_lines = max(len(lines) for _, lines, _ in self._cells)
+        count = len(self._cells)
+        columns = min(count, max(6, int(np.ceil(np.sqrt(count)))))
+        step = height + n_lines * _LINE + 2 * _GAP, width + 2 * _GAP
+        size = step[1] * columns, step[0] * -(-count // columns)
+        sheet = Image.new("RGB", size, (_PAPER,) * 3)
+        draw = ImageDraw.Draw(sheet)
+        for number, (picture, lines, good) in enumerate(self._cells):
+            y, x = (number // columns) * step[0] + _GAP, (number % columns) * step[1] + _GAP
+            sheet.paste(Image.fromarray(picture), (x, y))
+            for k, line in enumerate(lines):
+                text = _fitting(draw, line, width)
+                draw.text((x, y + height + k * _LINE), text, fill=_GOOD if good else _BAD)
+        return np.asarray(sheet)
+
+
+def _fitting(draw: Any, line: str, width: int) -> str:
+    """What of a line fits; the end of a name tells more than its beginning."""
+    # Pillow's built-in font knows Latin letters only.
+    text = line.encode("latin-1", "replace").decode("latin-1")
+    if draw.textlength(text) <= width:
+        return text
+    while text and draw.textlength("..." + text) > width:
+        text = text[1:]
+    return "..." + text

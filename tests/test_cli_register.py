@@ -1,0 +1,548 @@
+"""`holdstill model` and `holdstill register` as a user meets them, on synthetic people."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import part_bytes, rows_of, run_json, write_transforms
+
+import holdstill
+from holdstill.cli import main
+from holdstill.faces import FaceDetector
+from holdstill.initial import make_initial
+from holdstill.pictures import canonical_picture
+from holdstill.recording import FACE_COLUMNS
+from holdstill.reference.motion import map_points
+from holdstill.synthetic import TalkingHead
+from holdstill.transforms import from_box, from_eye_corners, read_transforms
+
+pq = pytest.importorskip("pyarrow.parquet")
+Image = pytest.importorskip("PIL.Image")
+pytest.importorskip("cv2")
+
+SIZE = (360, 450)
+OUTER_FIRST = "0,3,1,2,5,6"
+CORNERS = (0, 3, 1, 2, 5, 6)
+
+
+@dataclass(frozen=True)
+class Album:
+    """Photographs to learn from, one folder a person; others to register; a model of the first."""
+
+    folder: Path
+    model: Path
+    head: TalkingHead
+    photographs: list[int]  # frames of the head, ann's and bob's alternately
+
+    @property
+    def points(self):
+        return self.head.points()[self.photographs]
+
+
+def portrait(head, number, person):
+    """The head; bob wears a beard, cem broad glasses."""
+    picture = head[number].copy()
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(float)
+    back = np.linalg.inv(head.frame_from_canonical[number])
+    u, v, w = np.moveaxis(np.stack([x, y, np.ones_like(x)], -1) @ back.T, -1, 0)
+    u, v = u / w / head.shape[1], v / w / head.shape[0]
+    dark = np.zeros(SIZE, bool)
+    if person == "bob":
+        dark = (np.abs(u - 0.5) < 0.3) & (v > 0.86) & (v < 1.0)
+    if person == "cem":
+        ring = np.hypot((np.abs(u - 0.5) - 0.17) / 0.13, (v - 0.45) / 0.11)
+        dark = (ring > 0.85) & (ring < 1.15)
+    picture[dark] //= 4
+    return picture
+
+
+def save(path, picture):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("album")
+    head = TalkingHead(200, size=SIZE, occlusion=False)
+    training = [(number, "ann" if number % 20 else "bob") for number in range(0, 200, 10)]
+    training.sort(key=lambda item: item[1])
+    for number, person in training:
+        save(folder / "people" / person / f"{number:03}.png", portrait(head, number, person))
+    np.save(folder / "points.npy", head.points()[[number for number, _ in training]])
+    photographs = [5, 45, 85, 125, 165, 195]
+    for k, number in enumerate(photographs):
+        person = "ann" if k % 2 == 0 else "bob"
+        save(folder / "photographs" / f"{number:03}.png", portrait(head, number, person))
+    arguments = train_arguments(folder, folder / "faces.npz", "--users", "folders")
+    assert main(arguments) == 0
+    return Album(folder, folder / "faces.npz", head, photographs)
+
+
+def train_arguments(folder, out, *more):
+    return [
+        str(argument)
+        for argument in (
+            "model", "train", folder / "people" / "*" / "*.png", "--points", folder / "points.npy",
+            "--landmarks", OUTER_FIRST, "--components", "8", "--out", out, "--quiet", *more,
+        )
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run_folder(album):
+    out = album.folder / "run"
+    source = album.folder / "photographs"
+    assert main(["register", str(source), "--model", str(album.model), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def register(album, command, tmp_path):
+    """Registers sources into a folder of its own: exit code, its rows, stderr."""
+
+    def run(*sources, out="run", model=album.model, options=()):
+        code, _, err = command(
+            "register", *sources, "--model", model, "--out", tmp_path / out, *options
+        )
+        there = (tmp_path / out / "run.json").exists()
+        return code, rows_of(tmp_path / out) if there else None, err
+
+    return run
+
+
+def errors(album, transforms, points=None):
+    """Distances of the mean face's corners from the true ones, % of the eyes' distance."""
+    corners = holdstill.FaceModel.load(album.model).landmarks
+    true = (album.points if points is None else points)[:, CORNERS]
+    off = [
+        np.linalg.norm(map_points(t, corners) - p, axis=1).mean()
+        for t, p in zip(transforms, true, strict=True)
+    ]
+    return 100 * np.array(off) / np.linalg.norm(true[:, 0] - true[:, 1], axis=1)
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+def test_train_writes_the_model_its_options_describe(album, tmp_path, command):
+    model = holdstill.FaceModel.load(album.model)
+    assert (model.shape, model.features, model.n_components) == ((64, 64), "edges", 8)
+    assert (model.n_images, model.users) == (20, ("ann", "bob"))
+    assert len(model.landmarks) == 6
+    code, text, _ = command(
+        *train_arguments(album.folder, tmp_path / "m.npz", "--shape", "40x48", "--features",
+                         "magnitude", "--sigma", "1.5", "--roi", "upper-face", "--rho", "all",
+                         "--json")
+    )  # fmt: skip
+    other = holdstill.FaceModel.load(tmp_path / "m.npz")
+    assert (code, other.shape, other.features, other.sigma) == (0, (40, 48), "magnitude", 1.5)
+    assert (other.rho, other.users) == ("all", ())
+    assert (json.loads(text)["images"], json.loads(text)["left_out"]) == (20, [])
+
+
+def test_train_takes_eye_points_and_a_run_for_its_transforms(album, run_folder, tmp_path, command):
+    points = np.load(album.folder / "points.npy")
+    rows = [(k, from_eye_corners(p[0], p[3], (64, 64))) for k, p in enumerate(points)]
+    initial = write_transforms(tmp_path / "initial.csv", rows)
+    code, *_ = command(
+        "model", "train", album.folder / "people" / "*" / "*.png", "--initial", initial,
+        "--components", 4, "--out", tmp_path / "m.npz",
+    )  # fmt: skip
+    assert (code, holdstill.FaceModel.load(tmp_path / "m.npz").n_images) == (0, 20)
+    code, *_ = command(
+        "model", "train", album.folder / "photographs", "--initial", run_folder,
+        "--components", 2, "--out", tmp_path / "n.npz",
+    )  # fmt: skip
+    assert (code, holdstill.FaceModel.load(tmp_path / "n.npz").n_images) == (0, 6)
+
+
+def test_train_takes_registered_images(album, run_folder, tmp_path, command):
+    code, *_ = command(
+        "model", "train", run_folder / "faces", "--registered", "--components", 2,
+        "--out", tmp_path / "m.npz",
+    )  # fmt: skip
+    assert (code, holdstill.FaceModel.load(tmp_path / "m.npz").shape) == (0, (64, 64))
+
+
+def test_register_finds_the_faces_it_has_not_seen(album, run_folder):
+    rows = read_transforms(run_folder)
+    assert rows["status"].tolist() == ["converged"] * 6
+    assert errors(album, rows["frame_from_canonical"]).max() < 3.0
+    assert run_json(run_folder)["detections"] == 6
+
+
+def test_rows_have_the_fixed_schema_and_agree_with_python(album, run_folder):
+    schema = pq.read_schema(next((run_folder / "transforms.parquet").iterdir()))
+    kinds = {"string": "string", "int64": "int64", "float64": "double", "int32": "int32"}
+    assert {f.name: str(f.type) for f in schema} == {k: kinds[v] for k, v in FACE_COLUMNS.items()}
+    rows, model = rows_of(run_folder), holdstill.FaceModel.load(album.model)
+    first = holdstill.open(str(album.folder / "photographs"))[0]
+    start = from_box(FaceDetector().detect(first.grey()), model.shape)
+    found = holdstill.register(first.image, model, start)
+    assert rows["source"][0] == first.source
+    at = read_transforms(run_folder)["frame_from_canonical"][0]
+    np.testing.assert_array_equal(at, found.frame_from_canonical)
+    for name in ("status", "iterations", "evaluations", "step", "log_likelihood", "difs", "dffs"):
+        assert rows[name][0] == getattr(found, name)
+    rho = model.gaussians()[0].subspace.rho
+    assert rows["residual"][0] == pytest.approx(np.sqrt(rho * rows["dffs"][0]))
+    assert set(rows["user"]) == {None}
+    assert set(rows["face"]) == {0}
+    assert set(rows["n_atoms"]) == {8}
+
+
+def test_faces_are_the_photographs_seen_in_the_canonical_frame(album, run_folder, tmp_path):
+    names = [f"{k:06}_{number:03}.png" for k, number in enumerate(album.photographs)]
+    assert sorted(path.name for path in (run_folder / "faces").iterdir()) == names
+    at = read_transforms(run_folder)["frame_from_canonical"]
+    first = holdstill.open(str(album.folder / "photographs"))[0]
+    with Image.open(run_folder / "faces" / names[0]) as picture:
+        np.testing.assert_array_equal(picture, canonical_picture(first, at[0], (64, 64)))
+    out = tmp_path / "large"
+    source = str(album.folder / "photographs")
+    options = ["--out", str(out), "--picture-shape", "200x160"]
+    assert main(["register", source, "--model", str(album.model), *options]) == 0
+    with Image.open(out / "faces" / names[0]) as picture:
+        assert picture.size == (160, 200)
+        large = np.asarray(picture, int)
+    # Pixel (x, y) of 64x64 is (2.5 x, 3.125 y) of this one: nothing is shifted.
+    shown = canonical_picture(first, at[0], (64, 64)).astype(int)
+    assert np.abs(large[::25, ::5] - shown[::8, ::2]).max() <= 1
+
+
+def test_no_pictures_and_csv_choose_the_files(album, run_folder, register, tmp_path):
+    with Image.open(run_folder / "contact_sheet.png") as sheet:
+        assert sheet.width > 6 * 100
+    code, *_ = register(album.folder / "photographs", options=("--no-pictures", "--csv"))
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert (code, names) == (0, {"model.npz", "run.json", "transforms.csv", "transforms.parquet"})
+    with (tmp_path / "run" / "transforms.csv").open(newline="") as file:
+        text = list(csv.DictReader(file))
+    assert [row["difs"] for row in text] == [str(v) for v in rows_of(tmp_path / "run")["difs"]]
+    assert [row["user"] for row in text] == [""] * 6
+
+
+def test_rows_are_the_same_bytes_for_one_and_three_threads(album, run_folder, register, tmp_path):
+    for threads in (1, 3):
+        out = f"{threads}"
+        options = ("--threads", threads, "--no-pictures")
+        code, *_ = register(album.folder / "photographs", out=out, options=options)
+        assert code == 0
+        assert part_bytes(tmp_path / out) == part_bytes(run_folder)
+
+
+def test_evaluate_reads_a_run_of_registrations(album, run_folder, tmp_path, command):
+    np.save(tmp_path / "points.npy", album.points)
+    code, text, _ = command(
+        "evaluate", run_folder, "--points", tmp_path / "points.npy", "--eye-corners", "0,1,2,3",
+        "--json",
+    )  # fmt: skip
+    assert (code, json.loads(text)["status"]) == (0, {"converged": 6})
+    assert json.loads(text)["eye_corners"]["average"]["mean"] < 3.0
+
+
+def test_json_and_quiet_and_help(album, tmp_path, command):
+    code, text, err = command(
+        "register", album.folder / "photographs", "--model", album.model, "--out",
+        tmp_path / "run", "--json", "--quiet",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert json.loads(text) == {"run": str(tmp_path / "run"), **run_json(tmp_path / "run")}
+    for name in (("register",), ("model",), ("model", "train"), ("model", "enrol")):
+        code, text, _ = command(*name, "--help")
+        assert (code, f"example:\n  holdstill {' '.join(name)} " in text) == (0, True)
+
+
+# --- users ----------------------------------------------------------------------------------------
+
+
+def test_one_image_enrols_and_everybody_is_told_apart(album, register, tmp_path, command):
+    image = save(tmp_path / "cem" / "portrait.png", portrait(album.head, 15, "cem"))
+    model = tmp_path / "three.npz"
+    code, text, _ = command(
+        "model", "enrol", image, "--model", album.model, "--user", "cem", "--out", model, "--json"
+    )
+    assert (code, json.loads(text)["users"]) == (0, ["ann", "bob", "cem"])
+    people = ("ann", "bob", "cem")
+    for k, number in enumerate((25, 65, 105, 145, 175, 185)):
+        save(tmp_path / "unknown" / f"{k}.png", portrait(album.head, number, people[k % 3]))
+    code, rows, _ = register(tmp_path / "unknown", model=model, options=("--user", "all"))
+    assert (code, rows["user"]) == (0, list(people * 2))
+    assert rows["status"] == ["converged"] * 6
+    code, mine, _ = register(
+        tmp_path / "unknown", model=model, out="as cem", options=("--user", "cem")
+    )
+    assert (code, set(mine["user"])) == (0, {"cem"})
+    # Everybody shares a covariance: the likeliest user of each photograph is likelier than cem.
+    others = [k for k in range(6) if k % 3 != 2]
+    assert all(rows["log_likelihood"][k] > mine["log_likelihood"][k] for k in others)
+
+
+def test_a_file_tells_who_is_on_the_images(album, tmp_path, command):
+    names = sorted(path.name for path in (album.folder / "people").glob("*/*.png"))
+    users = tmp_path / "users.csv"
+    lines = [f"{name},{'even' if k % 2 else 'odd'}" for k, name in enumerate(names[1:])]
+    users.write_text("\n".join(["source,user", *lines]) + "\n")
+    code, text, err = command(
+        *train_arguments(album.folder, tmp_path / "m.npz", "--users", users, "--json")
+    )
+    assert (code, json.loads(text)["users"], err) == (0, ["even", "odd"], "")
+    assert [reason for *_, reason in json.loads(text)["left_out"]] == ["no user"]
+
+
+# --- several faces, small faces, given starts -----------------------------------------------------
+
+
+def test_all_faces_of_an_image_have_rows_from_left_to_right(album, register, tmp_path):
+    two = np.concatenate([portrait(album.head, 5, "ann"), portrait(album.head, 45, "bob")], axis=1)
+    image = save(tmp_path / "two.png", two)
+    code, rows, _ = register(image, options=("--face", "all"))
+    assert (code, rows["face"], rows["frame"]) == (0, [0, 1], [0, 0])
+    points = album.head.points()[[5, 45]]
+    points[1, :, 0] += SIZE[1]
+    found = read_transforms(tmp_path / "run")["frame_from_canonical"]
+    order = np.argsort(found[:, 0, 2])
+    assert errors(album, found[order], points).max() < 3.0
+    assert len(list((tmp_path / "run" / "faces").iterdir())) == 2
+    code, rows, _ = register(image, out="one")
+    assert (code, rows["face"]) == (0, [0])
+    code, again, _ = register(image, out="again", options=("--initial", tmp_path / "run"))
+    assert (code, again["face"]) == (0, [0, 1])
+    assert run_json(tmp_path / "again")["detections"] == 0
+    with pytest.raises(ValueError, match="several faces"):
+        make_initial(tmp_path / "run")
+
+
+def test_small_faces_are_found_where_their_size_is_said(album, register, tmp_path):
+    whole = Image.fromarray(portrait(album.head, 5, "ann"))
+    small = whole.resize((45, 36), Image.Resampling.BOX)
+    image = save(tmp_path / "small.png", np.asarray(small))
+    assert register(image)[0] == 3
+    code, rows, _ = register(image, out="found", options=("--minimum-size", "12"))
+    assert (code, rows["status"]) == (0, ["converged"])
+    points = (album.head.points()[[5]] + 0.5) / 10 - 0.5
+    assert errors(album, read_transforms(tmp_path / "found")["frame_from_canonical"], points) < 8
+
+
+def test_the_simplex_ends_where_the_gradient_does(album, run_folder, register, tmp_path):
+    code, rows, _ = register(album.folder / "photographs", options=("--search", "simplex"))
+    assert (code, rows["status"]) == (0, ["converged"] * 6)
+    found = read_transforms(tmp_path / "run")["frame_from_canonical"]
+    assert errors(album, found).max() < 3.0
+    assert min(rows["evaluations"]) > 2 * max(rows_of(run_folder)["evaluations"])
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+def test_images_that_cannot_be_registered_cost_their_own_rows_only(album, register, tmp_path):
+    folder = tmp_path / "mixed"
+    good = portrait(album.head, 5, "ann")
+    save(folder / "0.png", good)
+    save(folder / "1.png", np.zeros((*SIZE, 3), np.uint8))
+    (folder / "2.png").write_text("no image")
+    save(folder / "3.png", np.zeros((1, 1), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    save(folder / "4.png", noise)
+    save(folder / "5.png", good)
+    code, rows, _ = register(folder)
+    expected = ["converged", "not_found", "unreadable", "not_found", "not_found", "converged"]
+    assert (code, rows["status"], rows["frame"]) == (0, expected, list(range(6)))
+    for name in ("h00", "log_likelihood", "evaluations"):
+        assert rows[name][0] == rows[name][5]
+    assert rows["h00"][1] is None and rows["difs"][1] is None
+    assert len(list((tmp_path / "run" / "faces").iterdir())) == 2
+
+
+def test_starts_that_lead_nowhere_have_a_status(album, register, tmp_path):
+    stack = np.stack([portrait(album.head, 5, "ann")] * 6).mean(axis=3).astype(np.float32)
+    stack[1] = 7.0
+    stack[4, 100, 100] = np.nan
+    np.save(tmp_path / "stack.npy", stack)
+    left, right = album.head.points()[5, [0, 3]]
+    start = from_eye_corners(left, right, (64, 64))
+    away, tiny = start.copy(), start.copy()
+    away[0, 2] = 430.0
+    tiny[:2, :2] *= 1e-3
+    rows = [(0, start), (1, start), (2, away), (3, tiny), (4, start)]
+    initial = write_transforms(tmp_path / "initial.csv", rows)
+    code, rows, _ = register(tmp_path / "stack.npy", options=("--initial", initial))
+    assert code == 0
+    assert rows["status"][:3] == ["converged", "singular", "out_of_frame"]
+    assert rows["status"][3] not in ("converged", "not_found")
+    assert rows["status"][4:] == ["unreadable", "not_found"]
+    assert [h is None for h in rows["h00"]] == [False] * 4 + [True] * 2
+
+
+def test_nothing_registered_exits_with_3_and_has_its_rows(album, register, tmp_path):
+    image = save(tmp_path / "black.png", np.zeros((90, 120), np.uint8))
+    code, rows, err = register(image)
+    assert (code, rows["status"], "1 not_found" in err) == (3, ["not_found"], True)
+    code, _, err = register(tmp_path / "gone.png", out="gone")
+    assert (code, "no such file" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--user", "dora"), "'dora' is not enrolled"),
+        (("--user", "all", "--search", "simplex"), "gradient only"),
+        (("--minimum-size", "-4"), "minimum_size: expected"),
+        (("--minimum-size", "nan"), "minimum_size: expected"),
+        (("--initial", "gone.csv"), "gone.csv: no such file"),
+        (("--face", "leftmost"), "argument --face"),
+        (("--search", "annealing"), "argument --search"),
+        (("--picture-shape", "9"), "argument --picture-shape"),
+        (("--picture-shape", "0x9"), "picture_shape: expected"),
+        (("--inital", "a.csv"), "unrecognized arguments"),
+    ],
+)
+def test_wrong_options_are_named_and_nothing_is_written(
+    album, register, tmp_path, options, message
+):
+    code, rows, err = register(album.folder / "photographs", options=options)
+    assert (code, rows, message in err) == (2, None, True), err
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_that_are_no_face_model_are_refused(album, register, tmp_path, dictionary):
+    (tmp_path / "text.npz").write_text("no archive")
+    with np.load(album.model) as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"]))
+    other = np.array(json.dumps({**meta, "features": "grey"}))
+    np.savez(tmp_path / "other.npz", **{**arrays, "meta": other})
+    np.savez(tmp_path / "narrow.npz", **{**arrays, "roi_0": arrays["roi_0"][:, 9:]})
+    reasons = {
+        tmp_path / "gone.npz": "no such face model",
+        tmp_path / "text.npz": "no .npz archive",
+        dictionary: "no face model",
+        tmp_path / "other.npz": "not a readable face model",
+        tmp_path / "narrow.npz": "not a readable face model",
+    }
+    for path, reason in reasons.items():
+        code, rows, err = register(album.folder / "photographs", model=path)
+        assert (code, rows, path.name in err, reason in err) == (2, None, True, True), err
+
+
+def test_a_folder_that_holds_something_or_a_file_is_left_alone(album, register, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    assert register(album.folder / "photographs", out="letters")[0] == 2
+    assert register(album.folder / "photographs", out="file")[0] == 4
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["dear.txt"]
+
+
+def test_what_cannot_be_learnt_from_is_refused_or_left_out(album, tmp_path, command):
+    people, points = album.folder / "people" / "ann", np.load(album.folder / "points.npy")
+    ann = len(list(people.iterdir()))
+    np.save(tmp_path / "points.npy", points[:ann])
+    given = ("--points", tmp_path / "points.npy", "--landmarks", OUTER_FIRST)
+    cases = [
+        ((people, *given, "--components", "30"), "components: expected at most"),
+        ((people / "010.png", "--registered"), "images: expected at least 3, got 1"),
+        ((people, "--points", album.folder / "points.npy"), f"each of {ann} rows"),
+        ((people, "--points", tmp_path / "gone.npy"), "no such file of points"),
+        ((people, *given[:2], "--landmarks", "0,99"), "landmarks: expected"),
+        ((people, "--initial", tmp_path / "gone.csv"), "no such file"),
+        ((people, "--registered", "--landmarks", "0,3"), "--landmarks: they choose among --points"),
+        ((people, *given, "--users", tmp_path / "gone.csv"), "no such file of users"),
+        ((people, *given, "--users", tmp_path / "points.npy"), "expected a CSV"),
+        ((people,), "one of the arguments --points --initial --registered is required"),
+        ((people, *given, "--sigma", "-1"), "sigma"),
+        ((people, *given, "--rho", "some"), "rho: expected"),
+        ((people, *given, "--components", "x"), "argument --components"),
+    ]
+    for arguments, message in cases:
+        code, _, err = command("model", "train", *arguments, "--out", tmp_path / "m.npz")
+        assert (code, message in err) == (2, True), (arguments, err)
+        assert not (tmp_path / "m.npz").exists()
+
+
+def test_constant_and_unreadable_images_are_left_out_of_training_and_said(album, tmp_path, command):
+    points = np.load(album.folder / "points.npy")
+    folder, files = tmp_path / "mixed", sorted((album.folder / "people").glob("*/*.png"))
+    for k, path in enumerate(files[:8]):
+        save(folder / f"{k}.png", np.asarray(Image.open(path)))
+    save(folder / "3.png", np.full((*SIZE, 3), 9, np.uint8))
+    (folder / "5.png").write_text("no image")
+    marked = points[:8].copy()
+    marked[6] = np.nan
+    np.save(tmp_path / "points.npy", marked)
+    code, text, _ = command(
+        "model", "train", folder, "--points", tmp_path / "points.npy", "--landmarks", OUTER_FIRST,
+        "--components", 2, "--out", tmp_path / "m.npz", "--json",
+    )  # fmt: skip
+    left_out = {frame: reason for _, frame, reason in json.loads(text)["left_out"]}
+    assert (code, json.loads(text)["images"], set(left_out)) == (0, 5, {3, 5, 6})
+    assert (left_out[3], left_out[6]) == ("constant", "no points")
+
+
+def test_registered_images_of_different_sizes_are_refused(tmp_path, command):
+    rng = np.random.default_rng(0)
+    for k, side in enumerate((64, 64, 60, 64)):
+        picture = rng.integers(0, 255, (side, 64), dtype=np.uint8)
+        save(tmp_path / "pictures" / f"{k}.png", picture)
+    code, _, err = command(
+        "model", "train", tmp_path / "pictures", "--registered", "--out", tmp_path / "m.npz"
+    )
+    assert (code, "image 2 has shape (60, 64)" in err) == (2, True)
+
+
+def test_who_cannot_be_enrolled_is_said(album, tmp_path, command):
+    black = save(tmp_path / "black.png", np.zeros((90, 120), np.uint8))
+    nobody = tmp_path / "nobody.npz"
+    assert main(train_arguments(album.folder, nobody)) == 0
+    good = album.folder / "photographs" / "005.png"
+    for image, model, message in (
+        (black, album.model, "no face found"),
+        (good, nobody, "does not know how images of one person differ"),
+        (good, tmp_path / "gone.npz", "no such face model"),
+    ):
+        code, _, err = command(
+            "model", "enrol", image, "--model", model, "--user", "x", "--out", tmp_path / "y.npz"
+        )
+        assert (code, message in err) == (2, True), err
+    code, *_ = command(
+        "model", "enrol", good, "--model", album.model, "--user", "x", "--out", black / "y.npz"
+    )
+    assert code == 4
+    assert not (tmp_path / "y.npz").exists()
+
+
+# --- real faces -----------------------------------------------------------------------------------
+
+
+def test_real_people_never_seen_are_registered_from_the_detector(data_dir, tmp_path, command):
+    folder = data_dir / "imm"
+    if not folder.is_dir():
+        pytest.skip("no imm faces")
+    names = (folder / "names.txt").read_text().split()
+    points = np.load(folder / "points.npy").astype(float)
+    frontal = [k for k, name in enumerate(names) if name[3] in "12"]
+    train, test = frontal[:40], frontal[40::4]
+    np.save(tmp_path / "points.npy", points[train])
+    code, *_ = command(
+        "model", "train", *(folder / f"{names[k]}.jpg" for k in train), "--points",
+        tmp_path / "points.npy", "--landmarks", "21,13,25,17,39,43", "--out", tmp_path / "m.npz",
+    )  # fmt: skip
+    assert code == 0
+    code, *_ = command(
+        "register", *(folder / f"{names[k]}.jpg" for k in test), "--model", tmp_path / "m.npz",
+        "--out", tmp_path / "run", "--no-pictures",
+    )  # fmt: skip
+    found = read_transforms(tmp_path / "run")
+    corners = holdstill.FaceModel.load(tmp_path / "m.npz").landmarks
+    true = points[test][:, [21, 13, 25, 17, 39, 43]]
+    placed = np.stack([map_points(at, corners) for at in found["frame_from_canonical"]])
+    apart = np.linalg.norm(placed - true, axis=2).mean(axis=1)
+    share = apart / np.linalg.norm(true[:, 0] - true[:, 1], axis=1)
+    assert (code, np.median(share) < 0.05) == (0, True)
