@@ -26,6 +26,9 @@ What exceeds it goes to E, in all of them: the strongest edges of a face reach f
 larger λ_c leaves them, too, but then a hundred frames keep fifty dimensions for themselves, and by
 these they drift apart.
 """
+RESTS_AT = 2e-3
+"""Where `fit` stops RASL by default: edges may come to rest with that λ_c, and do not drift apart."""
+PUBLISHED_REST = 1e-2
 
 FAR = 0.04
 """Starts are far where RASL on the coarsest octave lowers its objective by more than this share.
@@ -53,7 +56,7 @@ def fit(
     sigma: float = 0.8,
     roi: str | os.PathLike[str] | npt.ArrayLike | None = DEFAULT_ROI,
     lambda_c: float | None = None,
-    objective_tolerance: float = 1e-2,
+    objective_tolerance: float | None = None,
     levels: int | None = None,
     face: str = "largest",
     threads: int | None = None,
@@ -93,10 +96,11 @@ def fit(
     lambda_c : float, optional
         λ = λ_c/√M of RASL. By default `COMMON_OUTLIER`/√n: 0.5 for a sample of 100, where the
         published value is 1.
-    objective_tolerance : float
-        RASL stops where an iteration lowers its objective by less than this share, as the published
-        implementation does. On faces that turn, running on lowers the objective by another percent
-        and moves the frames apart: the guide on choosing options shows figures.
+    objective_tolerance : float, optional
+        RASL stops where an iteration lowers its objective by less than this share. By default
+        `RESTS_AT`; for grey levels or a `lambda_c` of your own 0.01, as the published
+        implementation does: on faces that turn, running on lowers the objective by another percent
+        then and moves the frames apart. The guide on choosing options shows figures.
     levels : int, optional
         Octaves of RASL, coarse to fine. By default all that the region allows where the starts are
         far (see `FAR`), else the finest alone.
@@ -148,12 +152,16 @@ def fit(
         "roi": mask,
     }
 
+    tolerance = objective_tolerance
+    if tolerance is None:
+        tolerance = RESTS_AT if lambda_c is None and features != "grey" else PUBLISHED_REST
+
     def batch(sample: Sample) -> RaslResult:
         return _batch(
             sample,
             levels=levels,
             lambda_c=lambda_c,
-            objective_tolerance=objective_tolerance,
+            objective_tolerance=tolerance,
             threads=threads,
             progress=progress,
             **options,
