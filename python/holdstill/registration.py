@@ -222,9 +222,10 @@ def identify(
 ) -> Identification:
     """Register a frame to every enrolled user, sharing what the registrations have in common.
 
-    The frame is registered to the mean face first, and from there to each template; templates that
-    send it to within a fraction of a pixel of each other share a warp and its products. That leaves
-    some tenths of a pixel; the likeliest are then brought to rest on their own.
+    The frame is registered to the mean face first, and from there to each template. Templates that
+    send it to within a fraction of a pixel of each other share the frame's second-order expansion,
+    in which each searches on its own. That leaves some hundredths of a pixel; the likeliest are
+    then brought to rest on their own.
 
     Parameters
     ----------
