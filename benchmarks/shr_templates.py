@@ -28,8 +28,8 @@ from holdstill.registration import DEFAULT, register
 
 USERS = 1000
 KINDS = (*imm.FRONTAL, *imm.LIT)
-OPTIONS = {name: getattr(DEFAULT, name)
-           for name in ("motion", "distance", "tolerance", "max_iterations", "largest_offset")}  # fmt: skip
+NAMES = ("motion", "distance", "tolerance", "max_iterations", "largest_offset")
+OPTIONS = {name: getattr(DEFAULT, name) for name in NAMES}
 
 
 def crowd(folder: Path) -> tuple[FaceModel, list[imm.Face]]:
