@@ -7,7 +7,7 @@ CPP_BUILD := build/cpp-tests
 CPP_BUILD_TYPE := Release
 CPP_FLAGS :=
 BENCHMARKS := rasl_peers eye_corners known_truth capture_range illumination occlusion verdicts \
-  generality dictionary_choice least_squares_vs_l1 shr_registration shr_choice shr_recognition shr_templates speed_vs_ecc pipeline memory same_bytes
+  generality dictionary_choice least_squares_vs_l1 shr_registration shr_choice shr_users shr_templates shr_recognition speed_vs_ecc pipeline memory same_bytes
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 
 .PHONY: demo test cpp-test bench lint format asan clean

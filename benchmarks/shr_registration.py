@@ -248,31 +248,6 @@ def offsets(folder: Path, splits: int) -> None:
     )
 
 
-def user_specific(folder: Path, splits: int, claims: Claims) -> None:
-    """Smiling pictures of users enrolled by their neutral one, which nobody else's model saw."""
-    own, general = Scores(), Scores()
-    for trial in trials(folder, splits, 50.0, imm.FRONTAL):
-        model = fit(trial, users=[face.person for face in trial.train])
-        neutral = {face.person: face for face in trial.test if face.kind == 1}
-        for face, start in zip(trial.test, trial.found, strict=True):
-            if face.kind == 1 or start is None:
-                continue
-            shown = neutral[face.person]
-            enrolled = model.enrol("user", shown.picture, imm.truth(shown, trial.corners))
-            for scores, user in ((own, "user"), (general, None)):
-                found = register(face.picture, enrolled, start, user=user)
-                scores.add(imm.error(found.frame_from_canonical, face, trial.corners),
-                           found.evaluations)  # fmt: skip
-    print_table(
-        "IMM at 50 pixels, smiling faces from the detector, % of the interocular distance",
-        ["", *COLUMNS[:5]],
-        [["the user's neutral face", *own.cells()[:5]], ["mean face", *general.cells()[:5]]],
-    )
-    claims.check(own.mean < general.mean,
-                 f"user-specific {own.mean:.2f} % is better than the mean face's "
-                 f"{general.mean:.2f} %")  # fmt: skip
-
-
 def lights(folder: Path, claims: Claims) -> None:
     """Half of the people train each feature's model. The others are registered under every light,
     from displaced starts: to where the model puts them when lit from the front. (The pictures of a
@@ -376,9 +351,7 @@ def speed(folder: Path, claims: Claims) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--splits", type=int, default=4, help="ways to divide the people")
-    parser.add_argument(
-        "--only", choices=["sizes", "offsets", "variants", "users", "lights", "speed"]
-    )
+    parser.add_argument("--only", choices=["sizes", "offsets", "variants", "lights", "speed"])
     arguments = parser.parse_args()
     claims = Claims()
     faces, lit = data_folder("imm"), data_folder("yaleb")
@@ -386,7 +359,6 @@ def main() -> int:
         "sizes": (faces, lambda: sizes(faces, arguments.splits, claims)),
         "offsets": (faces, lambda: offsets(faces, arguments.splits)),
         "variants": (faces, lambda: variants(faces, arguments.splits, claims)),
-        "users": (faces, lambda: user_specific(faces, arguments.splits, claims)),
         "lights": (lit, lambda: lights(lit, claims)),
         "speed": (faces, lambda: speed(faces, claims)),
     }
