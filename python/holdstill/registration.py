@@ -104,7 +104,7 @@ def register(
         Of the simplex's first vertices, as a share of the canonical width.
     levels : int, optional
         Octaves of the search, coarse to fine. By default the finest alone; and where a gradient
-        does not come to rest there, or only further away than a pixel of the coarsest octave, all
+        does not come to rest there, or only further away than two pixels of the coarsest octave, all
         of the model's as well: the likelier end counts.
 
     Returns
@@ -306,7 +306,7 @@ def _far(start: FloatArray, end: _core.FrameRegistration, model: FaceModel) -> b
     corners = [[x, y] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)]
     moved = map_points(end.frame_from_canonical, corners) - map_points(start, corners)
     pixel = np.sqrt(abs(np.linalg.det(end.frame_from_canonical[:2, :2])))
-    return bool(np.linalg.norm(moved, axis=1).max() > pixel * 2.0 ** (len(model.octaves) - 1))
+    return bool(np.linalg.norm(moved, axis=1).max() > pixel * 2.0 ** len(model.octaves))
 
 
 def _grey(frame: npt.ArrayLike) -> npt.NDArray[Any]:
