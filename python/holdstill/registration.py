@@ -104,8 +104,8 @@ def register(
         Of the simplex's first vertices, as a share of the canonical width.
     levels : int, optional
         Octaves of the search, coarse to fine. By default the finest alone; and where a gradient
-        does not come to rest there, or only further away than two pixels of the coarsest octave, all
-        of the model's as well: the likelier end counts.
+        does not come to rest there, or more than two pixels of the coarsest octave away, all of the
+        model's as well: the likelier end counts.
 
     Returns
     -------
