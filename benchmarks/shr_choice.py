@@ -3,7 +3,7 @@
 IMM at 50 pixels interocular, frontal, from the detector's boxes. Half of the people are the test.
 Among the others, halves train and measure one another under every candidate: feature, sigma,
 region, octaves. The candidate of the least mean error is fitted to all of them and tested once,
-beside the defaults, which no split has chosen, and the downhill simplex with the chosen model.
+beside the defaults and the downhill simplex with the chosen model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Candidate:
 
     def __str__(self) -> str:
         sigma = "" if self.features == "grey" else f" {self.sigma}"
-        octaves = "all octaves" if self.levels is None else "finest octave"
+        octaves = {None: "octaves as needed", 1: "finest octave", 3: "all octaves"}[self.levels]
         return f"{self.features}{sigma}, {self.roi}, {octaves}"
 
 
@@ -46,7 +46,7 @@ CANDIDATES = [
     for features in ("edges", "magnitude", "grey")
     for sigma in ((0.8, 1.2, 2.0) if features != "grey" else (0.8,))
     for roi in ("face", "upper-face")
-    for levels in (None, 1)
+    for levels in (None, 1, 3)
 ]
 DEFAULT = Candidate("edges", 0.8, "face", None)
 
