@@ -117,10 +117,12 @@ Way = Callable[[FaceModel, imm.Face, Any], tuple[Any, int]]
 
 
 def by(**options: Any) -> Way:
-    """A way to register a face of a trial."""
+    """A way to register a face of a trial; octaves as far as the model has them."""
 
     def way(model: FaceModel, face: imm.Face, start: Any) -> tuple[Any, int]:
-        found = register(face.picture, model, start, **options)
+        levels = options.get("levels")
+        capped = levels and min(levels, len(model.octaves))
+        found = register(face.picture, model, start, **{**options, "levels": capped})
         return found.frame_from_canonical, found.evaluations
 
     return way
