@@ -208,6 +208,34 @@ def test_all_templates_at_once_know_whose_face_it_is():
         assert apart(together["frame_from_canonical"][k], alone.frame_from_canonical) < 0.1
 
 
+@pytest.mark.parametrize("motion", ["translation", "euclidean", "similarity", "affine"])
+@pytest.mark.parametrize("features", ["grey", "edges"])
+def test_all_templates_at_once_end_where_each_does_alone(motion, features):
+    levels = levels_of(people(16), features)
+    images = people(24, seed=5)
+    rng = np.random.default_rng(3)
+    # Each template's face sits somewhere else: the ends spread over several expansions.
+    away = [update(INITIAL, 0.8 * np.array(MOTIONS[motion]) * rng.uniform(-1, 1), motion, SHAPE)
+            for _ in images]  # fmt: skip
+    templates = np.stack([
+        linearize(image, at, shape=SHAPE, motion=motion, features=features,
+                  roi=levels[0].roi).vector
+        for image, at in zip(images, away, strict=True)
+    ], axis=1)  # fmt: skip
+    core = registrar_of(levels, [templates], motion=motion, features=features, tolerance=1e-3)
+    image = picture([6.0, 5.0, 8.0, 7.5])
+    together = core.register_all(image, INITIAL, lowpass_from=INITIAL)
+    alone = [core.register(image, INITIAL, template=k) for k in range(len(images))]
+    ends = together["frame_from_canonical"]
+    assert all(end.status == "converged" for end in alone)
+    assert (np.array(together["status"]) == "converged").all()
+    assert max(apart(INITIAL, end) for end in ends) > 0.6
+    for k, end in enumerate(alone):
+        assert apart(ends[k], end.frame_from_canonical) < 0.03
+        found = together["difs"][k] + together["dffs"][k]
+        assert found == pytest.approx(end.difs + end.dffs, rel=0.1, abs=10.0)
+
+
 def test_the_result_does_not_depend_on_threads():
     core = registrar_of(levels_of(people(16)))
     image = picture([6.0, 5.0, 8.0, 7.5])

@@ -206,12 +206,22 @@ def test_octaves_reach_further_than_the_finest_alone(model):
     images, transforms, _ = crowd(4, seed=31)
     shift = np.array([[1.0, 0.0, 16.0], [0.0, 1.0, -12.0], [0.0, 0.0, 1.0]])
     ends = {}
-    for levels in (1, 3):
+    for levels in (1, 3, None):
         found = [register(i, model, t @ shift, levels=levels)
                  for i, t in zip(images, transforms, strict=True)]  # fmt: skip
         ends[levels] = [apart(f.frame_from_canonical, t)
                         for f, t in zip(found, transforms, strict=True)]  # fmt: skip
     assert max(ends[3]) < 0.7 < max(ends[1])
+    assert max(ends[None]) < 0.7
+
+
+def test_near_starts_are_searched_on_the_finest_octave_alone(model):
+    images, transforms, _ = crowd(4, seed=31)
+    for image, transform in zip(images, transforms, strict=True):
+        near = transform @ np.array([[1.0, 0.0, 0.8], [0.0, 1.0, -0.6], [0.0, 0.0, 1.0]])
+        found, finest = (register(image, model, near, levels=levels) for levels in (None, 1))
+        assert found.evaluations == finest.evaluations
+        np.testing.assert_array_equal(found.frame_from_canonical, finest.frame_from_canonical)
 
 
 def test_identification_is_registration_to_every_user(model):

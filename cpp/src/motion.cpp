@@ -187,6 +187,13 @@ Parameters parameters(MotionModel model, const CentredTransform& transform) {
   return visit(model, [&](auto policy) { return decltype(policy)::get(transform); });
 }
 
+Parameters difference(MotionModel model, const CentredTransform& from, const CentredTransform& to) {
+  Parameters out = parameters(model, to) - parameters(model, from);
+  const int angle = model == MotionModel::euclidean ? 0 : model == MotionModel::similarity ? 1 : -1;
+  if (angle >= 0) out[angle] = std::remainder(out[angle], 2.0 * std::acos(-1.0));
+  return out;
+}
+
 CentredTransform transform(MotionModel model, const Parameters& parameters,
                            const CentredTransform& base) {
   CentredTransform out = base;

@@ -15,9 +15,6 @@ using SmallMatrix =
     Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// Templates share a linearisation within this many canonical pixels: first far, then near.
-constexpr double kShared[] = {2.0, 0.7, 0.35, 0.2, 0.2, 0.2, 0.2, 0.2};
-
 // Steps are accelerated once they are below this many canonical pixels.
 constexpr double kAccelerateBelow = 1.0;
 
@@ -67,7 +64,7 @@ SubspaceRegistrar::SubspaceRegistrar(const Eigen::Ref<const Eigen::MatrixXf>& ba
 
 std::unique_ptr<SubspaceRegistrar::Workspace> SubspaceRegistrar::make_workspace() const {
   auto work = std::make_unique<Workspace>();
-  const std::size_t n_rows = sampling_.n_rows(), n_columns = n_components_ + n_templates_;
+  const std::size_t n_rows = sampling_.n_rows(), n_columns = n_components_ + 1;
   work->first.resize(n_rows);
   work->self.resize(n_rows * n_rows);
   work->products.resize(n_columns * n_rows);
@@ -94,18 +91,17 @@ Status SubspaceRegistrar::prepare(const FrameView& frame, const Eigen::Matrix3d&
 }
 
 // equations.md §0 and §4: products of w and its derivatives with themselves, with Phi and with
-// some templates; then K = Phi^T J, J^T J and H = J^T P J with its factor.
-Status SubspaceRegistrar::linearize(const CentredTransform& at, const int* which, int n_which,
-                                    Workspace* work, Linear* linear) const {
+// a template; then K = Phi^T J, J^T J and H = J^T P J with its factor.
+Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Workspace* work,
+                                    Linear* linear) const {
   const kernels::Table& kernel = kernels::active();
-  const int n_rows = sampling_.n_rows(), e = n_rows - 1, n_left = n_components_ + n_which;
+  const int n_rows = sampling_.n_rows(), e = n_rows - 1, n_left = n_components_ + 1;
   std::fill(work->self.begin(), work->self.end(), 0.0);
   std::fill_n(work->products.begin(), static_cast<std::size_t>(n_left) * n_rows, 0.0);
   const int outside = for_each_block(
       work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& columns) {
         for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
-        for (int i = 0; i < n_which; ++i)
-          work->rows[n_components_ + i] = column(block, n_components_ + which[i]);
+        work->rows[n_components_] = column(block, n_components_ + which);
         kernel.self_products(columns, n_rows, row_length_, work->self.data());
         kernel.products(work->rows.data(), n_left, columns, n_rows, row_length_,
                         work->products.data());
@@ -149,18 +145,17 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, const int* which
   return full_rank ? Status::converged : Status::singular;
 }
 
-double SubspaceRegistrar::residual(const Linear& linear, int which, int i, Workspace* work,
-                                   Parameters* gradient) const {
+void SubspaceRegistrar::residual(const Linear& linear, int which, Workspace* work,
+                                 Parameters* gradient) const {
   const int n_rows = sampling_.n_rows(), e = n_rows - 1;
   const Eigen::Map<const Eigen::VectorXd> products(
-      work->products.data() + static_cast<std::size_t>(n_components_ + i) * n_rows, n_rows);
+      work->products.data() + static_cast<std::size_t>(n_components_) * n_rows, n_rows);
   const double seen = products[0] * linear.inverse;  // t^T v
   work->y.noalias() = work->seen - seen_templates_.col(which);
   // J^T P (v - t), where J^T v = 0
   *gradient = linear.chain.transpose() * products.tail(e) - seen * linear.u;
   *gradient *= -outside_ * linear.inverse;
   gradient->noalias() += work->weighted.transpose() * work->y;
-  return 1.0 - 2.0 * seen + squared_templates_[which];
 }
 
 // delta = -H^-1 J^T P (v - t)
@@ -197,11 +192,11 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
   bool settled = false;
   while (!settled && out.iterations < options_.max_iterations) {
     out.status = cover(frame, region_, current, &work->patch)
-                     ? linearize(current, &which, 1, work, &linear)
+                     ? linearize(current, which, work, &linear)
                      : Status::collapsed;
     ++out.evaluations;
     if (out.status != Status::converged) return out;
-    residual(linear, which, 0, work, &gradient);
+    residual(linear, which, work, &gradient);
     const Parameters delta = step(linear, gradient), tau = parameters(sampling_.motion, current);
     ++out.iterations;
     CentredTransform next = transform(sampling_.motion, tau + delta, current);
@@ -306,78 +301,6 @@ FrameRegistration SubspaceRegistrar::search(const FrameView& frame, const Eigen:
   ++out.evaluations;
   score(work->first[0], work->y, &out);
   return out;
-}
-
-int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d& initial,
-                                   const Eigen::Matrix3d& lowpass_from, Workspace* work,
-                                   FrameRegistration* found) const {
-  CentredTransform start;
-  const Status readable = prepare(frame, initial, lowpass_from, work, &start);
-  std::vector<CentredTransform> ends(n_templates_, start);
-  std::vector<int> open, members, rest;
-  for (int t = 0; t < n_templates_; ++t) {
-    found[t] = FrameRegistration();
-    found[t].frame_from_canonical = initial;
-    found[t].status = readable == Status::converged ? Status::max_iterations : readable;
-    open.push_back(t);
-  }
-  if (readable != Status::converged) return 0;
-  int warps = 0;
-  Linear linear;
-  Parameters gradient;
-  for (const double radius : kShared) {
-    std::vector<int> remaining;
-    while (!open.empty()) {
-      const CentredTransform centre = ends[open.front()];
-      members.clear(), rest.clear();
-      for (const int t : open)
-        (corner_motion(region_, centre, ends[t]) <= radius ? members : rest).push_back(t);
-      open.swap(rest);
-      ++warps;
-      const Status status =
-          cover(frame, region_, centre, &work->patch)
-              ? linearize(centre, members.data(), static_cast<int>(members.size()), work, &linear)
-              : Status::collapsed;
-      for (std::size_t i = 0; i < members.size(); ++i) {
-        const int t = members[i];
-        FrameRegistration& out = found[t];
-        if (status != Status::converged) {
-          out.status = status;
-          continue;
-        }
-        double squared = residual(linear, t, static_cast<int>(i), work, &gradient);
-        const Parameters delta = step(linear, gradient);
-        const CentredTransform next =
-            transform(sampling_.motion, parameters(sampling_.motion, centre) + delta, centre);
-        ++out.iterations, ++out.evaluations;
-        if (!plausible(start, next)) {
-          out.status = Status::collapsed;
-          continue;
-        }
-        out.step = corner_motion(region_, ends[t], next);
-        const bool settled = corner_motion(region_, centre, next) <= radius && out.step <= radius &&
-                             radius <= kShared[3];
-        ends[t] = next;
-        out.frame_from_canonical = matrix(next, region_.shape());
-        // d at the step's end, by its linearisation: v + J delta - t.
-        const Eigen::Map<const Eigen::VectorXd> products(
-            work->products.data() + (n_components_ + i) * sampling_.n_rows(), sampling_.n_rows());
-        const Parameters across =
-            -linear.inverse * (linear.chain.transpose() * products.tail(sampling_.n_rows() - 1) -
-                               products[0] * linear.inverse * linear.u);
-        squared += 2.0 * across.dot(delta) + delta.dot(linear.gram * delta);
-        work->y.noalias() += work->k * delta;
-        score(squared, work->y, &out);
-        if (settled)
-          out.status = Status::converged;
-        else
-          remaining.push_back(t);
-      }
-    }
-    open.swap(remaining);
-    if (open.empty()) break;
-  }
-  return warps;
 }
 
 }  // namespace holdstill

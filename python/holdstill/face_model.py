@@ -13,13 +13,18 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill.archive import read_archive, write_archive
-from holdstill.canonical import Weights, check_shape, roi_mask
-from holdstill.landmarks import mean_shape, similarity_of
-from holdstill.principal_components import principal_components
-from holdstill.pyramid import at_level, level_roi, n_levels
+from holdstill.canonical import check_shape, roi_mask
+from holdstill.face_images import (
+    mean_picture,
+    picture_of,
+    read_greys,
+    registration_of,
+    vectors_of,
+)
+from holdstill.face_octave import ARRAYS, Octave, learn_octave
+from holdstill.pyramid import level_roi, n_levels
 from holdstill.reference.registration import Level
 from holdstill.reference.subspace import Subspace, log_volume
-from holdstill.sources import Frame
 
 FORMAT = "holdstill.face_model"
 FORMAT_VERSION = 1
@@ -30,38 +35,6 @@ RHOS = ("existing", "all")
 
 FloatArray = npt.NDArray[np.float64]
 _PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
-
-
-@dataclass(frozen=True, eq=False)
-class Octave:
-    """What a model knows on one octave of the canonical frame.
-
-    Attributes
-    ----------
-    roi : ndarray (h, w), bool or float32
-        Region of interest, or weights.
-    mean : ndarray (D,), float32
-        x̄ of unit-norm vectors.
-    basis : ndarray (D, M), float32
-        Φ_M of the covariance.
-    eigenvalues : ndarray (K,), float64
-        Of the covariance, falling, all that are not zero.
-    within_basis, within_eigenvalues
-        The same of the covariance within users; empty where the images' users are unknown.
-    templates : ndarray (U, D), float32
-        t_u, one row for each user.
-    """
-
-    roi: Weights
-    mean: npt.NDArray[np.float32]
-    basis: npt.NDArray[np.float32]
-    eigenvalues: FloatArray
-    within_basis: npt.NDArray[np.float32]
-    within_eigenvalues: FloatArray
-    templates: npt.NDArray[np.float32]
-
-
-_ARRAYS = tuple(Octave.__dataclass_fields__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +88,9 @@ class FaceModel:
             shapes = octave.mean.shape, octave.basis.shape[:1], octave.templates.shape[1:]
             if shapes != ((size,),) * 3 or len(octave.templates) != len(self.users):
                 raise ValueError(f"octaves: expected vectors of {size} entries, got {shapes}")
-            if not all(np.isfinite(getattr(octave, name)).all() for name in _ARRAYS):
+            if not all(np.isfinite(getattr(octave, name)).all() for name in ARRAYS):
                 raise ValueError("octaves: expected finite entries")
-            for name in _ARRAYS:
+            for name in ARRAYS:
                 getattr(octave, name).flags.writeable = False
 
     @property
@@ -198,7 +171,7 @@ class FaceModel:
         >>> FaceModel.fit(rng.normal(size=(9, 24, 24)), components=4, roi="full")
         FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
-        greys = _greys(images)
+        greys = read_greys(images)
         if len(greys) < 3:
             raise ValueError(f"images: expected at least 3, got {len(greys)}")
         _check_rho(rho)
@@ -207,7 +180,7 @@ class FaceModel:
         if shape is None and frame_from_canonical is None and points is None:
             shape = greys[0].shape[:2]
         shape = check_shape(DEFAULT_SHAPE if shape is None else shape)
-        transforms, landmarks = _registration(
+        transforms, landmarks = registration_of(
             greys, frame_from_canonical, points, eye_corners, shape
         )
         names = _names(users, len(greys))
@@ -217,11 +190,14 @@ class FaceModel:
         if not 1 <= count <= most:
             raise ValueError(f"levels: expected 1 to {most} for this region, got {count}")
         octaves = tuple(
-            _octave(greys, transforms, names, level_roi(weights, level), level, components,
-                    features=features, sigma=sigma)
-            for level in range(count)
-        )  # fmt: skip
-        pictures = np.stack([_picture(g, F, shape) for g, F in zip(greys, transforms, strict=True)])
+            learn_octave(
+                vectors_of(greys, transforms, mask, level, features, sigma), names, mask, components
+            )
+            for level, mask in enumerate(level_roi(weights, level) for level in range(count))
+        )
+        pictures = np.stack(
+            [picture_of(g, F, shape) for g, F in zip(greys, transforms, strict=True)]
+        )
         known = sorted(set(names))
         return cls(
             octaves,
@@ -229,10 +205,10 @@ class FaceModel:
             float(sigma),
             rho if isinstance(rho, str) else float(rho),
             len(greys),
-            _mean_picture(pictures),
+            mean_picture(pictures),
             tuple(known),
             np.array(
-                [_mean_picture(pictures[[name == user for name in names]]) for user in known],
+                [mean_picture(pictures[[name == user for name in names]]) for user in known],
                 dtype=np.uint8,
             ).reshape(-1, *shape),
             landmarks,
@@ -280,25 +256,25 @@ class FaceModel:
                 "user: this model does not know how images of one person differ; fit it with "
                 "users=, and with at least two images of some of them"
             )
-        greys = _greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
+        greys = read_greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
         given = None if frame_from_canonical is None else np.asarray(frame_from_canonical)
         if given is not None and given.ndim == 2:
             given = given[None]
-        transforms, _ = _registration(greys, given, None, (0, 1), self.shape)
+        transforms, _ = registration_of(greys, given, None, (0, 1), self.shape)
         others = [i for i, name in enumerate(self.users) if name != user]
         octaves = []
         for level, octave in enumerate(self.octaves):
-            vectors = _vectors(greys, transforms, octave.roi, level, self.features, self.sigma)
+            vectors = vectors_of(greys, transforms, octave.roi, level, self.features, self.sigma)
             template = vectors.mean(axis=0).astype(np.float32)
             templates = np.concatenate([octave.templates[others], template[None]])
             octaves.append(replace(octave, templates=templates))
-        pictures = [_picture(g, F, self.shape) for g, F in zip(greys, transforms, strict=True)]
+        pictures = [picture_of(g, F, self.shape) for g, F in zip(greys, transforms, strict=True)]
         thumbnails = self.thumbnails.reshape(-1, *self.shape)[others]
         return replace(
             self,
             octaves=tuple(octaves),
             users=(*(self.users[i] for i in others), user),
-            thumbnails=np.concatenate([thumbnails, _mean_picture(np.stack(pictures))[None]]),
+            thumbnails=np.concatenate([thumbnails, mean_picture(np.stack(pictures))[None]]),
         )
 
     def gaussians(self, user: str | None = None) -> list[Level]:
@@ -442,7 +418,7 @@ class FaceModel:
         arrays = {
             f"{name}_{level}": getattr(octave, name)
             for level, octave in enumerate(self.octaves)
-            for name in _ARRAYS
+            for name in ARRAYS
         }
         for name in ("face", "thumbnails", "landmarks"):
             arrays[name] = getattr(self, name)
@@ -467,7 +443,7 @@ class FaceModel:
     ) -> FaceModel:
         return cls(
             tuple(
-                Octave(**{name: arrays[f"{name}_{level}"] for name in _ARRAYS})
+                Octave(**{name: arrays[f"{name}_{level}"] for name in ARRAYS})
                 for level in range(meta["octaves"])
             ),
             meta["features"],
@@ -496,134 +472,9 @@ def _check_rho(rho: str | float) -> None:
         raise ValueError(f"rho: expected {' or '.join(RHOS)} or a positive number, got {rho!r}")
 
 
-def _greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    greys = []
-    for number, image in enumerate(images):
-        try:
-            grey = Frame("images", number, None, np.asarray(image)).grey()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"images: image {number}: {error}") from None
-        grey = grey.astype(np.float32) if grey.dtype.kind == "f" else grey
-        if not np.isfinite(grey).all():
-            raise ValueError(f"images: image {number} has values that are not finite")
-        greys.append(grey)
-    return greys
-
-
-def _registration(
-    greys: list[npt.NDArray[Any]],
-    frame_from_canonical: npt.ArrayLike | None,
-    points: npt.ArrayLike | None,
-    eye_corners: tuple[int, int],
-    shape: tuple[int, int],
-) -> tuple[FloatArray, FloatArray]:
-    """Transforms of the images, and the mean shape of their points."""
-    if frame_from_canonical is not None and points is not None:
-        raise ValueError("points: the images are registered by frame_from_canonical already")
-    if points is not None:
-        if np.shape(points)[:1] != (len(greys),):
-            raise ValueError(f"points: expected shape ({len(greys)}, k, 2), got {np.shape(points)}")
-        mean = mean_shape(points, shape, eye_corners)
-        return similarity_of(points, mean), mean
-    if frame_from_canonical is None:
-        for number, grey in enumerate(greys):
-            if grey.shape != shape:
-                raise ValueError(
-                    f"images: without transforms they are canonical pictures of shape {shape}, but "
-                    f"image {number} has shape {grey.shape}"
-                )
-        return np.broadcast_to(np.eye(3), (len(greys), 3, 3)), np.zeros((0, 2))
-    transforms = np.asarray(frame_from_canonical, dtype=np.float64)
-    if transforms.shape != (len(greys), 3, 3) or not np.isfinite(transforms).all():
-        raise ValueError(
-            f"frame_from_canonical: expected finite entries of shape ({len(greys)}, 3, 3), "
-            f"got shape {transforms.shape}"
-        )
-    return transforms, np.zeros((0, 2))
-
-
 def _names(users: Sequence[Hashable] | None, n: int) -> list[str]:
     if users is None:
         return []
     if len(users) != n:
         raise ValueError(f"users: expected one for each of {n} images, got {len(users)}")
     return [str(user) for user in users]
-
-
-def _picture(
-    grey: npt.NDArray[Any], transform: FloatArray, shape: tuple[int, int]
-) -> npt.NDArray[np.float32]:
-    return np.asarray(_core.warp(grey.astype(np.float32), transform, shape))
-
-
-def _mean_picture(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    mean = pictures.mean(axis=0)
-    low, high = min(0.0, float(mean.min())), max(255.0, float(mean.max()))
-    return np.asarray(np.rint(255.0 * (mean - low) / (high - low)), dtype=np.uint8)
-
-
-def _vectors(
-    greys: list[npt.NDArray[Any]],
-    transforms: FloatArray,
-    roi: Weights,
-    level: int,
-    features: str,
-    sigma: float,
-) -> FloatArray:
-    """f(I∘τ) of each image on one octave, unit norm: (N, D)."""
-    height, width = roi.shape
-    pixels = int((roi > 0).sum())
-    vectors = []
-    for number, (grey, transform) in enumerate(zip(greys, transforms, strict=True)):
-        if not np.ptp(grey) > 0:
-            raise ValueError(f"images: image {number} is constant")
-        try:
-            now = _core.linearize(
-                grey, at_level(transform, level), shape=(height, width), motion="homography",
-                features=features, sigma=sigma, roi=roi,
-            )  # fmt: skip
-        except ValueError as error:
-            raise ValueError(f"images: image {number}: {error}") from None
-        if 2 * now.outside > pixels:
-            raise ValueError(f"images: more than half of face {number} lies outside of its image")
-        if not now.norm > 0:
-            raise ValueError(f"images: image {number} shows nothing in the region of interest")
-        vectors.append(now.vector)
-    return np.stack(vectors)
-
-
-def _octave(
-    greys: list[npt.NDArray[Any]],
-    transforms: FloatArray,
-    names: list[str],
-    roi: Weights,
-    level: int,
-    components: int | float,
-    *,
-    features: str,
-    sigma: float,
-) -> Octave:
-    vectors = _vectors(greys, transforms, roi, level, features, sigma)
-    mean = vectors.mean(axis=0)
-    overall = principal_components(vectors - mean, len(vectors) - 1, components)
-    users = sorted(set(names))
-    of_user = [np.array([name == user for name in names]) for user in users]
-    templates = np.array([vectors[which].mean(axis=0) for which in of_user])
-    templates = templates.reshape(-1, vectors.shape[1])
-    within_basis, within = np.zeros((vectors.shape[1], 0)), np.zeros(0)
-    if len(vectors) - len(users) >= 2 and users:
-        deviations = vectors.copy()
-        for which, template in zip(of_user, templates, strict=True):
-            deviations[which] -= template
-        within_basis, within = principal_components(
-            deviations, len(vectors) - len(users), components, capped=True
-        )
-    return Octave(
-        roi,
-        mean.astype(np.float32),
-        overall.basis.astype(np.float32),
-        overall.eigenvalues,
-        within_basis.astype(np.float32),
-        within,
-        templates.astype(np.float32),
-    )

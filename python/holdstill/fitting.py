@@ -27,7 +27,7 @@ larger λ_c leaves them, too, but then a hundred frames keep fifty dimensions fo
 these they drift apart.
 """
 RESTS_AT = 2e-3
-"""Where `fit` stops RASL by default: edges may come to rest with that λ_c, and do not drift apart."""
+"""Where `fit` stops RASL by default: edges come to rest with that λ_c, and do not drift apart."""
 PUBLISHED_REST = 1e-2
 
 FAR = 0.04

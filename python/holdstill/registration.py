@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill.face_model import FaceModel
+from holdstill.reference.motion import map_points
 from holdstill.reference.registration import SEARCHES, Options
 from holdstill.sources import Frame
 
@@ -102,8 +103,9 @@ def register(
     largest_offset : float
         Of the simplex's first vertices, as a share of the canonical width.
     levels : int, optional
-        Octaves of the search; by default all of the model's for the gradient, and the finest alone
-        for the simplex.
+        Octaves of the search, coarse to fine. By default the finest alone; and where a gradient
+        does not come to rest there, or more than two pixels of the coarsest octave away, all of the
+        model's as well: the likelier end counts.
 
     Returns
     -------
@@ -140,18 +142,20 @@ def register(
     starts = starts[None] if starts.ndim == 2 else starts
     if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
         raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
-    if levels is None:
-        levels = 1 if search == "simplex" else len(model.octaves)
     registrar = model.registrar(
         users=user is not None, motion=motion, distance=distance, tolerance=float(tolerance),
         max_iterations=int(max_iterations), largest_offset=float(largest_offset),
     )  # fmt: skip
     template = 0 if user is None else model.user_index(user)
     image = _grey(frame)
-    found = [
-        registrar.register(image, start, template=template, search=search, levels=int(levels))
-        for start in starts
-    ]
+    found = []
+    for start in starts:
+        count = 1 if levels is None else int(levels)
+        end = registrar.register(image, start, template=template, search=search, levels=count)
+        found.append(end)
+        if levels is None and search == "gradient" and _far(start, end, model):
+            count = len(model.octaves)
+            found.append(registrar.register(image, start, template=template, levels=count))
     volume = model.log_volume(users=user is not None)
 
     # The likeliest of those that came to rest.
@@ -222,9 +226,10 @@ def identify(
 ) -> Identification:
     """Register a frame to every enrolled user, sharing what the registrations have in common.
 
-    The frame is registered to the mean face first, and from there to each template; templates that
-    send it to within a fraction of a pixel of each other share a warp and its products. That leaves
-    some tenths of a pixel; the likeliest are then brought to rest on their own.
+    The frame is registered to the mean face first, and from there to each template. Templates that
+    send it to within a fraction of a pixel of each other share the frame's second-order expansion,
+    in which each searches on its own. That leaves some hundredths of a pixel; the likeliest are
+    then brought to rest on their own.
 
     Parameters
     ----------
@@ -289,6 +294,19 @@ def identify(
         found["dffs"],
         evaluations,
     )
+
+
+def _far(start: FloatArray, end: _core.FrameRegistration, model: FaceModel) -> bool:
+    """Whether the finest octave alone may have ended in the wrong place."""
+    if len(model.octaves) == 1:
+        return False
+    if end.status != "converged":
+        return True
+    height, width = model.shape
+    corners = [[x, y] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)]
+    moved = map_points(end.frame_from_canonical, corners) - map_points(start, corners)
+    pixel = np.sqrt(abs(np.linalg.det(end.frame_from_canonical[:2, :2])))
+    return bool(np.linalg.norm(moved, axis=1).max() > pixel * 2.0 ** len(model.octaves))
 
 
 def _grey(frame: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -49,6 +49,8 @@ int n_entries(MotionModel model);
 // What is wrong with a transform as a member of the model's family; nothing if it is one.
 std::optional<std::string> outside_family(MotionModel model, const CentredTransform& transform);
 Parameters parameters(MotionModel model, const CentredTransform& transform);
+// Parameters of `to` less those of `from`; angles the shorter way around.
+Parameters difference(MotionModel model, const CentredTransform& from, const CentredTransform& to);
 // `base` supplies what the model does not estimate: L for translation, the scale for euclidean.
 CentredTransform transform(MotionModel model, const Parameters& parameters,
                            const CentredTransform& base);

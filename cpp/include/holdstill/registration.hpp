@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "holdstill/expansion.hpp"
 #include "holdstill/linearize.hpp"
 #include "holdstill/status.hpp"
 
@@ -72,15 +73,15 @@ class SubspaceRegistrar {
   // The same by a downhill simplex.
   FrameRegistration search(const FrameView& frame, const Eigen::Matrix3d& initial,
                            const Eigen::Matrix3d& lowpass_from, int which, Workspace* work) const;
-  // Every template from one start. Frames warped for neighbouring ends are shared: linearised once
-  // for all templates whose transforms lie within a fraction of a pixel. found: n_templates() of
-  // them; returns how often the frame was warped.
+  // Every template from one start: each moves within expansions of the frame that it shares with
+  // its neighbours. found: n_templates() of them; returns how often the frame was warped.
   int descend_all(const FrameView& frame, const Eigen::Matrix3d& initial,
                   const Eigen::Matrix3d& lowpass_from, Workspace* work,
                   FrameRegistration* found) const;
 
  private:
-  struct Linear;  // what all templates share of one linearisation
+  struct Linear;    // what a step needs, without the template
+  struct Quartics;  // d of some templates within one expansion
   const float* column(int block, int k) const {
     return columns_.data() +
            (static_cast<std::size_t>(block) * (n_components_ + n_templates_) + k) * row_length_;
@@ -88,12 +89,12 @@ class SubspaceRegistrar {
   Status prepare(const FrameView& frame, const Eigen::Matrix3d& initial,
                  const Eigen::Matrix3d& lowpass_from, Workspace* work,
                  CentredTransform* start) const;
-  Status linearize(const CentredTransform& at, const int* which, int n_which, Workspace* work,
-                   Linear* linear) const;
-  // y, half the gradient of d, and ||v - t||^2 for the i-th of the templates linearised for.
-  double residual(const Linear& linear, int which, int i, Workspace* work,
-                  Parameters* gradient) const;
+  Status linearize(const CentredTransform& at, int which, Workspace* work, Linear* linear) const;
+  // y, and half the gradient of d.
+  void residual(const Linear& linear, int which, Workspace* work, Parameters* gradient) const;
   static Parameters step(const Linear& linear, const Parameters& gradient);
+  void expand_distance(const Expansion& expansion, const std::vector<int>& which,
+                       Quartics* out) const;
   bool plausible(const CentredTransform& start, const CentredTransform& next) const;
   double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
                Status* status) const;
