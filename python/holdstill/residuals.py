@@ -149,4 +149,5 @@ def _seen(
     weights = np.tile((1.0 + (_by_pixel(residual, planes) / scale) ** 2) ** -2, planes)
     model = vector - residual
     misfit = np.sqrt(weights @ residual**2 / (weights @ vector**2))
-    return float(misfit), float(weights @ model**2 / (model @ model))
+    energy = float(model @ model)
+    return float(misfit), float(weights @ model**2) / energy if energy > 0.0 else 0.0
