@@ -25,6 +25,7 @@ from holdstill.l1 import l1_least_squares  # noqa: E402
 from holdstill.rasl import RaslResult, rasl  # noqa: E402
 from holdstill.reference.l1 import L1Result  # noqa: E402
 from holdstill.registration import Identification, Registration, identify, register  # noqa: E402
+from holdstill.run_folder import Run, read_run  # noqa: E402
 from holdstill.sources import Frame, FrameSource, SourceError, open  # noqa: E402
 from holdstill.streaming import align  # noqa: E402
 from holdstill.transforms import read_transforms  # noqa: E402
@@ -43,6 +44,7 @@ __all__ = [
     "NothingToAlignError",
     "RaslResult",
     "Registration",
+    "Run",
     "SourceError",
     "__version__",
     "align",
@@ -53,6 +55,7 @@ __all__ = [
     "l1_least_squares",
     "open",
     "rasl",
+    "read_run",
     "read_transforms",
     "register",
     "show_config",

@@ -34,7 +34,7 @@ GOOD = 0.5
 
 
 def is_good(
-    status: str | npt.NDArray[np.str_], quality: float | FloatArray
+    status: str | npt.NDArray[np.str_] | npt.NDArray[np.object_], quality: float | FloatArray
 ) -> npt.NDArray[np.bool_]:
     """Whether frames converged with a quality of at least `GOOD`, or of nothing known.
 

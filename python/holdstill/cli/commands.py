@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.alignment import is_good
 from holdstill.cli.face_commands import run_model, run_register
 from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS
 from holdstill.cli.parsing import facts_of, given, sources_of
@@ -21,14 +20,13 @@ from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed
 from holdstill.dictionary import Dictionary
 from holdstill.evaluation import eye_corner_table, read_points
-from holdstill.face_model import FaceModel
 from holdstill.fitting import fit
 from holdstill.outputs import OutputError
-from holdstill.recording import is_run, refuse_other_contents
+from holdstill.recording import refuse_other_contents
 from holdstill.run import align_to_folder
+from holdstill.run_folder import read_run
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
-from holdstill.transforms import read_transforms
 
 Output = tuple[dict[str, Any], str]
 
@@ -96,15 +94,13 @@ def run_align(options: argparse.Namespace) -> Output:
 
 def run_evaluate(options: argparse.Namespace) -> Output:
     """``holdstill evaluate``."""
-    run = Path(options.run)
-    if not is_run(run):
-        raise FileNotFoundError(f"{run}: not the folder of a run (no transforms.parquet in it)")
-    rows = read_transforms(run)
+    run = read_run(options.run)
+    rows = run.rows
     counts = dict(sorted(Counter(rows["status"].tolist()).items()))
     solved = rows["iterations"] > 0
     result: dict[str, Any] = {
-        "run": str(run),
-        "frames": len(rows["frame"]),
+        "run": str(run.folder),
+        "frames": len(run),
         "status": counts,
         "mean_iterations": float(rows["iterations"][solved].mean()) if solved.any() else None,
         "max_iterations": int(rows["iterations"].max(initial=0)),
@@ -112,7 +108,7 @@ def run_evaluate(options: argparse.Namespace) -> Output:
     }
     lines = [f"{result['frames']} frames: " + counted(counts)]
     if "quality" in rows:
-        good = is_good(rows["status"], rows["quality"])
+        good = run.good
         result["good"] = int(good.sum())
         lines[0] += f"; {result['good']} good"
         doubtful = rows["frame"][~good & (rows["status"] == "converged")]
@@ -128,7 +124,7 @@ def run_evaluate(options: argparse.Namespace) -> Output:
         table = eye_corner_table(
             rows["frame_from_canonical"],
             points,
-            shape=_shape_of(run),
+            shape=run.shape,
             **given(options, ("eye_corners",)),
         )
         result["eye_corners"] = table.to_dict()
@@ -172,15 +168,6 @@ def _fit(frames: FrameSource, options: argparse.Namespace) -> Dictionary:
 def _default_n() -> int:
     assert fit.__kwdefaults__ is not None
     return int(fit.__kwdefaults__["n"])
-
-
-def _shape_of(run: Path) -> tuple[int, int]:
-    if (run / "model.npz").is_file():
-        return FaceModel.load(run / "model.npz").shape
-    try:
-        return Dictionary.load(run / "dictionary.npz").shape
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{run}: the run has no dictionary.npz") from None
 
 
 def _listed(numbers: npt.NDArray[np.int64], most: int = 10) -> str:

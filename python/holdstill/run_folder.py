@@ -1,0 +1,267 @@
+"""Reading the folder of a run back: its rows, facts, dictionary, frames and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.alignment import is_good
+from holdstill.dictionary import Dictionary
+from holdstill.face_model import FaceModel
+from holdstill.initial import make_initial
+from holdstill.recording import is_run
+from holdstill.sources import FrameSource
+from holdstill.sources import open as open_source
+from holdstill.transforms import read_transforms
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+class NotARunError(FileNotFoundError):
+    """A folder that does not hold a run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that `align` or `register` wrote.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    rows : mapping of str to ndarray of length n
+        What :func:`~holdstill.transforms.read_transforms` returns: one entry for every frame.
+    facts : mapping
+        The contents of ``run.json``; empty where the run was interrupted.
+    """
+
+    folder: Path
+    rows: Mapping[str, npt.NDArray[Any]]
+    facts: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.rows["frame"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end; an interrupted one holds the parts written so far."""
+        return bool(self.facts)
+
+    @property
+    def frame_from_canonical(self) -> FloatArray:
+        """Transforms, (n, 3, 3); NaN where a frame has none."""
+        return self.rows["frame_from_canonical"]
+
+    @property
+    def status(self) -> npt.NDArray[np.object_]:
+        """Status of every frame, (n,)."""
+        return self.rows["status"]
+
+    @property
+    def source(self) -> npt.NDArray[np.object_]:
+        """Source of every frame, (n,)."""
+        return self.rows["source"]
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Frames that converged with a quality of at least 0.5, (n,).
+
+        A run of registered faces has no quality: what converged counts.
+        """
+        unknown = np.full(len(self), np.nan)
+        return is_good(self.status, self.rows.get("quality", unknown))
+
+    @property
+    def registered(self) -> bool:
+        """Whether the run registered faces to a face model, rather than to a dictionary."""
+        return (self.folder / "model.npz").is_file()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the canonical frame.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run has lost its dictionary or model.
+        """
+        if self.registered:
+            return FaceModel.load(self.folder / "model.npz").shape
+        return self.dictionary().shape
+
+    @property
+    def video(self) -> Path | None:
+        """``aligned.mp4``, one picture for every row; None where the run was made without."""
+        path = self.folder / "aligned.mp4"
+        return path if path.is_file() else None
+
+    def dictionary(self) -> Dictionary:
+        """Load the dictionary of the run.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        """
+        path = self.folder / "dictionary.npz"
+        if not path.is_file():
+            raise FileNotFoundError(f"{self.folder}: the run has no dictionary.npz")
+        return Dictionary.load(path)
+
+    def open_frames(self) -> FrameSource:
+        """Open the run's sources again; row k of the run is frame k.
+
+        Relative paths are tried from the working directory, then from the run's folder and its
+        parent.
+
+        Raises
+        ------
+        FileNotFoundError, SourceError
+            If a source has gone.
+        ValueError
+            If the run does not say what its sources were, or they hold other frames now.
+        """
+        given = self.facts.get("sources")
+        if not given:
+            raise ValueError(f"{self.folder}: the run does not say what its sources were")
+        paths = [given] if isinstance(given, str) else list(given)
+        selection = self.facts.get("selection") or {}
+        frames = open_source([self._found(path) for path in paths], **selection)
+        # Several faces of a frame are several rows.
+        numbers = [number for stream in frames.numbers for number in stream]
+        if "face" not in self.rows and numbers != self.rows["frame"].tolist():
+            frames.close()
+            raise ValueError(
+                f"{self.folder}: its sources hold {len(numbers)} frames now, the run {len(self)}"
+            )
+        return frames
+
+    def before(self, initial: str | os.PathLike[str] | None = None) -> tuple[FloatArray, str]:
+        """Transforms to show and measure the frames by as they were before alignment.
+
+        The initial transforms where a file of them was given to the run; else one fixed crop for
+        each source, which shows the recording itself: the good transform nearest to their median.
+
+        Parameters
+        ----------
+        initial : path, optional
+            File of initial transforms, in place of the one that the run names.
+
+        Returns
+        -------
+        frame_from_canonical : ndarray, shape (n, 3, 3)
+            NaN where there is none.
+        what : str
+            What they are, for a caption.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If `initial` is given and cannot be read.
+        """
+        named = initial if initial is not None else self.facts.get("initial")
+        if isinstance(named, (str, os.PathLike)):
+            try:
+                return self._initial(self._found(os.fspath(named))), "the initial transforms"
+            except (FileNotFoundError, ValueError):
+                if initial is not None:
+                    raise
+        return _fixed_crops(self.source, self.frame_from_canonical, self.good), "a fixed crop"
+
+    def _initial(self, path: str) -> FloatArray:
+        streams = len(set(self.source.tolist()))
+        given = make_initial(path, self.shape, n_streams=streams).for_track()
+        found = np.full((len(self), 3, 3), np.nan)
+        for row, (source, number) in enumerate(zip(self.source, self.rows["frame"], strict=True)):
+            transform = given.propose(_Row(source, int(number)), row)
+            if transform is not None:
+                found[row] = transform
+        return found
+
+    def _found(self, path: str) -> str:
+        if "://" in path or os.path.isabs(path) or os.path.exists(path):
+            return path
+        candidates = (self.folder / path, self.folder.parent / path)
+        return next((str(place) for place in candidates if place.exists()), path)
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """Read the folder of a run that `align` or `register` wrote, complete or interrupted.
+
+    Parameters
+    ----------
+    folder : str or path
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    NotARunError
+        A FileNotFoundError: the folder does not exist or holds no run.
+    ValueError
+        If its files are damaged, or hold no row.
+
+    Examples
+    --------
+    >>> read_run("no-such-run")
+    Traceback (most recent call last):
+    ...
+    holdstill.run_folder.NotARunError: no-such-run: not the folder of a run (no transforms in it)
+    """
+    path = Path(folder)
+    if not is_run(path):
+        raise NotARunError(f"{path}: not the folder of a run (no transforms in it)")
+    rows = read_transforms(path)
+    missing = {"source", "status", "iterations"} - set(rows)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise ValueError(f"{path}: expected the columns of a run; {names} missing")
+    if not len(rows["frame"]):
+        raise ValueError(f"{path}: the run holds no frame")
+    facts: dict[str, Any] = {}
+    try:
+        text = (path / "run.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = "{}"
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path / 'run.json'}: not readable as JSON ({error})") from None
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path / 'run.json'}: expected an object")
+    return Run(path, rows, facts)
+
+
+class _Row(NamedTuple):
+    """What initial transforms of a file depend on."""
+
+    source: str
+    frame: int
+
+    def grey(self) -> npt.NDArray[Any]:
+        raise TypeError("transforms of a file do not depend on pixels")
+
+
+def _fixed_crops(
+    sources: npt.NDArray[np.object_], transforms: FloatArray, good: npt.NDArray[np.bool_]
+) -> FloatArray:
+    crops = np.full_like(transforms, np.nan)
+    finite = np.isfinite(transforms).all(axis=(1, 2))
+    for source in dict.fromkeys(sources.tolist()):
+        of_source = sources == source
+        usable = of_source & finite & good
+        if not usable.any():
+            usable = of_source & finite
+        if usable.any():
+            candidates = transforms[usable]
+            away = np.abs(candidates - np.median(candidates, axis=0)).sum(axis=(1, 2))
+            crops[of_source] = candidates[away.argmin()]
+    return crops

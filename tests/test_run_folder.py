@@ -1,0 +1,135 @@
+"""Reading a run back: what `align` wrote, whole or interrupted, moved or not a run at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from clips import texts
+
+from holdstill import read_run, read_transforms
+from holdstill.cli import main
+from holdstill.run_folder import NotARunError
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("av")
+
+
+@pytest.fixture(scope="module")
+def run(run_folder):
+    return read_run(run_folder)
+
+
+def test_it_holds_what_was_written(run, clip, run_folder):
+    facts = json.loads((run_folder / "run.json").read_text())
+    assert run.complete and not run.registered
+    assert run.facts == facts
+    assert len(run) == len(clip.head) == facts["frames"]
+    assert run.good.sum() == facts["good"]
+    assert run.shape == clip.head.shape
+    assert run.dictionary().digest == facts["dictionary"]["sha256"]
+    np.testing.assert_array_equal(
+        run.frame_from_canonical, read_transforms(run_folder)["frame_from_canonical"]
+    )
+
+
+def test_its_frames_can_be_read_again_row_by_row(run, clip):
+    with run.open_frames() as frames:
+        assert len(frames) == len(run)
+        assert [frames[row].frame for row in (0, 17)] == run.rows["frame"][[0, 17]].tolist()
+
+
+def test_before_is_what_the_run_was_given(run, clip):
+    before, what = run.before()
+    given = read_transforms(clip.initial)["frame_from_canonical"]
+    np.testing.assert_array_equal(before, given)
+    assert what == "the initial transforms"
+
+
+def test_without_initial_transforms_before_is_one_crop_that_the_run_had(run, run_folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    facts = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**facts, "initial": None}))
+    before, what = read_run(copy).before()
+    assert what == "a fixed crop"
+    assert (before == before[0]).all()
+    assert (run.frame_from_canonical[run.good] == before[0]).all(axis=(1, 2)).any()
+    # Nearer to all than most: nothing but the middle of the movement would do.
+    shifts = run.frame_from_canonical[:, :2, 2]
+    away = np.linalg.norm(shifts - before[0, :2, 2], axis=1).mean()
+    others = np.linalg.norm(shifts[:, None] - shifts, axis=2).mean(axis=1)
+    assert away <= np.quantile(others, 0.25)
+
+
+def test_an_interrupted_run_is_read_as_far_as_it_came(run_folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    for name in ("run.json", "aligned.mp4"):
+        (copy / name).unlink()
+    run = read_run(copy)
+    assert not run.complete and run.video is None and len(run)
+    with pytest.raises(ValueError, match="does not say what its sources were"):
+        run.open_frames()
+    assert run.before()[1] == "a fixed crop"
+
+
+@pytest.mark.parametrize("name", ["absent", "empty"])
+def test_a_folder_that_is_not_a_run(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotARunError, match="not the folder of a run"):
+        read_run(tmp_path / name)
+
+
+def test_damaged_facts(run_folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    (copy / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json: not readable as JSON"):
+        read_run(copy)
+    (copy / "run.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"run\.json: expected an object"):
+        read_run(copy)
+
+
+def test_another_table_is_no_run(clip, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "run" / "transforms.parquet"
+    folder.mkdir(parents=True)
+    columns = {f"h{i}{j}": [float(i == j)] for i in range(3) for j in range(3)}
+    pq.write_table(pa.table({"frame": [0], **columns}), folder / "part-00000.parquet")
+    with pytest.raises(ValueError, match="iterations, source, status missing"):
+        read_run(folder.parent)
+
+
+def test_sources_that_changed_are_noticed(run_folder, clip, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    facts = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**facts, "selection": {"stop": 10}}))
+    with pytest.raises(ValueError, match="hold 10 frames now"):
+        read_run(copy).open_frames()
+    (copy / "run.json").write_text(json.dumps({**facts, "sources": "gone.mp4"}))
+    with pytest.raises(FileNotFoundError, match=r"gone\.mp4"):
+        read_run(copy).open_frames()
+
+
+def test_relative_sources_are_found_beside_the_run(run_folder, clip, tmp_path, monkeypatch):
+    copy = tmp_path / "out" / "run"
+    shutil.copytree(run_folder, copy)
+    shutil.copy(clip.video, copy.parent / "head.mp4")
+    facts = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**facts, "sources": "head.mp4"}))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with read_run(copy).open_frames() as frames:
+        assert len(frames) == len(clip.head)
+
+
+def test_evaluate_tells_what_it_was_given(capsys, tmp_path):
+    assert main(texts("evaluate", tmp_path, "--quiet")) == 2
+    assert "not the folder of a run" in capsys.readouterr().err
