@@ -95,12 +95,21 @@ def main() -> int:
         [cells(method, milliseconds[method.name], timed, peer, unit) for method in methods],
         packages=("opencv-python-headless",),
     )
-    for method in methods:
-        if method.name.startswith("holdstill"):
-            share = milliseconds[method.name].mean() / peer
-            verdict = "no slower than" if share <= 1.0 else "SLOWER than"
-            print(f"{method.name}: {verdict} ECC on the full frame ({share:.2f} of its time)")
+    claim_speed(claims, {name: each.mean() for name, each in milliseconds.items()})
     return claims.exit_code()
+
+
+def claim_speed(claims: Claims, mean: dict[str, float]) -> None:
+    """At most 32 bare warps and a fifth of ECC's time; edges at most 2.2 times grey's."""
+    for name in ("holdstill edges, eyes-first", "holdstill grey, full"):
+        warps, speed = mean[name] / mean[UNIT], mean[PEER] / mean[name]
+        claims.check(warps <= 32, f"{name}: {warps:.1f} warps a frame")
+        claims.check(speed >= 5, f"{name}: {speed:.1f} times as fast as ECC")
+    for name in (name for name in mean if name.startswith("holdstill")):
+        speed = mean[PEER] / mean[name]
+        claims.check(speed >= 1, f"{name}: no slower than ECC ({speed:.1f} times as fast)")
+    edges = mean["holdstill edges, upper-face"] / mean["holdstill grey, upper-face"]
+    claims.check(edges <= 2.2, f"upper-face: edges take {edges:.2f} times as long as grey levels")
 
 
 def peers(face: TalkingFace) -> list[Method]:
