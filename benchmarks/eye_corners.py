@@ -1,5 +1,5 @@
 """How still the eye corners hold on the talking-face set, beside OpenCV's ECC, its multi-scale
-successor and StackReg.
+successor, StackReg and MediaPipe's face mesh.
 
     python benchmarks/eye_corners.py [--seeds 0 1 2]
 
@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from common import Claims, data_folder, peer, print_table
+from face_mesh import meshes
 from peers import (
     PACKAGES,
     FloatArray,
@@ -110,7 +111,7 @@ def main() -> int:
             rows.append(holdstill_row(face, *variant, seed, claims))
             report(rows[-1])
     theirs = peer_rows(face, seeds[0], claims)
-    rows += theirs
+    rows += theirs + mesh_rows(face)
     for seed in seeds:
         check_defaults(rows, theirs, seed, claims)
     rows += batch_rows(face, seeds[0], claims)
@@ -246,6 +247,20 @@ def peer_rows(face: TalkingFace, seed: int, claims: Claims) -> list[Row]:
             rows.append(row)
             report(row)
     return rows
+
+
+def mesh_rows(face: TalkingFace) -> list[Row]:
+    """MediaPipe's face mesh: the affine map of its mean to its points in every frame."""
+    found = meshes(list(face.frames), tracking=True)
+    if found is None:
+        return []
+    points, ms = found
+    mean = map_to_canonical(face.initial, points).mean(axis=0)
+    homogeneous = np.column_stack([mean, np.ones(len(mean))])
+    transforms = np.tile(np.eye(3), (len(points), 1, 1))
+    for transform, at in zip(transforms, points, strict=True):
+        transform[:2] = np.linalg.lstsq(homogeneous, at, rcond=None)[0].T
+    return [Row("MediaPipe face mesh", *dispersions(face, transforms), milliseconds=ms.mean())]
 
 
 def peer_row(
