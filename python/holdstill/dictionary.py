@@ -19,7 +19,7 @@ from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
-from holdstill.residuals import OwnResiduals, huber_threshold
+from holdstill.residuals import OwnResiduals, huber_threshold, yardstick
 
 if TYPE_CHECKING:
     from holdstill.coverage import Coverage
@@ -29,16 +29,6 @@ FORMAT = "holdstill.dictionary"
 FORMAT_VERSION = 3
 _PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
 """Huber's threshold in standard deviations: 95 % efficient where the noise is Gaussian."""
-
-
-def _yardstick(
-    norms: npt.NDArray[np.float64], displaced: npt.NDArray[np.float64]
-) -> tuple[float, float] | None:
-    if not len(norms) or not len(displaced):
-        return None
-    typical, worst = (float(q) for q in np.quantile(norms, [0.5, 0.95]))
-    poor = float(np.sqrt(worst * np.median(displaced)))
-    return (typical, max(poor, 1.2 * typical)) if typical > 0 else None
 
 
 def _number(value: float | None) -> float:
@@ -314,17 +304,13 @@ class Dictionary:
 
     @property
     def misfits(self) -> tuple[float, float] | None:
-        """Residuals that earn a frame a quality of 0.95 and of 0.5; None where unknown.
-
-        The median of the dictionary's own images; and what lies, on a scale of logarithms, halfway
-        between the worst twentieth of them and themselves displaced.
-        """
-        return _yardstick(self.residuals, self.displaced_residuals)
+        """Residuals that earn a frame a quality of 0.95 and of 0.5; None where unknown."""
+        return yardstick(self.residuals, self.displaced_residuals)
 
     @property
     def robust_misfits(self) -> tuple[float, float] | None:
         """The same under a robust loss, of what Geman and McClure's weights see."""
-        return _yardstick(*self.robust_residuals.T[:2])
+        return yardstick(*self.robust_residuals.T[:2])
 
     @property
     def _typically_visible(self) -> float:

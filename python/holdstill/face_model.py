@@ -22,12 +22,14 @@ from holdstill.face_images import (
     vectors_of,
 )
 from holdstill.face_octave import ARRAYS, Octave, learn_octave
+from holdstill.face_quality import quality, unseen_residuals
 from holdstill.pyramid import level_roi, n_levels
 from holdstill.reference.registration import Level
 from holdstill.reference.subspace import Subspace, log_volume
+from holdstill.residuals import yardstick
 
 FORMAT = "holdstill.face_model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DEFAULT_SHAPE = (64, 64)
 DEFAULT_COMPONENTS = 0.8
 RHOS = ("existing", "all")
@@ -65,6 +67,8 @@ class FaceModel:
         Their pictures.
     landmarks : ndarray (k, 2), float64
         Mean of the points that the images were registered by, canonical pixels; may be empty.
+    unseen : ndarray (K, 2), float64
+        ε of its images under models of the others, in place and displaced; may be empty.
     """
 
     octaves: tuple[Octave, ...]
@@ -76,6 +80,7 @@ class FaceModel:
     users: tuple[str, ...] = ()
     thumbnails: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 0), np.uint8))
     landmarks: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+    unseen: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def __post_init__(self) -> None:
         if self.features not in _PLANES:
@@ -98,6 +103,35 @@ class FaceModel:
         """Height and width of the canonical frame."""
         height, width = self.octaves[0].roi.shape
         return height, width
+
+    def quality(self, residual: float) -> float:
+        """How likely a face with this ε is one that is in its place, in [0, 1].
+
+        0.95 as well explained as the median of the model's own images by models of the others, 0.5
+        halfway to the same displaced by a tenth of the eye distance. NaN where there were too few
+        images to tell.
+        """
+        return quality(residual, yardstick(*self.unseen.T))
+
+    def residual_of(self, dffs: float, *, users: bool = False) -> float:
+        """ε of a registration, from its distance to the face space, or to that of the users."""
+        return float(np.sqrt(dffs * self._rho(*self._finest(users))))
+
+    def residual(self, frame: npt.ArrayLike, frame_from_canonical: FloatArray) -> float:
+        """ε of a frame at a transform: what mean and components leave of its unit norm.
+
+        NaN where the frame shows nothing there, or half of the face lies outside of it.
+        """
+        octave = self.octaves[0]
+        greys = read_greys([frame])
+        try:
+            vectors = vectors_of(
+                greys, frame_from_canonical[None], octave.roi, 0, self.features, self.sigma
+            )
+        except ValueError:
+            return float("nan")
+        away = vectors[0] - octave.mean
+        return float(np.linalg.norm(away - octave.basis @ (octave.basis.T @ away)))
 
     @property
     def n_components(self) -> int:
@@ -212,6 +246,7 @@ class FaceModel:
                 dtype=np.uint8,
             ).reshape(-1, *shape),
             landmarks,
+            unseen_residuals(greys, transforms, names, weights, features, sigma, components),
         )
 
     def enrol(
@@ -376,9 +411,7 @@ class FaceModel:
         -------
         float
         """
-        finest = self.octaves[0]
-        basis = finest.within_basis if users else finest.basis
-        eigenvalues = finest.within_eigenvalues if users else finest.eigenvalues
+        eigenvalues, basis = self._finest(users)
         rho = self._rho(eigenvalues, basis)
         shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
         return log_volume(Subspace(shaped[:, :1], shaped, eigenvalues[: basis.shape[1]], rho))
@@ -386,6 +419,12 @@ class FaceModel:
     @cached_property
     def _registrars(self) -> dict[tuple[Any, ...], _core.FrameRegistrar]:
         return {}
+
+    def _finest(self, users: bool) -> tuple[FloatArray, npt.NDArray[np.float32]]:
+        octave = self.octaves[0]
+        if users:
+            return octave.within_eigenvalues, octave.within_basis
+        return octave.eigenvalues, octave.basis
 
     def _rho(self, eigenvalues: FloatArray, basis: npt.NDArray[Any]) -> float:
         size, components = len(basis), int(basis.shape[1])
@@ -420,7 +459,7 @@ class FaceModel:
             for level, octave in enumerate(self.octaves)
             for name in ARRAYS
         }
-        for name in ("face", "thumbnails", "landmarks"):
+        for name in ("face", "thumbnails", "landmarks", "unseen"):
             arrays[name] = getattr(self, name)
         write_archive(path, meta, arrays)
 
@@ -454,6 +493,7 @@ class FaceModel:
             tuple(meta["users"]),
             arrays["thumbnails"],
             arrays["landmarks"],
+            arrays["unseen"],
         )
 
     def __repr__(self) -> str:

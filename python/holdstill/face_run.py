@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,6 @@ def register_to_folder(
     workers = thread_count(threads)
     sheet = ContactSheet(model.shape, len(frames)) if pictures else None
     shape = model.shape if picture_shape is None else _checked_picture_shape(picture_shape)
-    residual_scale = np.sqrt(model.gaussians(_template(model, user))[0].subspace.rho)
     started = time.perf_counter()
 
     with Recording(folder, columns=FACE_COLUMNS) as recording:
@@ -151,7 +150,7 @@ def register_to_folder(
                     recording.write_face(_name(row, found), picture)
             return faces
 
-        rows = _Rows(recording, residual_scale)
+        rows = _Rows(recording)
         with closing(run_in_order(work, enumerate(frames), workers)) as results:
             for done, faces in enumerate(results):
                 rows.add(faces)
@@ -195,9 +194,9 @@ def register_to_folder(
 class _Rows:
     """The rows of a run on their way into its parts, and what they count."""
 
-    def __init__(self, recording: Recording, residual_scale: float) -> None:
+    def __init__(self, recording: Recording) -> None:
         self.statuses: Counter[str] = Counter()
-        self._recording, self._residual_scale = recording, residual_scale
+        self._recording, self._good = recording, 0
         self._waiting: list[dict[str, Any]] = []
         self._part = self._evaluations = 0
 
@@ -205,7 +204,8 @@ class _Rows:
         for face in faces:
             self.statuses[face.status] += 1
             self._evaluations += 0 if face.found is None else face.found.evaluations
-            self._waiting.append(_row(face, self._residual_scale))
+            self._good += face.found is not None and face.found.good
+            self._waiting.append(_row(face))
         if len(self._waiting) >= PART_ROWS:
             self.write()
 
@@ -222,6 +222,7 @@ class _Rows:
         return {
             "faces": total,
             "status": dict(sorted(self.statuses.items())),
+            "good": self._good,
             "mean_evaluations": self._evaluations / solved if solved else None,
         }
 
@@ -250,10 +251,6 @@ def _registration_by(model: FaceModel, search: str, user: str | None) -> Registr
     return lambda grey, start: register(grey, model, start, search=search, user=user)
 
 
-def _template(model: FaceModel, user: str | None) -> str | None:
-    return model.users[0] if user == EVERYBODY else user
-
-
 def _likeliest(
     grey: npt.NDArray[Any], model: FaceModel, start: npt.NDArray[np.float64]
 ) -> Registration:
@@ -263,11 +260,7 @@ def _likeliest(
         return register(grey, model, start)
     best = among.users.index(among.best)
     found = register(grey, model, among.frame_from_canonical[best], user=among.best, levels=1)
-    return Registration(
-        found.frame_from_canonical, found.status, found.iterations,
-        among.evaluations + found.evaluations, found.log_likelihood, found.difs, found.dffs,
-        found.step, found.coefficients, among.best,
-    )  # fmt: skip
+    return replace(found, evaluations=among.evaluations + found.evaluations)
 
 
 def _faces_of(
@@ -314,20 +307,22 @@ def _name(row: int, face: RegisteredFace) -> str:
 
 def _show(faces: list[RegisteredFace], sheet: ContactSheet) -> None:
     for face in faces:
-        converged = face.status == "converged"
-        sheet.add(face.frame, face.frame_from_canonical, _caption(face), converged)
+        good = face.found is not None and face.found.good
+        sheet.add(face.frame, face.frame_from_canonical, _caption(face), good)
 
 
 def _caption(face: RegisteredFace) -> list[str]:
     name = Path(face.frame.source).stem
     video = face.frame.time is not None or face.frame.source == "array"
     lines = [f"{name} {face.frame.frame}" if video else name, face.status]
+    if face.found is not None and np.isfinite(face.found.quality):
+        lines[-1] += f", {face.found.quality:.2f}"
     if face.found is not None and face.found.user is not None:
         lines.append(face.found.user)
     return lines
 
 
-def _row(face: RegisteredFace, residual_scale: float) -> dict[str, Any]:
+def _row(face: RegisteredFace) -> dict[str, Any]:
     frame, found, nan = face.frame, face.found, float("nan")
     row = {"source": frame.source, "frame": frame.frame, "time": frame.time, "face": face.face,
            "status": face.status, "quality": nan}  # fmt: skip
@@ -341,7 +336,8 @@ def _row(face: RegisteredFace, residual_scale: float) -> dict[str, Any]:
         **row,
         "frame_from_canonical": nowhere if at is None else at,
         "iterations": found.iterations,
-        "residual": residual_scale * np.sqrt(found.dffs),
+        "residual": found.residual,
+        "quality": found.quality,
         "step": found.step,
         "n_atoms": len(found.coefficients) if np.isfinite(found.difs) else 0,
         "evaluations": found.evaluations,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill.alignment import is_good
 from holdstill.face_model import FaceModel
 from holdstill.reference.motion import map_points
 from holdstill.reference.registration import SEARCHES, Options
@@ -34,9 +35,14 @@ class Registration:
     evaluations : int
         Times that the frame was warped, on all octaves and from all starts.
     log_likelihood : float
-        Of the registered frame under the model. NaN where nothing came of it; so are the next four.
+        Of the registered frame under the model. NaN where nothing came of it; so are the next six.
     difs, dffs : float
         Its squared distances in the face space and from it.
+    residual : float
+        ε: what mean (or template) and components leave of its unit norm.
+    quality : float
+        How likely it is a face in its place, in [0, 1], whoever it is; see
+        :meth:`FaceModel.quality`.
     step : float
         How far the last step moved a corner of the region, canonical pixels; of the simplex, its
         last extent.
@@ -53,6 +59,8 @@ class Registration:
     log_likelihood: float
     difs: float
     dffs: float
+    residual: float
+    quality: float
     step: float
     coefficients: FloatArray
     user: str | None
@@ -61,6 +69,11 @@ class Registration:
     def converged(self) -> bool:
         """Whether the status is ``converged``."""
         return self.status == "converged"
+
+    @property
+    def good(self) -> bool:
+        """Whether it converged with a quality of at least 0.5, or of nothing known."""
+        return bool(is_good(self.status, self.quality))
 
 
 def register(
@@ -164,6 +177,9 @@ def register(
         return end.status != "converged", distance if np.isfinite(distance) else np.inf
 
     best = min(found, key=rank)
+    residual = model.residual_of(best.dffs, users=user is not None)
+    # Whether it is a face is for the model of all faces to say.
+    general = residual if user is None else model.residual(image, best.frame_from_canonical)
     return Registration(
         best.frame_from_canonical,
         best.status,
@@ -172,6 +188,8 @@ def register(
         -0.5 * (best.difs + best.dffs + volume),
         best.difs,
         best.dffs,
+        residual,
+        model.quality(general),
         best.step,
         best.coefficients,
         user,

@@ -49,6 +49,21 @@ def huber_threshold(pixel: float) -> float:
     return HUBER * DEVIATIONS_PER_MEDIAN * pixel
 
 
+def yardstick(
+    in_place: npt.NDArray[np.float64], displaced: npt.NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """Residuals that earn a frame a quality of 0.95 and of 0.5; None where nothing is known.
+
+    The median of those in place; and what lies, on a scale of logarithms, halfway between the worst
+    twentieth of them and the median of those displaced.
+    """
+    if not len(in_place) or not len(displaced):
+        return None
+    typical, worst = (float(q) for q in np.quantile(in_place, [0.5, 0.95]))
+    poor = float(np.sqrt(worst * np.median(displaced)))
+    return (typical, max(poor, 1.2 * typical)) if typical > 0 else None
+
+
 def leave_one_out(
     images: Sequence[npt.ArrayLike],
     initial: npt.NDArray[np.float64],

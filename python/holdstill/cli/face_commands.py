@@ -96,7 +96,8 @@ def run_register(options: argparse.Namespace) -> Output:
             **given(options, REGISTER_OPTIONS),
         )
     lines = [
-        f"{summary['faces']} faces in {summary['frames']} frames: {counted(summary['status'])}",
+        f"{summary['faces']} faces in {summary['frames']} frames: {counted(summary['status'])}; "
+        f"{summary['good']} good",
         f"{summary['frames_per_second']:.1f} frames/s, "
         f"{summary['mean_evaluations'] or 0:.1f} evaluations a face, "
         f"{summary['detections']} detections",
