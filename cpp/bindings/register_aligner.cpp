@@ -263,6 +263,37 @@ class PyAligner {
   std::vector<std::unique_ptr<PyramidAligner::Workspace>> idle_;
 };
 
+// The look around a start on its own, as the twin has it.
+py::tuple search_around(const py::array& image, const py::array& atoms, const py::array& initial,
+                        const std::pair<int, int>& shape, const std::string& motion,
+                        const std::string& features, double sigma, const py::object& roi,
+                        int kept) {
+  const Shape canonical = parse_shape(shape);
+  const Sampling sampling = parse_sampling(motion, features, sigma);
+  const Region region = parse_region(roi, canonical);
+  const FrameView frame = parse_frame(image, "image");
+  const Eigen::Matrix3d start = parse_matrix(initial, "initial");
+  if (kept < 1) throw py::value_error("kept: expected at least 1, got " + std::to_string(kept));
+  const auto matrix = FArray<float>::ensure(atoms);
+  const auto parsed = parse_atoms(matrix, atoms, sampling, region);
+  std::vector<Search::Scored> scored;
+  {
+    const py::gil_scoped_release release;
+    const Search search(parsed, region, sampling, {}, kept);
+    Search::Workspace work = search.make_workspace();
+    search.find(frame, start, &work);
+    scored = std::move(work.scored);
+  }
+  const py::ssize_t n = static_cast<py::ssize_t>(scored.size());
+  py::array_t<double> transforms({n, py::ssize_t{3}, py::ssize_t{3}}), unexplained(n);
+  for (py::ssize_t i = 0; i < n; ++i) {
+    Eigen::Map<Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(transforms.mutable_data(i, 0, 0)) =
+        scored[i].frame_from_canonical;
+    unexplained.mutable_at(i) = scored[i].unexplained;
+  }
+  return py::make_tuple(transforms, unexplained);
+}
+
 }  // namespace
 
 void register_aligner(py::module_& module) {
@@ -301,6 +332,9 @@ void register_aligner(py::module_& module) {
       .def("align", &PyAligner::align, py::arg("frame"), py::arg("initial"))
       .def("align_batch", &PyAligner::align_batch, py::arg("frames"), py::arg("initial"),
            py::kw_only(), py::arg("threads") = 0);
+  module.def("search", &search_around, py::arg("image"), py::arg("atoms"), py::arg("initial"),
+             py::kw_only(), py::arg("shape"), py::arg("motion"), py::arg("features") = "grey",
+             py::arg("sigma") = 0.8, py::arg("roi") = py::none(), py::arg("kept") = 6);
   module.attr("DEFAULT_MU") = defaults.mu;
   module.attr("REDESCENDING_SCALE") = final_scale(1.0);
   module.attr("DEFAULT_TOLERANCE") = defaults.tolerance;

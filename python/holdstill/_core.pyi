@@ -247,6 +247,19 @@ class FrameAligner(metaclass=_Bound):
         self, frames: _Frame, initial: npt.NDArray[np.number], *, threads: int = 0
     ) -> _FrameAlignments: ...
 
+def search(
+    image: _Frame,
+    atoms: npt.NDArray[np.number],
+    initial: npt.NDArray[np.number],
+    *,
+    shape: _Shape,
+    motion: str,
+    features: str = "grey",
+    sigma: float = 0.8,
+    roi: npt.ArrayLike | None = None,
+    kept: int = 6,
+) -> tuple[_FloatArray, _FloatArray]: ...
+
 # Registration to a subspace
 
 class FrameRegistration(_Result):

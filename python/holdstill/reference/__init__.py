@@ -18,6 +18,7 @@ from .motion import (
 from .rasl_inner import RaslStep, rasl_alm, rasl_apg, robust_objective
 from .registration import FrameRegistration, register_frame
 from .robust import LOSSES, RobustResult, group_soft_threshold, huber, robust_least_squares
+from .search import search
 from .simplex import minimize_simplex
 from .subspace import (
     Subspace,
@@ -63,6 +64,7 @@ __all__ = [
     "register_frame",
     "robust_least_squares",
     "robust_objective",
+    "search",
     "soft_threshold",
     "update",
     "warp",
