@@ -1,4 +1,4 @@
-"""The look around a start: the compiled one finds what the NumPy twin finds, and finds the truth."""
+"""The look around a start: the compiled one finds what the NumPy twin does, and the truth."""
 
 from __future__ import annotations
 
