@@ -21,7 +21,7 @@ import numpy.typing as npt
 from common import OUT, Claims, data_folder, print_table
 
 import holdstill
-from holdstill.evaluation import eye_corner_table
+from holdstill.evaluate import eye_corner_table
 from holdstill.initial import make_initial
 from holdstill.selection import SELECTIONS
 

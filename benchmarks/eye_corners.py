@@ -38,7 +38,7 @@ from peers import (
 from talking_face import SHAPE, TalkingFace
 
 import holdstill
-from holdstill.evaluation import EyeCornerTable, eye_corner_table, map_to_canonical
+from holdstill.evaluate import EyeCornerTable, eye_corner_table, map_to_canonical
 from holdstill.fitting import COMMON_OUTLIER
 
 cv2 = peer("cv2")

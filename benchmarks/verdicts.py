@@ -36,7 +36,7 @@ from talking_face import TalkingFace
 
 import holdstill
 from holdstill.canonical import eye_corners
-from holdstill.evaluation import map_to_canonical
+from holdstill.evaluate import map_to_canonical
 from holdstill.faces import FaceDetector
 from holdstill.initial import LONGEST_WAIT
 from holdstill.synthetic import TalkingHead

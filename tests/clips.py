@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from holdstill.evaluation import eye_corner_table
+from holdstill.evaluate import eye_corner_table
 from holdstill.synthetic import TalkingHead
 from holdstill.transforms import MATRIX_COLUMNS
 

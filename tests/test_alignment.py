@@ -10,7 +10,7 @@ from conftest import SmallHead
 from scipy.ndimage import map_coordinates
 
 from holdstill import Dictionary, align, align_batch, align_frame, warp
-from holdstill.evaluation import eye_corner_table
+from holdstill.evaluate import eye_corner_table
 from holdstill.threads import run_in_order
 
 

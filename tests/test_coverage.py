@@ -10,7 +10,7 @@ from conftest import SmallHead
 
 from holdstill import Dictionary, align_batch, fit
 from holdstill.coverage import ENOUGH, Coverage
-from holdstill.evaluation import map_to_canonical
+from holdstill.evaluate import map_to_canonical
 
 OPTIONS = {"shape": (64, 64), "motion": "similarity", "features": "grey", "roi": "full"}
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from holdstill.evaluation import eye_corner_table, map_to_canonical, read_points
+from holdstill.evaluate import eye_corner_table, map_to_canonical, read_points
 from holdstill.transforms import from_eye_corners, read_transforms
 
 CORNERS = np.array([[50.0, 90.0], [80.0, 92.0], [120.0, 91.0], [150.0, 90.0]])

@@ -10,7 +10,7 @@ import pytest
 from conftest import SmallHead
 
 from holdstill import AlignmentBatch, align_batch, align_frame
-from holdstill.evaluation import map_to_canonical
+from holdstill.evaluate import map_to_canonical
 
 LOST_PX = 1.0
 

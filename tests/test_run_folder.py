@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import texts
+from clips import Clip, align_arguments, texts
 
-from holdstill import read_run, read_transforms
+from holdstill import Run, read_run, read_transforms
 from holdstill.cli import main
 from holdstill.run_folder import NotARunError
 
@@ -133,3 +134,52 @@ def test_relative_sources_are_found_beside_the_run(run_folder, clip, tmp_path, m
 def test_evaluate_tells_what_it_was_given(capsys, tmp_path):
     assert main(texts("evaluate", tmp_path, "--quiet")) == 2
     assert "not the folder of a run" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def image_run(clip, dictionary, tmp_path_factory):
+    """A run on a folder of images, whose rows have each a source of their own."""
+    Image = pytest.importorskip("PIL.Image")
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "frames").mkdir()
+    for number in range(20):
+        Image.fromarray(clip.head[number]).save(folder / "frames" / f"{number:03}.png")
+    given = Clip(folder / "frames", clip.initial, clip.head)
+    assert main(align_arguments(given, dictionary, folder / "run", "--quiet")) == 0
+    return folder / "run"
+
+
+def test_the_images_of_a_folder_are_one_stream(image_run, clip, tmp_path):
+    run = read_run(image_run)
+    assert len(set(run.source)) == 20
+    assert run.stream.tolist() == [0] * 20
+    before, what = run.before()
+    assert what == "the initial transforms"
+    given = read_transforms(clip.initial)["frame_from_canonical"][:20]
+    np.testing.assert_array_equal(before, given)
+    copy = tmp_path / "run"
+    shutil.copytree(image_run, copy)
+    facts = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**facts, "initial": None}))
+    before, what = read_run(copy).before()
+    assert (what, (before == before[0]).all()) == ("a fixed crop", True)
+
+
+def test_unrelated_photographs_have_no_before(image_run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(image_run, copy)
+    facts = json.loads((copy / "run.json").read_text())
+    facts = {**facts, "initial": None, "options": {**facts["options"], "independent": True}}
+    (copy / "run.json").write_text(json.dumps(facts))
+    before, what = read_run(copy).before()
+    assert np.isnan(before).all() and what.startswith("nothing")
+
+
+def test_streams_and_positions_follow_the_frame_numbers():
+    # Two videos, a source that could not be opened, a frame of three faces, another of one.
+    frame = [0, 1, 2, 0, 1, -1, 0, 0, 0, 1]
+    face = [0, 0, 0, 0, 0, 0, 0, 1, 2, 0]
+    rows = {"frame": np.array(frame), "face": np.array(face)}
+    run = Run(Path("run"), rows, {})
+    assert run.stream.tolist() == [0, 0, 0, 1, 1, 2, 3, 3, 3, 3]
+    assert run.position.tolist() == [0, 1, 2, 3, 4, 5, 6, 6, 6, 7]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.alignment import warp
-from holdstill.evaluation import EyeCornerTable, eye_corner_table
+from holdstill.evaluate import EyeCornerTable, eye_corner_table
 from holdstill.fitting import fit
 from holdstill.outputs import output_errors
 from holdstill.run import align_to_folder

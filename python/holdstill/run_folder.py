@@ -69,6 +69,36 @@ class Run:
         return self.rows["source"]
 
     @property
+    def stream(self) -> npt.NDArray[np.int64]:
+        """Number of the stream that every row is from, (n,).
+
+        Frame numbers rise within a stream; the images of a folder are one, whatever their names.
+        """
+        frame, face = self.rows["frame"], self._face
+        rises = (np.diff(frame) > 0) | ((np.diff(frame) == 0) & (np.diff(face) > 0))
+        # A source that could not be opened has the frame number -1.
+        return np.concatenate([[0], np.cumsum(~rises | (frame[:-1] < 0))])
+
+    @property
+    def position(self) -> npt.NDArray[np.int64]:
+        """Position of every row's frame among those of :meth:`open_frames`, (n,).
+
+        That is the row itself, unless the run registered several faces of a frame.
+        """
+        stream, frame = self.stream, self.rows["frame"]
+        return np.concatenate([[0], np.cumsum((np.diff(stream) > 0) | (np.diff(frame) > 0))])
+
+    @property
+    def _face(self) -> npt.NDArray[np.int64]:
+        return self.rows.get("face", np.zeros(len(self), dtype=np.int64))
+
+    @property
+    def independent(self) -> bool:
+        """Whether the frames are unrelated pictures: photographs, or faces registered one by one."""
+        options = self.facts.get("options") or {}
+        return self.registered or bool(options.get("independent", False))
+
+    @property
     def good(self) -> npt.NDArray[np.bool_]:
         """Frames that converged with a quality of at least 0.5, (n,).
 
@@ -115,7 +145,7 @@ class Run:
         return Dictionary.load(path)
 
     def open_frames(self) -> FrameSource:
-        """Open the run's sources again; row k of the run is frame k.
+        """Open the run's sources again; row k of the run is frame ``position[k]``.
 
         Relative paths are tried from the working directory, then from the run's folder and its
         parent.
@@ -133,12 +163,13 @@ class Run:
         paths = [given] if isinstance(given, str) else list(given)
         selection = self.facts.get("selection") or {}
         frames = open_source([self._found(path) for path in paths], **selection)
-        # Several faces of a frame are several rows.
-        numbers = [number for stream in frames.numbers for number in stream]
-        if "face" not in self.rows and numbers != self.rows["frame"].tolist():
+        numbers = np.array([number for stream in frames.numbers for number in stream])
+        position = self.position
+        first = np.flatnonzero(np.diff(position, prepend=-1))
+        if not np.array_equal(numbers, self.rows["frame"][first]):
             frames.close()
             raise ValueError(
-                f"{self.folder}: its sources hold {len(numbers)} frames now, the run {len(self)}"
+                f"{self.folder}: its sources hold {len(numbers)} frames now, the run {len(first)}"
             )
         return frames
 
@@ -146,7 +177,8 @@ class Run:
         """Transforms to show and measure the frames by as they were before alignment.
 
         The initial transforms where a file of them was given to the run; else one fixed crop for
-        each source, which shows the recording itself: the good transform nearest to their median.
+        each stream, which shows the recording itself: the good transform nearest to their median.
+        Unrelated photographs without initial transforms have nothing to show.
 
         Parameters
         ----------
@@ -172,10 +204,12 @@ class Run:
             except (FileNotFoundError, ValueError):
                 if initial is not None:
                     raise
-        return _fixed_crops(self.source, self.frame_from_canonical, self.good), "a fixed crop"
+        if self.independent:
+            return np.full((len(self), 3, 3), np.nan), "nothing: the pictures are unrelated"
+        return _fixed_crops(self.stream, self.frame_from_canonical, self.good), "a fixed crop"
 
     def _initial(self, path: str) -> FloatArray:
-        streams = len(set(self.source.tolist()))
+        streams = len(np.unique(self.stream[self.rows["frame"] >= 0]))
         given = make_initial(path, self.shape, n_streams=streams).for_track()
         found = np.full((len(self), 3, 3), np.nan)
         for row, (source, number) in enumerate(zip(self.source, self.rows["frame"], strict=True)):
@@ -251,17 +285,17 @@ class _Row(NamedTuple):
 
 
 def _fixed_crops(
-    sources: npt.NDArray[np.object_], transforms: FloatArray, good: npt.NDArray[np.bool_]
+    streams: npt.NDArray[np.int64], transforms: FloatArray, good: npt.NDArray[np.bool_]
 ) -> FloatArray:
     crops = np.full_like(transforms, np.nan)
     finite = np.isfinite(transforms).all(axis=(1, 2))
-    for source in dict.fromkeys(sources.tolist()):
-        of_source = sources == source
-        usable = of_source & finite & good
+    for stream in np.unique(streams):
+        of_stream = streams == stream
+        usable = of_stream & finite & good
         if not usable.any():
-            usable = of_source & finite
+            usable = of_stream & finite
         if usable.any():
             candidates = transforms[usable]
             away = np.abs(candidates - np.median(candidates, axis=0)).sum(axis=(1, 2))
-            crops[of_source] = candidates[away.argmin()]
+            crops[of_stream] = candidates[away.argmin()]
     return crops

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.evaluation import read_points
+from holdstill.evaluate import read_points
 from holdstill.face_model import FaceModel
 from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
@@ -87,7 +87,7 @@ def read_training(
     ----------
     frames : FrameSource
     points : path, optional
-        File of points; see :func:`holdstill.evaluation.read_points`.
+        File of points; see :func:`holdstill.evaluate.read_points`.
     landmarks : sequence of int, optional
         Which of the points to register by, the outer eye corners first, image left and right.
     initial : optional

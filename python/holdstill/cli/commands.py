@@ -19,7 +19,7 @@ from holdstill.cli.parsing import facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed
 from holdstill.dictionary import Dictionary
-from holdstill.evaluation import eye_corner_table, read_points
+from holdstill.evaluate import eye_corner_table, read_points
 from holdstill.fitting import fit
 from holdstill.outputs import OutputError
 from holdstill.recording import refuse_other_contents
