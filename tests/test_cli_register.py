@@ -245,7 +245,7 @@ def test_evaluate_reads_a_run_of_registrations(album, run_folder, tmp_path, comm
         "--json",
     )  # fmt: skip
     assert (code, json.loads(text)["status"]) == (0, {"converged": 6})
-    assert json.loads(text)["eye_corners"]["average"]["mean"] < 3.0
+    assert json.loads(text)["eye_corners"]["after"]["average"]["mean"] < 3.0
 
 
 def test_json_and_quiet_and_help(album, tmp_path, command):

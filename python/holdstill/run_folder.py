@@ -94,7 +94,7 @@ class Run:
 
     @property
     def independent(self) -> bool:
-        """Whether the frames are unrelated pictures: photographs, or faces registered one by one."""
+        """Whether the pictures are unrelated: photographs, or faces registered one by one."""
         options = self.facts.get("options") or {}
         return self.registered or bool(options.get("independent", False))
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from holdstill.cli.face_commands import run_model, run_register
 from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS
@@ -19,12 +15,11 @@ from holdstill.cli.parsing import facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed
 from holdstill.dictionary import Dictionary
-from holdstill.evaluate import eye_corner_table, read_points
+from holdstill.evaluate import evaluate_run, write_evaluation
 from holdstill.fitting import fit
 from holdstill.outputs import OutputError
 from holdstill.recording import refuse_other_contents
 from holdstill.run import align_to_folder
-from holdstill.run_folder import read_run
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 
@@ -94,42 +89,13 @@ def run_align(options: argparse.Namespace) -> Output:
 
 def run_evaluate(options: argparse.Namespace) -> Output:
     """``holdstill evaluate``."""
-    run = read_run(options.run)
-    rows = run.rows
-    counts = dict(sorted(Counter(rows["status"].tolist()).items()))
-    solved = rows["iterations"] > 0
-    result: dict[str, Any] = {
-        "run": str(run.folder),
-        "frames": len(run),
-        "status": counts,
-        "mean_iterations": float(rows["iterations"][solved].mean()) if solved.any() else None,
-        "max_iterations": int(rows["iterations"].max(initial=0)),
-        "mean_residual": float(np.nanmean(rows["residual"][solved])) if solved.any() else None,
-    }
-    lines = [f"{result['frames']} frames: " + counted(counts)]
-    if "quality" in rows:
-        good = run.good
-        result["good"] = int(good.sum())
-        lines[0] += f"; {result['good']} good"
-        doubtful = rows["frame"][~good & (rows["status"] == "converged")]
-        if len(doubtful):
-            lines.append(f"converged, but doubtful: {_listed(doubtful)}")
-    if solved.any():
-        lines.append(
-            f"iterations {result['mean_iterations']:.1f} on average, {result['max_iterations']} at "
-            f"most; residual {result['mean_residual']:.4f} on average"
+    keywords = given(options, ("points", "eye_corners", "region", "initial"))
+    with progress_of(options, "evaluate", "frames") as progress:
+        found = evaluate_run(
+            options.run, frames=not options.no_frames, progress=progress, **keywords
         )
-    if hasattr(options, "points"):
-        points = read_points(options.points, rows["frame"])
-        table = eye_corner_table(
-            rows["frame_from_canonical"],
-            points,
-            shape=run.shape,
-            **given(options, ("eye_corners",)),
-        )
-        result["eye_corners"] = table.to_dict()
-        lines += ["", str(table)]
-    return result, "\n".join(lines)
+    write_evaluation(found, options.run)
+    return found.to_dict(), str(found)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
@@ -168,11 +134,6 @@ def _fit(frames: FrameSource, options: argparse.Namespace) -> Dictionary:
 def _default_n() -> int:
     assert fit.__kwdefaults__ is not None
     return int(fit.__kwdefaults__["n"])
-
-
-def _listed(numbers: npt.NDArray[np.int64], most: int = 10) -> str:
-    shown = ", ".join(str(number) for number in numbers[:most])
-    return f"frames {shown}" + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
 
 
 def _align_text(out: str, summary: dict[str, Any]) -> str:

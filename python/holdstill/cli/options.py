@@ -104,7 +104,7 @@ def _add_evaluate(commands: Any) -> None:
     parser = command(
         commands,
         "evaluate",
-        "Counts of a run and, with landmarks, its eye-corner table.",
+        "Measure a run before and after alignment; its folder gets the figures, too.",
         "holdstill evaluate aligned --points landmarks.npy --eye-corners 36,39,42,45",
     )
     parser.add_argument("run", metavar="DIR", help="folder of the run")
@@ -118,6 +118,20 @@ def _add_evaluate(commands: Any) -> None:
         type=parse_four_indices,
         metavar="OUTER_L,INNER_L,INNER_R,OUTER_R",
         help="point indices, from image left to image right",
+    )
+    parser.add_argument(
+        "--region", help=f"where variance is measured: {', '.join(ROIS)}, or a mask image"
+    )
+    parser.add_argument(
+        "--initial",
+        metavar="FILE",
+        help="transforms to compare with; else the run's own",
+    )
+    parser.add_argument(
+        "--no-frames",
+        action="store_true",
+        default=False,
+        help="do not look at the frames: no variance, no sharpness",
     )
 
 

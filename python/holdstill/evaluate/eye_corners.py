@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,10 +85,48 @@ class EyeCornerTable:
         return "\n".join(lines)
 
 
+def eye_corner_errors(
+    frame_from_canonical: npt.ArrayLike,
+    points: npt.ArrayLike,
+    eye_corners: Sequence[int] = EYE_CORNERS,
+    use: npt.ArrayLike | None = None,
+) -> FloatArray:
+    """Distance of every frame's eye corners to their mean positions (equations §5).
+
+    Parameters
+    ----------
+    frame_from_canonical, points, eye_corners
+        As in :func:`eye_corner_table`.
+    use : array_like of bool, shape (n,), optional
+        Frames that the mean positions are of; all by default.
+
+    Returns
+    -------
+    ndarray, shape (n, 4), float64
+        Pixels at 100 px between the mean outer eye corners; NaN where a frame has no transform or
+        not all four points.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a point does not exist.
+
+    Examples
+    --------
+    >>> points = np.array([[[50.0, 90.0], [80.0, 90.0], [120.0, 90.0], [150.0, 90.0]]] * 2)
+    >>> points[1] += (2.0, 0.0)
+    >>> eye_corner_errors([np.eye(3)] * 2, points, (0, 1, 2, 3)).tolist()
+    [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
+    """
+    mapped, usable = _mapped_corners(frame_from_canonical, points, eye_corners)
+    mean, scale = _mean_and_scale(mapped[usable & _check_mask(use, len(mapped))])
+    return np.asarray(np.linalg.norm(mapped - mean, axis=2) * scale)
+
+
 def eye_corner_table(
     frame_from_canonical: npt.ArrayLike,
     points: npt.ArrayLike,
-    eye_corners: tuple[int, int, int, int] = EYE_CORNERS,
+    eye_corners: Sequence[int] = EYE_CORNERS,
     shape: tuple[int, int] = DEFAULT_SHAPE,
     use: npt.ArrayLike | None = None,
 ) -> EyeCornerTable:
@@ -129,32 +168,48 @@ def eye_corner_table(
     Dispersion(mean=1.0, std=0.0, max=1.0)
     """
     canonical_shape = check_shape(shape)
-    positions = np.asarray(points, dtype=np.float64)
-    corners = _check_corners(eye_corners, positions)
-    mapped = map_to_canonical(frame_from_canonical, positions[:, corners])
+    errors = eye_corner_errors(frame_from_canonical, points, eye_corners, use)
+    mapped, usable = _mapped_corners(frame_from_canonical, points, eye_corners)
     transformed = invertible(np.asarray(frame_from_canonical, dtype=np.float64))
-    annotated = np.isfinite(positions[:, corners]).all(axis=(1, 2))
-    wanted = _check_mask(use, len(positions))
-    mapped = mapped[wanted & transformed & annotated]
-    n_used = len(mapped)
-    mean = mapped.mean(axis=0) if n_used else np.full((4, 2), np.nan)
-    eye_distance = float(np.linalg.norm(mean[3] - mean[0]))
-    scale = SCALED_EYE_DISTANCE / eye_distance if eye_distance > 0.0 else np.nan
-    errors = np.linalg.norm(mapped - mean, axis=2) * scale
+    wanted = _check_mask(use, len(mapped))
+    counted = wanted & usable
+    _, scale = _mean_and_scale(mapped[counted])
     return EyeCornerTable(
-        left=_dispersion(errors[:, :2]),
-        right=_dispersion(errors[:, 2:]),
-        average=_dispersion(errors),
-        n_used=n_used,
+        left=_dispersion(errors[counted, :2]),
+        right=_dispersion(errors[counted, 2:]),
+        average=_dispersion(errors[counted]),
+        n_used=int(counted.sum()),
         n_no_transform=int((wanted & ~transformed).sum()),
-        n_no_points=int((wanted & transformed & ~annotated).sum()),
+        n_no_points=int((wanted & transformed & ~usable).sum()),
         n_left_out=int((~wanted).sum()),
-        eye_distance=eye_distance,
+        eye_distance=SCALED_EYE_DISTANCE / scale,
         shape=canonical_shape,
     )
 
 
-def _check_corners(eye_corners: tuple[int, int, int, int], points: FloatArray) -> list[int]:
+def _mapped_corners(
+    frame_from_canonical: npt.ArrayLike, points: npt.ArrayLike, eye_corners: Sequence[int]
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """The four corners in the canonical frame, NaN unless all are known; and where they are."""
+    positions = np.asarray(points, dtype=np.float64)
+    corners = check_corners(eye_corners, positions)
+    mapped = map_to_canonical(frame_from_canonical, positions[:, corners])
+    usable = np.asarray(np.isfinite(mapped).all(axis=(1, 2)))
+    mapped[~usable] = np.nan
+    return mapped, usable
+
+
+def _mean_and_scale(mapped: FloatArray) -> tuple[FloatArray, float]:
+    """Mean positions, and the factor that brings the outer ones 100 px apart."""
+    if not len(mapped):
+        return np.full((4, 2), np.nan), np.nan
+    mean = mapped.mean(axis=0)
+    distance = float(np.linalg.norm(mean[3] - mean[0]))
+    return mean, SCALED_EYE_DISTANCE / distance if distance > 0.0 else np.nan
+
+
+def check_corners(eye_corners: Sequence[int], points: FloatArray) -> list[int]:
+    """The four indices of eye corners, or what is wrong with them or the points."""
     if points.ndim != 3 or points.shape[2] != 2:
         raise ValueError(f"points: expected shape (n, k, 2), got {points.shape}")
     corners = [int(corner) for corner in eye_corners]

@@ -1,0 +1,123 @@
+"""An evaluation as a table to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from holdstill.evaluate.eye_corners import SCALED_EYE_DISTANCE, EyeCornerTable
+
+if TYPE_CHECKING:
+    from holdstill.evaluate.evaluation import BeforeAfter, Evaluation
+
+_NAME, _CELL = 40, 11
+
+
+def as_text(found: Evaluation) -> str:
+    """The evaluation as lines: what came of the rows, the figures before and after, the notes."""
+    lines = [_counts(found), _solving(found)]
+    lines += [line for line in (_speed(found.speed),) if line]
+    figures = list(_figures(found))
+    if figures:
+        head = f"{'':<{_NAME}}{'before':>{_CELL}}{'after':>{_CELL}}{'change':>{_CELL}}"
+        lines += ["", head, *figures, "", *_legend(found)]
+    return "\n".join([*lines, *found.notes])
+
+
+def _counts(found: Evaluation) -> str:
+    counts = ", ".join(f"{count} {status}" for status, count in found.status.items())
+    return f"{found.rows} frames: {counts}; {found.good} good"
+
+
+def _solving(found: Evaluation) -> str:
+    if math.isnan(found.iterations.mean):
+        return "none was solved"
+    text = f"iterations {found.iterations.mean:.1f} on average, {found.iterations.max:.0f} at most"
+    text += f"; residual {found.residual.mean:.4f} on average"
+    if not math.isnan(found.quality.median):
+        text += (
+            f"; quality {found.quality.median:.2f} in the middle, {found.quality.min:.2f} at least"
+        )
+    return text
+
+
+def _speed(speed: dict[str, Any]) -> str:
+    parts = []
+    if "frames_per_second" in speed:
+        parts.append(f"{speed['frames_per_second']:.1f} frames/s")
+    if "peak_memory_mb" in speed:
+        parts.append(f"{speed['peak_memory_mb']:.0f} MB at most")
+    for stage, seconds in speed.get("seconds", {}).items():
+        if isinstance(seconds, dict):
+            within = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+            parts[-1] += f" ({within} over all threads)" if within else ""
+        else:
+            parts.append(f"{stage} {seconds:.1f} s")
+    return ", ".join(parts)
+
+
+def _figures(found: Evaluation) -> Iterator[str]:
+    eyes = found.eye_corners
+    if eyes:
+        yield _row("eye corners: mean error, px", eyes, lambda t: t.average.mean)
+        yield _row("  standard deviation", eyes, lambda t: t.average.std)
+        yield _row("  largest", eyes, lambda t: t.average.max)
+        yield _row("  left eye, mean", eyes, lambda t: t.left.mean)
+        yield _row("  right eye, mean", eyes, lambda t: t.right.mean)
+    if found.jitter:
+        of = "eye corners" if eyes else "transforms"
+        yield _row(f"jitter of the {of}, canonical px", found.jitter, lambda j: j.rms)
+        if not eyes:
+            yield _row("  in the frame, px", found.jitter, lambda j: j.rms_in_frame)
+    if found.variance:
+        yield _row(
+            f"{found.region}: total variance / 1000", found.variance, lambda v: v.total / 1000.0, 1
+        )
+        yield _row("  standard deviation a pixel", found.variance, lambda v: v.per_pixel, 2)
+        components = len((found.variance.after or found.variance.before).accumulated)  # type: ignore[union-attr]
+        yield _row(
+            f"  in the first {components} components, %", found.variance, lambda v: 100 * v.share, 1
+        )
+    if found.sharpness:
+        yield _row("mean face: squared gradient", found.sharpness, lambda s: s.mean_image, 1)
+        yield _row("  of that of its frames, %", found.sharpness, lambda s: 100 * s.kept, 1)
+
+
+def _row(
+    name: str, pair: BeforeAfter[Any], value: Callable[[Any], float | None], digits: int = 3
+) -> str:
+    values = [None if side is None else value(side) for side in (pair.before, pair.after)]
+    cells = ["" if v is None or math.isnan(v) else f"{v:.{digits}f}" for v in values]
+    before, after = values
+    change = ""
+    if before and after is not None and not math.isnan(after / before):
+        change = f"{100 * (after / before - 1):+.0f} %"
+    return f"{name:<{_NAME}}" + "".join(f"{cell:>{_CELL}}" for cell in (*cells, change)).rstrip()
+
+
+def _legend(found: Evaluation) -> Iterator[str]:
+    yield f"before: {found.before}; {found.compared} of {found.rows} frames compared"
+    table = found.eye_corners.after
+    if table is not None:
+        height, width = table.shape
+        yield (
+            f"eye corners: {table.n_used} frames with points; pixels at {SCALED_EYE_DISTANCE:.0f} "
+            f"between the outer corners ({table.eye_distance:.2f} in the {height}x{width} "
+            "canonical frame)"
+        )
+    if found.all_eye_corners is not None:
+        yield _everything(found.all_eye_corners)
+    if found.jitter and table is None:
+        yield "jitter without points tells how smooth the motion is, the head's own included"
+    if found.pictures:
+        thinned = "" if found.pictures == found.compared else ", evenly chosen"
+        yield f"variance and sharpness: {found.pictures} frames{thinned}; grey levels 0 to 255"
+
+
+def _everything(table: EyeCornerTable) -> str:
+    error = table.average
+    return (
+        f"eye corners after, of all {table.n_used} frames with a transform, good or not: "
+        f"mean {error.mean:.3f}, standard deviation {error.std:.3f}, largest {error.max:.2f}"
+    )
