@@ -12,6 +12,7 @@ import pytest
 from clips import part_bytes, rows_of, run_json, write_transforms
 
 import holdstill
+from holdstill import evaluate_run
 from holdstill.cli import main
 from holdstill.faces import FaceDetector
 from holdstill.initial import make_initial
@@ -245,7 +246,9 @@ def test_evaluate_reads_a_run_of_registrations(album, run_folder, tmp_path, comm
         "--json",
     )  # fmt: skip
     assert (code, json.loads(text)["status"]) == (0, {"converged": 6})
-    assert json.loads(text)["eye_corners"]["after"]["average"]["mean"] < 3.0
+    found = json.loads(text)
+    assert found["eye_corners"]["after"]["average"]["mean"] < 3.0
+    assert found["quality"]["mean"] is None and found["pictures"] == 6
 
 
 def test_json_and_quiet_and_help(album, tmp_path, command):
@@ -310,6 +313,13 @@ def test_all_faces_of_an_image_have_rows_from_left_to_right(album, register, tmp
     found = read_transforms(tmp_path / "run")["frame_from_canonical"]
     order = np.argsort(found[:, 0, 2])
     assert errors(album, found[order], points).max() < 3.0
+    judged = evaluate_run(tmp_path / "run", points=points, eye_corners=(0, 1, 2, 3), region="eyes")
+    seen = np.stack([holdstill.warp(two, transform, (64, 64)) for transform in found])
+    grey = holdstill.sources.grey_from_rgb(seen.reshape(-1, 64, 3)).reshape(2, 64, 64)
+    np.testing.assert_allclose(judged.mean_image.after, grey.mean(axis=0), atol=1.5)
+    assert judged.per_frame["face"].tolist() == [0, 1]
+    assert not judged.jitter and judged.variance.before is None
+    assert judged.before.startswith("nothing")
     assert len(list((tmp_path / "run" / "faces").iterdir())) == 2
     code, rows, _ = register(image, out="one")
     assert (code, rows["face"]) == (0, [0])

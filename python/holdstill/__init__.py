@@ -19,6 +19,7 @@ from holdstill.alignment import (  # noqa: E402  (the core needs its BLAS first)
 )
 from holdstill.config import show_config  # noqa: E402
 from holdstill.dictionary import Dictionary  # noqa: E402
+from holdstill.evaluate import Evaluation, evaluate_run  # noqa: E402
 from holdstill.face_model import FaceModel  # noqa: E402
 from holdstill.fitting import NothingToAlignError, fit  # noqa: E402
 from holdstill.l1 import l1_least_squares  # noqa: E402
@@ -36,6 +37,7 @@ __all__ = [
     "Alignment",
     "AlignmentBatch",
     "Dictionary",
+    "Evaluation",
     "FaceModel",
     "Frame",
     "FrameSource",
@@ -50,6 +52,7 @@ __all__ = [
     "align",
     "align_batch",
     "align_frame",
+    "evaluate_run",
     "fit",
     "identify",
     "l1_least_squares",

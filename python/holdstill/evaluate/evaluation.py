@@ -290,11 +290,11 @@ def _points(points: Any, eye_corners: Sequence[int], run: Run) -> FloatArray:
         positions = read_points(points, run.rows["frame"])
     else:
         positions = np.asarray(points, dtype=np.float64)
-    check_corners(eye_corners, positions)
-    if len(positions) != len(run):
+    if positions.ndim == 3 and len(positions) != len(run):
         raise ValueError(
             f"points: expected one entry for each of {len(run)} rows, got {len(positions)}"
         )
+    check_corners(eye_corners, positions)
     return positions
 
 
