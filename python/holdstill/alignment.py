@@ -135,6 +135,11 @@ class AlignmentBatch:
     def __len__(self) -> int:
         return len(self.status)
 
+    def _repr_html_(self) -> str:
+        from holdstill.notebook import batch_html  # only notebooks need it
+
+        return batch_html(self)
+
     @property
     def converged(self) -> npt.NDArray[np.bool_]:
         """Which frames' status is ``converged``."""

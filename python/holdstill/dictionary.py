@@ -163,6 +163,11 @@ class Dictionary:
         """Number of atoms r."""
         return int(self.atoms.shape[1])
 
+    def _repr_html_(self) -> str:
+        from holdstill.notebook import dictionary_html  # only notebooks need it
+
+        return dictionary_html(self)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what the alignment depends on; provenance is not part of it."""

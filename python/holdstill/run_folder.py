@@ -48,6 +48,11 @@ class Run:
     def __len__(self) -> int:
         return len(self.rows["frame"])
 
+    def _repr_html_(self) -> str:
+        from holdstill.notebook import run_html  # only notebooks need it
+
+        return run_html(self)
+
     @property
     def complete(self) -> bool:
         """Whether the run came to its end; an interrupted one holds the parts written so far."""
