@@ -170,6 +170,19 @@ def test_pyarrow_finds_the_worst_frames(run_example, footage):
     assert len(shown["suspicious"]) == 0
 
 
+def test_was_it_good_prints_a_table_and_draws_it(run_example, footage, capsys):
+    pytest.importorskip("matplotlib").use("Agg")
+    shown = run_example("was_it_good")
+    shown["plot"].style.plt.close("all")
+    found = shown["found"]
+    assert found.pictures == found.good == N_FRAMES
+    assert "mouth: total variance" in capsys.readouterr().out
+    for column in found.per_frame:
+        assert f"`{column}`" in text_of("docs/guide.md")
+    for name in ("variance", "quality", "montage"):
+        assert (footage / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_faces_registers_enrols_and_identifies(run_example, footage):
     shown = run_example("faces")
     found, points = shown["found"], np.load(footage / "points.npy")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from holdstill.evaluate.eye_corners import SCALED_EYE_DISTANCE, EyeCornerTable
 if TYPE_CHECKING:
     from holdstill.evaluate.evaluation import BeforeAfter, Evaluation
 
-_NAME, _CELL = 40, 11
+_NAME, _CELL = 40, 13
 
 
 def as_text(found: Evaluation) -> str:
@@ -71,29 +72,45 @@ def _figures(found: Evaluation) -> Iterator[str]:
         if not eyes:
             yield _row("  in the frame, px", found.jitter, lambda j: j.rms_in_frame)
     if found.variance:
-        yield _row(
-            f"{found.region}: total variance / 1000", found.variance, lambda v: v.total / 1000.0, 1
-        )
+        name = f"{os.path.basename(found.region)}: total variance / 1000"
+        yield _row(name, found.variance, lambda v: v.total / 1000.0, 1)
         yield _row("  standard deviation a pixel", found.variance, lambda v: v.per_pixel, 2)
-        components = len((found.variance.after or found.variance.before).accumulated)  # type: ignore[union-attr]
-        yield _row(
-            f"  in the first {components} components, %", found.variance, lambda v: 100 * v.share, 1
-        )
+        assert found.variance.after is not None  # there is no before without an after
+        components = len(found.variance.after.accumulated)
+        name = f"  in the first {components} components, %"
+        yield _share(name, found.variance, lambda v: v.share)
     if found.sharpness:
         yield _row("mean face: squared gradient", found.sharpness, lambda s: s.mean_image, 1)
-        yield _row("  of that of its frames, %", found.sharpness, lambda s: 100 * s.kept, 1)
+        yield _share("  of that of its frames, %", found.sharpness, lambda s: s.kept)
 
 
 def _row(
     name: str, pair: BeforeAfter[Any], value: Callable[[Any], float | None], digits: int = 3
 ) -> str:
-    values = [None if side is None else value(side) for side in (pair.before, pair.after)]
-    cells = ["" if v is None or math.isnan(v) else f"{v:.{digits}f}" for v in values]
-    before, after = values
-    change = ""
-    if before and after is not None and not math.isnan(after / before):
-        change = f"{100 * (after / before - 1):+.0f} %"
-    return f"{name:<{_NAME}}" + "".join(f"{cell:>{_CELL}}" for cell in (*cells, change)).rstrip()
+    """A line of the table, with the relative change."""
+    before, after = _known(pair, value)
+    change = f"{100 * (after / before - 1):+.0f} %" if before and after is not None else ""
+    return _line(name, before, after, change, digits)
+
+
+def _share(name: str, pair: BeforeAfter[Any], value: Callable[[Any], float]) -> str:
+    """A line of shares in percent, with the change in percentage points."""
+    before, after = _known(pair, lambda side: 100.0 * value(side))
+    change = "" if before is None or after is None else f"{after - before:+.1f} points"
+    return _line(name, before, after, change, 1)
+
+
+def _known(
+    pair: BeforeAfter[Any], value: Callable[[Any], float | None]
+) -> tuple[float | None, float | None]:
+    found = pair.map(value)
+    before, after = (None if v is None or math.isnan(v) else v for v in vars(found).values())
+    return before, after
+
+
+def _line(name: str, before: float | None, after: float | None, change: str, digits: int) -> str:
+    cells = ["" if v is None else f"{v:.{digits}f}" for v in (before, after)]
+    return (f"{name:<{_NAME}}" + "".join(f"{cell:>{_CELL}}" for cell in (*cells, change))).rstrip()
 
 
 def _legend(found: Evaluation) -> Iterator[str]:
@@ -102,12 +119,13 @@ def _legend(found: Evaluation) -> Iterator[str]:
     if table is not None:
         height, width = table.shape
         yield (
-            f"eye corners: {table.n_used} frames with points; pixels at {SCALED_EYE_DISTANCE:.0f} "
-            f"between the outer corners ({table.eye_distance:.2f} in the {height}x{width} "
-            "canonical frame)"
+            f"eye corners: {table.n_used} frames with points; at {SCALED_EYE_DISTANCE:.0f} px "
+            f"between the outer ones ({table.eye_distance:.1f} of {height}x{width})"
         )
     if found.all_eye_corners is not None:
         yield _everything(found.all_eye_corners)
+    if found.jitter.after is not None and found.jitter.after.step > 1:
+        yield f"jitter: of every {found.jitter.after.step}th frame; other steps do not compare"
     if found.jitter and table is None:
         yield "jitter without points tells how smooth the motion is, the head's own included"
     if found.pictures:
