@@ -67,6 +67,14 @@ def test_a_run_shows_its_counts_a_curve_and_its_faces(run_folder):
     assert np.abs(seen[56:, :56].astype(float) - expected).mean() < 6.0  # it is a JPEG
 
 
+def test_what_is_printed_is_short(run_folder):
+    run = read_run(run_folder)
+    assert repr(run) == f"Run({run_folder}: {len(run)} rows, {run.good.sum()} good)"
+    found = holdstill.evaluate_run(run, frames=False)
+    assert repr(found).startswith(f"Evaluation({run_folder}: ") and len(repr(found)) < 300
+    assert str(found) in Reader(found._repr_html_()).text
+
+
 def test_names_cannot_smuggle_markup_in(run_folder, tmp_path):
     evil = tmp_path / "<script>alert(1)<" / "run & co"
     shutil.copytree(run_folder, evil)

@@ -28,7 +28,7 @@ class NotARunError(FileNotFoundError):
     """A folder that does not hold a run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Run:
     """A run that `align` or `register` wrote.
 
@@ -47,6 +47,10 @@ class Run:
 
     def __len__(self) -> int:
         return len(self.rows["frame"])
+
+    def __repr__(self) -> str:
+        state = "" if self.complete else ", interrupted"
+        return f"Run({self.folder}: {len(self)} rows, {int(self.good.sum())} good{state})"
 
     def _repr_html_(self) -> str:
         from holdstill.notebook import run_html  # only notebooks need it
