@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.alignment import GOOD
 from holdstill.decomposition import Motion, decompose
 from holdstill.plot.rows import Results, rows_of
 from holdstill.plot.style import (
     AFTER,
     BEFORE,
     FLAGGED,
+    INK,
     axes_or_new,
     dress,
     grid_of_axes,
@@ -77,6 +79,8 @@ def timeline(results: Results, column: str = "residual", *, ax: Axes | None = No
             rows.at[lost], np.zeros(int(lost.sum())), "|", color=FLAGGED, markersize=12,
             transform=ax.get_xaxis_transform(), clip_on=False, label=f"nothing: {int(lost.sum())}",
         )  # fmt: skip
+    if column == "quality" and (heights < GOOD).any():
+        ax.axhline(GOOD, color=INK, linestyle=":", linewidth=1.0)
     dress(ax, x=rows.axis, y=_LABELS[column])
     if flagged.any():
         legend(ax, loc="best")
