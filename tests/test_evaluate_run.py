@@ -123,7 +123,7 @@ def test_another_file_to_compare_with(copy, run_folder):
 
 
 def test_a_long_run_is_looked_at_in_part(run_folder, monkeypatch):
-    import holdstill.evaluate.evaluation as module
+    import holdstill.evaluate.run as module
 
     monkeypatch.setattr(module, "spread_evenly", lambda rows: rows[::40])
     calls = []

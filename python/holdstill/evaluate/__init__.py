@@ -1,6 +1,6 @@
 """Was it good: what a run is worth, measured (equations §5)."""
 
-from holdstill.evaluate.evaluation import BeforeAfter, Evaluation, Spread, evaluate_run
+from holdstill.evaluate.evaluation import BeforeAfter, Evaluation, Spread
 from holdstill.evaluate.eye_corners import (
     EYE_CORNERS,
     Dispersion,
@@ -17,6 +17,7 @@ from holdstill.evaluate.jitter import (
 )
 from holdstill.evaluate.pictures import MOST_FRAMES
 from holdstill.evaluate.points import map_to_canonical, read_points
+from holdstill.evaluate.run import evaluate_run
 from holdstill.evaluate.sharpness import Sharpness, mean_squared_gradient
 from holdstill.evaluate.variance import RegionVariance, region_variance
 from holdstill.evaluate.writing import write_evaluation

@@ -1,0 +1,268 @@
+"""Was a run good: everything that can be measured of it, before alignment and after."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.canonical import roi_mask
+from holdstill.evaluate.evaluation import BeforeAfter, Evaluation, Spread
+from holdstill.evaluate.eye_corners import (
+    EYE_CORNERS,
+    EyeCornerTable,
+    check_corners,
+    eye_corner_errors,
+    eye_corner_table,
+)
+from holdstill.evaluate.jitter import Jitter, JitterOfFrames, corner_jitter, point_jitter
+from holdstill.evaluate.pictures import Pictures, look_at, spread_evenly
+from holdstill.evaluate.points import FloatArray, invertible, read_points
+from holdstill.run_folder import Run, read_run
+from holdstill.sources import open as open_source
+
+FACE = "face"
+"""Region in which the mean image's sharpness is measured."""
+
+
+def evaluate_run(
+    run: Run | str | os.PathLike[str],
+    *,
+    points: str | os.PathLike[str] | npt.ArrayLike | None = None,
+    eye_corners: Sequence[int] = EYE_CORNERS,
+    region: str | os.PathLike[str] | npt.ArrayLike = "mouth",
+    initial: str | os.PathLike[str] | None = None,
+    frames: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Measure a run: dispersion of the eye corners, jitter, variance, sharpness (equations §5).
+
+    Parameters
+    ----------
+    run : Run, str or path
+        Of :func:`holdstill.read_run`, or its folder; complete or interrupted.
+    points : path or array_like, shape (n, k, 2), optional
+        Annotated points, (x, y) in frame pixels, NaN where unknown: in the order of the rows, or a
+        file for :func:`holdstill.evaluate.read_points`.
+    eye_corners : four int
+        Which points are the outer left, inner left, inner right and outer right eye corner; left
+        and right are the image's.
+    region : str, path or array_like (h, w)
+        Where variance is measured: a name or mask as in :func:`holdstill.canonical.roi_mask`.
+        Weights do not count.
+    initial : path, optional
+        File of transforms to compare with, in place of those that the run started from; see
+        :meth:`holdstill.Run.before`.
+    frames : bool
+        Look at the frames. Without it there is no variance and no sharpness.
+    progress : callable (done, total), optional
+        Called after every frame that is looked at.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no run or has lost its dictionary, or a file given is not there.
+    ValueError
+        If the run's files are damaged, a point or region does not exist, or a file does not fit.
+
+    Examples
+    --------
+    >>> evaluate_run("no-such-run")
+    Traceback (most recent call last):
+    ...
+    holdstill.run_folder.NotARunError: no-such-run: not the folder of a run (no transforms in it)
+    """
+    if not isinstance(run, Run):
+        run = read_run(run)
+    mask, region_name = _region(region, run.shape)
+    positions = None if points is None else _points(points, eye_corners, run)
+    before, caption = run.before(initial)
+    after = run.frame_from_canonical
+    has_before = bool(invertible(before).any())
+    compared = run.good & invertible(after) & (invertible(before) | (not has_before))
+    notes = _notes(run, has_before, compared)
+
+    eyes, all_eyes, errors = _eye_corners(run, before, compared, positions, eye_corners, has_before)
+    jitter, moves = _jitter(run, before, compared, positions, eye_corners, caption)
+    seen = BeforeAfter[Pictures]()
+    if frames and compared.any():
+        sides = [before, after] if has_before else [after]
+        seen = _look(run, sides, np.flatnonzero(compared), mask, progress, notes)
+    solved = run.rows["iterations"] > 0
+    return Evaluation(
+        run=str(run.folder),
+        rows=len(run),
+        status=dict(sorted(Counter(run.status.tolist()).items())),
+        good=int(run.good.sum()),
+        compared=int(compared.sum()),
+        complete=run.complete,
+        before=caption,
+        iterations=Spread.of(run.rows["iterations"][solved]),
+        residual=Spread.of(_column(run, "residual")[solved]),
+        quality=Spread.of(_column(run, "quality")[solved]),
+        speed=_speed(run.facts),
+        eye_corners=eyes,
+        all_eye_corners=all_eyes,
+        jitter=jitter,
+        region=region_name,
+        variance=seen.map(lambda pictures: pictures.variance),
+        sharpness=seen.map(lambda pictures: pictures.sharpness),
+        mean_image=seen.map(lambda pictures: pictures.mean_image),
+        pictures=seen.after.n_frames if seen.after else 0,
+        per_frame={
+            **{name: run.rows[name] for name in ("source", "frame", "face") if name in run.rows},
+            "status": run.status,
+            "good": run.good,
+            "compared": compared,
+            "iterations": run.rows["iterations"],
+            "residual": _column(run, "residual"),
+            "quality": _column(run, "quality"),
+            "jitter": moves,
+            **({} if errors is None else {"eye_corner_error": errors}),
+        },
+        notes=tuple(notes),
+    )
+
+
+def _region(region: Any, shape: tuple[int, int]) -> tuple[npt.NDArray[np.bool_], str]:
+    try:
+        mask = np.asarray(roi_mask(region, shape) > 0)
+    except ValueError as error:
+        raise ValueError(str(error).replace("roi:", "region:", 1)) from None
+    return mask, os.fspath(region) if isinstance(region, (str, os.PathLike)) else "region"
+
+
+def _points(points: Any, eye_corners: Sequence[int], run: Run) -> FloatArray:
+    if isinstance(points, (str, os.PathLike)):
+        positions = read_points(points, run.rows["frame"])
+    else:
+        positions = np.asarray(points, dtype=np.float64)
+    if positions.ndim == 3 and len(positions) != len(run):
+        raise ValueError(
+            f"points: expected one entry for each of {len(run)} rows, got {len(positions)}"
+        )
+    check_corners(eye_corners, positions)
+    return positions
+
+
+def _column(run: Run, name: str) -> FloatArray:
+    """A column of numbers, NaN where the run has none."""
+    return np.asarray(run.rows.get(name, np.full(len(run), np.nan)), dtype=np.float64)
+
+
+def _notes(run: Run, has_before: bool, compared: npt.NDArray[np.bool_]) -> list[str]:
+    notes = []
+    if not run.complete:
+        notes.append("the run was interrupted: what follows is of the rows written so far")
+    doubtful = run.rows["frame"][(run.status == "converged") & ~run.good]
+    if len(doubtful):
+        shown = ", ".join(str(number) for number in doubtful[:10])
+        more = f" and {len(doubtful) - 10} more" if len(doubtful) > 10 else ""
+        notes.append(f"converged, but doubtful: frames {shown}{more}")
+    if not run.good.any():
+        notes.append("no frame is good: there is nothing to measure")
+    elif not compared.any():
+        notes.append("no good frame has a transform before alignment: there is nothing to compare")
+    elif has_before and compared.sum() < run.good.sum():
+        missing = int(run.good.sum() - compared.sum())
+        notes.append(f"{missing} good rows have no transform before alignment and do not count")
+    return notes
+
+
+def _speed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    seconds = dict(facts.get("seconds") or {})
+    if "seconds_of_fit" in facts:
+        seconds = {"fit": facts["seconds_of_fit"], **seconds}
+    names = ("frames_per_second", "peak_memory_mb")
+    found = {name: facts[name] for name in names if facts.get(name) is not None}
+    return {**found, **({"seconds": seconds} if seconds else {})}
+
+
+def _eye_corners(
+    run: Run,
+    before: FloatArray,
+    compared: npt.NDArray[np.bool_],
+    points: FloatArray | None,
+    corners: Sequence[int],
+    has_before: bool,
+) -> tuple[BeforeAfter[EyeCornerTable], EyeCornerTable | None, FloatArray | None]:
+    """Tables before, after, of all rows; and the error of every row after alignment."""
+    if points is None:
+        return BeforeAfter(), None, None
+    after, shape = run.frame_from_canonical, run.shape
+
+    def table(transforms: FloatArray, use: npt.NDArray[np.bool_] | None) -> EyeCornerTable:
+        return eye_corner_table(transforms, points, corners, shape, use)
+
+    tables = BeforeAfter(table(before, compared) if has_before else None, table(after, compared))
+    with_transform = invertible(after)
+    everything = table(after, None) if (with_transform & ~compared).any() else None
+    errors = eye_corner_errors(after, points, corners, compared if compared.any() else None)
+    return tables, everything, errors.mean(axis=1)
+
+
+def _jitter(
+    run: Run,
+    before: FloatArray,
+    compared: npt.NDArray[np.bool_],
+    points: FloatArray | None,
+    corners: Sequence[int],
+    caption: str,
+) -> tuple[BeforeAfter[Jitter], FloatArray]:
+    """Before and after, and that of every row after alignment."""
+    if run.independent:
+        return BeforeAfter(), np.full(len(run), np.nan)
+
+    def measure(transforms: FloatArray) -> JitterOfFrames:
+        used = np.where(compared[:, None, None], transforms, np.nan)
+        if points is None:
+            return corner_jitter(used, run.shape, run.rows["frame"], run.stream)
+        eyes = points[:, check_corners(corners, points)]
+        return point_jitter(used, eyes, run.rows["frame"], run.stream)
+
+    after = measure(run.frame_from_canonical)
+    # The corners of a fixed crop do not move at all.
+    moving = points is not None or caption == "the initial transforms"
+    start = measure(before).overall if moving else None
+    return BeforeAfter(start, after.overall), after.per_frame
+
+
+def _look(
+    run: Run,
+    sides: list[FloatArray],
+    rows: npt.NDArray[np.int64],
+    region: npt.NDArray[np.bool_],
+    progress: Callable[[int, int], None] | None,
+    notes: list[str],
+) -> BeforeAfter[Pictures]:
+    """The frames before and after; where they have gone, what the aligned video shows."""
+    rows = spread_evenly(rows)
+    face = np.asarray(roi_mask(FACE, run.shape) > 0)
+    try:
+        frames = run.open_frames()
+    except (OSError, ValueError) as error:
+        if run.video is None:
+            notes.append(f"no variance and no sharpness: {error}, and there is no aligned.mp4")
+            return BeforeAfter()
+        notes.append(f"variance and sharpness are of aligned.mp4, after alignment only: {error}")
+        frames, position = open_source(run.video), np.arange(len(run))
+        sides = [np.tile(np.eye(3), (len(run), 1, 1))]
+        if len(frames) != len(run):
+            notes[-1] = f"no variance and no sharpness: {error}, and aligned.mp4 is not the run's"
+            frames.close()
+            return BeforeAfter()
+    else:
+        position = run.position
+    with frames:
+        seen = look_at(
+            frames, position[rows], [side[rows] for side in sides], region, face, progress
+        )
+    return BeforeAfter(seen[0] if len(seen) > 1 else None, seen[-1] if seen else None)
