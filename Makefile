@@ -19,7 +19,11 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench lint format asan clean
+# The published experiments, on the page that shows them.
+paper: $(VENV)/.bench
+	$(BIN)/python benchmarks/paper.py --out docs/paper.md
+
+.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
