@@ -19,10 +19,6 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-# The published experiments, on the page that shows them.
-paper: $(VENV)/.bench
-	$(BIN)/python benchmarks/paper.py --out docs/paper.md
-
 .PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan clean
 
 demo: $(VENV)/.installed
@@ -37,6 +33,10 @@ test: $(VENV)/.installed cpp-test
 bench: $(VENV)/.bench
 	failed=; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; \
 	done; [ -z "$$failed" ] || { echo "claims that do not hold:$$failed"; exit 1; }
+
+# The published experiments, on the page that shows them.
+paper: $(VENV)/.bench
+	$(BIN)/python benchmarks/paper.py --out docs/paper.md
 
 lint: $(VENV)/.lint $(VENV)/.installed
 	$(BIN)/ruff check .

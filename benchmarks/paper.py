@@ -43,7 +43,7 @@ SIZES, MUS = (25, 50, 100, 200), (0.0, 1e-4, 1e-3, 1e-2, 1e-1)
 EYES = ((27, 28, 29, 30), (32, 33, 34, 35))
 """Outer or inner corner, upper lid, the other corner, lower lid, of both eyes."""
 CLOSED = 0.85
-"""Share of the median opening below which an eye is closed; the annotation has modes at .7 and 1."""
+"""Share of the median opening below which an eye is closed; the modes are 0.7 and 1."""
 GRID_FRAMES = (1000, 3000, 9375)
 
 
