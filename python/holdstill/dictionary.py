@@ -19,6 +19,7 @@ from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
+from holdstill.reference.warp import n_planes
 from holdstill.residuals import OwnResiduals, huber_threshold, yardstick
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = "holdstill.dictionary"
 FORMAT_VERSION = 3
-_PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
-"""Huber's threshold in standard deviations: 95 % efficient where the noise is Gaussian."""
 
 
 def _number(value: float | None) -> float:
@@ -116,12 +115,8 @@ class Dictionary:
         shape = check_shape(self.shape)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "roi", roi_mask(self.roi, shape))
-        if self.features not in _PLANES:
-            raise ValueError(
-                f"features: expected one of {', '.join(_PLANES)}, got {self.features!r}"
-            )
         atoms = np.array(self.atoms, dtype=np.float32, order="F")
-        rows = _PLANES[self.features] * int(self.mask.sum())
+        rows = n_planes(self.features) * int(self.mask.sum())
         if atoms.ndim != 2 or atoms.shape[0] != rows or atoms.shape[1] < 1:
             raise ValueError(
                 f"atoms: expected shape ({rows}, r) for this shape, roi and feature, "
@@ -332,7 +327,7 @@ class Dictionary:
         octaves = []
         for level in range(1, n_levels(self.weights)):
             coarse = octave(
-                self.atoms, self.weights, planes=_PLANES[self.features], sigma=sigma, level=level
+                self.atoms, self.weights, planes=n_planes(self.features), sigma=sigma, level=level
             )
             # A unit norm is shared by fewer pixels.
             thinning = np.sqrt(self.atoms.shape[0] / coarse.atoms.shape[0])
@@ -346,7 +341,7 @@ class Dictionary:
         -------
         ndarray, shape (r, h, w) or (r, 2, h, w) for edges (E_x, E_y), float32
         """
-        planes = _PLANES[self.features]
+        planes = n_planes(self.features)
         pictures = np.zeros((self.n_atoms, planes, *self.shape), dtype=np.float32)
         pictures[:, :, self.mask] = self.atoms.T.reshape(self.n_atoms, planes, -1)
         return pictures if planes > 1 else pictures[:, 0]

@@ -26,6 +26,7 @@ from holdstill.face_quality import quality, unseen_residuals
 from holdstill.pyramid import level_roi, n_levels
 from holdstill.reference.registration import Level
 from holdstill.reference.subspace import Subspace, log_volume
+from holdstill.reference.warp import n_planes
 from holdstill.residuals import yardstick
 
 FORMAT = "holdstill.face_model"
@@ -36,7 +37,6 @@ RHOS = ("existing", "all")
 """Readings of ρ: the mean of the eigenvalues beyond M that exist, or of all D - M of them."""
 
 FloatArray = npt.NDArray[np.float64]
-_PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +83,10 @@ class FaceModel:
     unseen: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def __post_init__(self) -> None:
-        if self.features not in _PLANES:
-            raise ValueError(
-                f"features: expected one of {', '.join(_PLANES)}, got {self.features!r}"
-            )
+        planes = n_planes(self.features)
         _check_rho(self.rho)
         for octave in self.octaves:
-            size = _PLANES[self.features] * int((octave.roi > 0).sum())
+            size = planes * int((octave.roi > 0).sum())
             shapes = octave.mean.shape, octave.basis.shape[:1], octave.templates.shape[1:]
             if shapes != ((size,),) * 3 or len(octave.templates) != len(self.users):
                 raise ValueError(f"octaves: expected vectors of {size} entries, got {shapes}")
@@ -209,8 +206,7 @@ class FaceModel:
         if len(greys) < 3:
             raise ValueError(f"images: expected at least 3, got {len(greys)}")
         _check_rho(rho)
-        if features not in _PLANES:
-            raise ValueError(f"features: expected one of {', '.join(_PLANES)}, got {features!r}")
+        n_planes(features)  # refuses an unknown one
         if shape is None and frame_from_canonical is None and points is None:
             shape = greys[0].shape[:2]
         shape = check_shape(DEFAULT_SHAPE if shape is None else shape)

@@ -16,6 +16,7 @@ from holdstill.evaluate import Evaluation
 from holdstill.pictures import as_rgb8, canonical_picture
 from holdstill.plot.style import INK, grid_of_axes, name_rows, show_picture
 from holdstill.rasl import RaslResult
+from holdstill.reference.warp import n_planes
 from holdstill.run_folder import Run
 
 
@@ -180,7 +181,7 @@ def decomposition(
     if len(images) != count:
         raise ValueError(f"images: expected the {count} of the result, got {len(images)}")
     mask = np.asarray(roi_mask(roi, shape) > 0)
-    planes = 2 if features == "edges" else 1
+    planes = n_planes(features)
     if result.vectors.shape[0] != planes * int(mask.sum()):
         raise ValueError(
             f"shape, features, roi: of {planes * int(mask.sum())} entries, but the result's "

@@ -22,7 +22,7 @@ from .robust import (
     robust_least_squares,
     seen_at_unit_norm,
 )
-from .warp import Linearization, canonical_points, linearize_prepared, prepare_frame
+from .warp import Linearization, canonical_points, linearize_prepared, n_planes, prepare_frame
 
 STATUSES = (
     "converged",
@@ -150,7 +150,7 @@ def align_frame(
     dictionary = np.asarray(atoms, dtype=np.float64)
     transform = np.array(initial, dtype=np.float64)
     parameters_from_matrix(transform, motion, shape)
-    planes = 2 if features == "edges" else 1
+    planes = n_planes(features)
     samples = len(canonical_points(roi, shape)) * planes
     if dictionary.ndim != 2 or dictionary.shape[0] != samples:
         raise ValueError(f"atoms: expected shape ({samples}, r), got {dictionary.shape}")
@@ -230,7 +230,7 @@ def align_frame(
 
 def _refusal(now: Linearization, features: str) -> str | None:
     """Status of a linearisation that cannot be solved, None for one that can."""
-    samples = now.vector.size // (2 if features == "edges" else 1)
+    samples = now.vector.size // n_planes(features)
     if now.outside > samples / 2:
         return "out_of_frame"
     lengths = np.linalg.norm(now.jacobian, axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .motion import FloatArray, map_points
-from .warp import canonical_points, linearize_prepared, prepare_frame
+from .warp import canonical_points, linearize_prepared, n_planes, prepare_frame
 
 COMPONENTS = 8
 """Of the dictionary, that a first look needs: what is common, and a few ways to differ."""
@@ -111,7 +111,7 @@ def search(
     middle[:2, 2] = 0.5 * (corners[0] + corners[2])
     prepared = prepare_frame(image, start, shape=shape, features=features, sigma=sigma)
     basis = _main_components(np.asarray(atoms, dtype=np.float64))
-    planes = 2 if features == "edges" else 1
+    planes = n_planes(features)
     pixels = len(basis) // planes
     scored: list[tuple[float, FloatArray]] = []
     for offset in _offsets(motion, shape[1], SearchRange()):

@@ -20,7 +20,10 @@ from .image import (
 )
 from .motion import FloatArray, map_points, n_parameters, spatial_jacobian, warp_jacobian
 
-FEATURES = ("grey", "edges", "magnitude")
+PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
+"""How many planes of the canonical frame a feature fills: edges are E_x, then E_y."""
+
+FEATURES = tuple(PLANES)
 """Names of the features: grey levels, the stacked gradient, its magnitude."""
 
 
@@ -65,6 +68,33 @@ class PreparedFrame:
     features: str
 
 
+def n_planes(features: str) -> int:
+    """Number of planes of the canonical frame that a feature fills.
+
+    Parameters
+    ----------
+    features : str
+        One of `FEATURES`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If there is no such feature.
+
+    Examples
+    --------
+    >>> n_planes("edges")
+    2
+    """
+    if features not in FEATURES:
+        raise ValueError(f"features: expected one of {', '.join(FEATURES)}, got {features!r}")
+    return PLANES[features]
+
+
 def prepare_frame(
     image: npt.ArrayLike,
     lowpass_from: npt.ArrayLike,
@@ -92,8 +122,7 @@ def prepare_frame(
     -------
     PreparedFrame
     """
-    if features not in FEATURES:
-        raise ValueError(f"features: expected one of {', '.join(FEATURES)}, got {features!r}")
+    n_planes(features)
     if not (np.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma: expected a positive number of canonical pixels, got {sigma}")
     # Bounds the time on frames far smaller than their transform says.
