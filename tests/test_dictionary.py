@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from holdstill import Dictionary
+from holdstill import Dictionary, outputs
+from holdstill.outputs import OutputError
 
 
 @pytest.fixture
@@ -132,6 +133,26 @@ def test_a_missing_or_cut_file_is_named(dictionary: Dictionary, tmp_path: Path) 
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:700])
     with pytest.raises(ValueError, match=r"cut\.npz"):
         Dictionary.load(tmp_path / "cut.npz")
+
+
+def test_a_file_appears_under_its_name_only_when_it_is_on_the_disk(
+    dictionary: Dictionary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        outputs.os, "fsync", lambda _: seen.append([entry.name for entry in tmp_path.iterdir()])
+    )
+    dictionary.save(tmp_path / "d.npz")
+    assert seen == [[".d.npz.tmp"]]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d.npz"]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    large = Dictionary(np.eye(10_000, 2), shape=(100, 100), motion="affine")
+    with pytest.raises(OutputError, match=r"cannot write .*d\.npz"):
+        large.save(tmp_path / "d.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_save_leaves_the_old_file(dictionary: Dictionary, tmp_path: Path) -> None:

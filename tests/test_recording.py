@@ -56,16 +56,6 @@ def picture(k, height=48, width=64):
     return np.stack(planes, axis=2).astype(np.uint8)
 
 
-@pytest.fixture
-def small_files():
-    """No file can grow beyond 16 kB, as if the disk were full."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_parts_have_the_fixed_columns_types_and_rows_in_order(tmp_path):
     with Recording(tmp_path / "run") as recording:
         recording.write_part(1, columns(3, first=4, seed=1))
@@ -229,19 +219,6 @@ def test_pictures_of_another_kind_or_size_are_refused(tmp_path):
                 segment.write(bad)
 
 
-def test_the_dictionary_appears_under_its_name_only_when_complete(tmp_path):
-    run = tmp_path / "run"
-
-    def save(path):
-        np.savez(path, atoms=np.ones(3))
-        assert "dictionary.npz" not in visible(run)
-
-    with Recording(run) as recording:
-        recording.write_dictionary(save)
-    assert visible(run) == {"dictionary.npz"}
-    np.testing.assert_array_equal(np.load(run / "dictionary.npz")["atoms"], np.ones(3))
-
-
 def test_ctrl_c_keeps_the_parts_so_far_and_nothing_half_done(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt), Recording(run) as recording:
@@ -334,12 +311,12 @@ def test_a_full_disk_stops_the_video_with_its_name(tmp_path, small_files):
     assert visible(tmp_path / "run") == set()
 
 
-def test_a_full_disk_stops_the_dictionary_and_run_json(tmp_path, small_files):
-    with Recording(tmp_path / "run") as recording:
-        with pytest.raises(OutputError, match=r"dictionary.npz"):
-            recording.write_dictionary(lambda path: path.write_bytes(bytes(50_000)))
-        with pytest.raises(OutputError, match=r"run.json"):
-            recording.finish({"text": "x" * 50_000})
+def test_a_full_disk_stops_run_json(tmp_path, small_files):
+    with (
+        Recording(tmp_path / "run") as recording,
+        pytest.raises(OutputError, match=r"run.json"),
+    ):
+        recording.finish({"text": "x" * 50_000})
     assert visible(tmp_path / "run") == set()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import zipfile
@@ -13,11 +12,15 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.outputs import replacing
+
 Made = TypeVar("Made")
 
 
 def write_archive(
     path: str | os.PathLike[str],
+    format: str,
+    version: int,
     meta: Mapping[str, Any],
     arrays: Mapping[str, Any],
 ) -> None:
@@ -26,24 +29,33 @@ def write_archive(
     Parameters
     ----------
     path : str or path
+    format, version
+        What `read_archive` is to ask for.
     meta : mapping
-        Numbers and strings, ``format`` and ``format_version`` among them.
-    arrays : mapping of ndarray
+        Numbers and strings.
+    arrays : mapping of str to ndarray
 
     Raises
     ------
-    OSError
-        If it cannot be written.
+    holdstill.outputs.OutputError
+        If it cannot be written; an OSError.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "three.npz")
+    ...     write_archive(path, "example", 1, {"unit": "px"}, {"lengths": np.ones(3)})
+    ...     read_archive(
+    ...         path, "example", "example", 1,
+    ...         lambda meta, arrays: (meta["unit"], arrays["lengths"].tolist()),
+    ...     )
+    ('px', [1.0, 1.0, 1.0])
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
-        temporary.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    description = json.dumps({"format": format, "format_version": version, **meta})
+    # An open file: to a name of its own, NumPy would append ".npz".
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        np.savez(file, meta=np.array(description), **arrays)
 
 
 def read_archive(
@@ -61,7 +73,7 @@ def read_archive(
     what : str
         What the file should be, for messages.
     format, version
-        What its ``format`` and ``format_version`` must be.
+        What `write_archive` was given.
     make : callable (meta, arrays) -> object
 
     Returns

@@ -407,15 +407,10 @@ class Dictionary:
 
         Raises
         ------
-        OSError
-            If it cannot be written.
+        holdstill.outputs.OutputError
+            If it cannot be written; an OSError.
         """
-        meta = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            **self._settings(),
-            "provenance": dict(self.provenance),
-        }
+        meta = {**self._settings(), "provenance": dict(self.provenance)}
         arrays = {
             "roi": self.weights,
             "atoms": self.atoms,
@@ -423,7 +418,7 @@ class Dictionary:
             "displaced_residuals": self.displaced_residuals,
             "robust_residuals": self.robust_residuals,
         }
-        write_archive(path, meta, arrays)
+        write_archive(path, FORMAT, FORMAT_VERSION, meta, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Dictionary:

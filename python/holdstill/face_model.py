@@ -437,12 +437,10 @@ class FaceModel:
 
         Raises
         ------
-        OSError
-            If it cannot be written.
+        holdstill.outputs.OutputError
+            If it cannot be written; an OSError.
         """
         meta = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
             "features": self.features,
             "sigma": self.sigma,
             "rho": self.rho,
@@ -457,7 +455,7 @@ class FaceModel:
         }
         for name in ("face", "thumbnails", "landmarks", "unseen"):
             arrays[name] = getattr(self, name)
-        write_archive(path, meta, arrays)
+        write_archive(path, FORMAT, FORMAT_VERSION, meta, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FaceModel:

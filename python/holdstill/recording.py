@@ -170,16 +170,20 @@ class Recording:
     def write_dictionary(
         self, save: Callable[[Path], object], name: str = "dictionary.npz"
     ) -> None:
-        """Write ``dictionary.npz``, or ``model.npz``, by calling ``save(path)``.
+        """Write ``dictionary.npz``, or ``model.npz``.
+
+        Parameters
+        ----------
+        save : callable (path)
+            :meth:`holdstill.Dictionary.save`, or that of a face model: the file appears at once.
+        name : str
 
         Raises
         ------
         OutputError
             If it cannot be written.
         """
-        # np.savez appends .npz to any other name.
-        with replacing(self.folder / name, suffix=".tmp.npz") as temporary:
-            save(temporary)
+        save(self.folder / name)
 
     def write_face(self, name: str, picture: npt.NDArray[np.uint8]) -> None:
         """Write ``faces/<name>.png``; from any thread.

@@ -43,10 +43,7 @@ def run_fit(options: argparse.Namespace) -> Output:
         raise OutputError(f"{options.out}: its folder does not exist")
     with open_source(sources_of(options)) as frames:
         dictionary = _fit(frames, options)
-    try:
-        dictionary.save(options.out)
-    except OSError as error:
-        raise OutputError(f"{options.out}: {error.strerror or error}") from error
+    dictionary.save(options.out)
     result = {
         "dictionary": options.out,
         "summary": repr(dictionary),

@@ -42,7 +42,7 @@ def _train(options: argparse.Namespace) -> Output:
             **given(options, ("points", "landmarks", "initial", "users")),
         )
     model = training.fit(**keywords)
-    _save(model, options.out)
+    model.save(options.out)
     result = {
         "model": options.out,
         "summary": repr(model),
@@ -63,7 +63,7 @@ def _enrol(options: argparse.Namespace) -> Output:
         enrolled, found = enrol_from(
             model, options.user, frames, **given(options, ("initial", "minimum_size"))
         )
-    _save(enrolled, options.out)
+    enrolled.save(options.out)
     result = {
         "model": options.out,
         "summary": repr(enrolled),
@@ -104,10 +104,3 @@ def run_register(options: argparse.Namespace) -> Output:
         listed(options.out),
     ]
     return {"run": options.out, **summary}, "\n".join(lines)
-
-
-def _save(model: FaceModel, out: str) -> None:
-    try:
-        model.save(out)
-    except OSError as error:
-        raise OutputError(f"{out}: {error.strerror or error}") from error
