@@ -9,7 +9,7 @@ import pytest
 
 Image = pytest.importorskip("PIL.Image")
 
-from holdstill.sources import grey_from_rgb  # noqa: E402
+from holdstill.sources import Frame, grey_from_rgb  # noqa: E402
 from holdstill.sources import open as open_source  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -97,6 +97,15 @@ def test_grey_is_rec_601_luma() -> None:
     assert (grey_from_rgb(np.full((1, 1, 3), 65535, np.uint16)) == 65535).all()
     pillow = np.asarray(Image.fromarray(COLOUR).convert("L"))
     assert np.array_equal(grey_from_rgb(COLOUR), pillow)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_of_any_width_are_float32_in_a_frame(dtype: type) -> None:
+    picture = COLOUR.astype(dtype)
+    frame = Frame("array", 0, None, picture)
+    assert frame.image is not None
+    assert frame.image.dtype == frame.grey().dtype == np.float32
+    assert frame.grey() == pytest.approx(picture.astype(float) @ [0.299, 0.587, 0.114], rel=1e-6)
 
 
 @pytest.mark.parametrize(

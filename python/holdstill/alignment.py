@@ -331,7 +331,7 @@ def warp(
 def align_read(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -> Alignment:
     """Align a readable frame of a source; what :func:`align_frame` and whole runs share."""
     try:
-        found = aligner.align(_as_grey(frame), initial)
+        found = aligner.align(frame.grey(), initial)
     except ValueError as error:
         raise ValueError(f"frame {frame.frame} of {frame.source}: {error}") from None
     solved = found.iterations > 0
@@ -351,11 +351,6 @@ def align_read(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -
         found.quality,
         found.weights,
     )
-
-
-def _as_grey(frame: Frame) -> npt.NDArray[Any]:
-    grey = frame.grey()
-    return grey.astype(np.float32) if grey.dtype == np.float64 else grey
 
 
 def without_transform(frame: Frame, status: str) -> Alignment:

@@ -25,7 +25,6 @@ def read_greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.N
             grey = Frame("images", number, None, np.asarray(image)).grey()
         except (TypeError, ValueError) as error:
             raise ValueError(f"images: image {number}: {error}") from None
-        grey = grey.astype(np.float32) if grey.dtype.kind == "f" else grey
         if not np.isfinite(grey).all():
             raise ValueError(f"images: image {number} has values that are not finite")
         greys.append(grey)

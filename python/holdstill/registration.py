@@ -329,7 +329,6 @@ def _far(start: FloatArray, end: _core.FrameRegistration, model: FaceModel) -> b
 
 def _grey(frame: npt.ArrayLike) -> npt.NDArray[Any]:
     try:
-        grey = Frame("array", 0, None, np.asarray(frame)).grey()
+        return Frame("array", 0, None, np.asarray(frame)).grey()
     except ValueError as error:
         raise ValueError(f"frame: {error}") from None
-    return grey.astype(np.float32) if grey.dtype.kind == "f" else grey

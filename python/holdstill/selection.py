@@ -175,11 +175,9 @@ def usable(
 
 
 def _grey(frame: Frame) -> npt.NDArray[Any] | None:
-    """Grey levels in a type that the compiled core reads; None where they are of no use."""
+    """Grey levels of a frame; None where they are of no use."""
     grey = frame.grey() if frame.readable else None
-    if grey is None or not np.isfinite(grey).all():
-        return None
-    return grey.astype(np.float32) if grey.dtype == np.float64 else grey
+    return grey if grey is not None and np.isfinite(grey).all() else None
 
 
 def _grey_again(frame: Frame) -> npt.NDArray[Any]:

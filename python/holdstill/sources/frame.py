@@ -26,6 +26,8 @@ class ArrayPicture:
     __slots__ = ("_grey", "_image")
 
     def __init__(self, image: npt.NDArray[Any]) -> None:
+        if image.dtype.kind == "f":
+            image = image.astype(np.float32, copy=False)
         self._image = image
         self._grey = image if image.ndim == 2 else None
 
@@ -50,8 +52,8 @@ class Frame:
         the images of the source; -1 for a source that cannot be opened at all.
     time : float or None
         Timestamp in seconds, for videos.
-    image : ndarray (H, W) or (H, W, 3), uint8, uint16 or float32; Picture; or None
-        Grey or RGB. None if the frame is unreadable.
+    image : ndarray (H, W) or (H, W, 3), uint8, uint16 or float; Picture; or None
+        Grey or RGB; any float becomes float32. None if the frame is unreadable.
     error : str or None
         Why it is unreadable.
 
