@@ -234,13 +234,25 @@ def test_other_files_are_refused(model, tmp_path):
         Dictionary.load(tmp_path / "m.npz")
     with np.load(tmp_path / "m.npz") as file:
         arrays = dict(file)
-    meta = json.loads(str(arrays["meta"][()])) | {"format_version": 99}
-    np.savez(tmp_path / "later.npz", **{**arrays, "meta": np.array(json.dumps(meta))})
+    meta = json.loads(str(arrays["meta"][()]))
+    later = np.array(json.dumps({**meta, "format_version": 99}))
+    np.savez(tmp_path / "later.npz", **{**arrays, "meta": later})
     with pytest.raises(ValueError, match="version 99"):
         FaceModel.load(tmp_path / "later.npz")
-    np.savez(tmp_path / "cut.npz", **{**arrays, "mean_0": arrays["mean_0"][:-1]})
-    with pytest.raises(ValueError, match="not a readable face model"):
-        FaceModel.load(tmp_path / "cut.npz")
+    for name, broken in (
+        ("mean_0", arrays["mean_0"][:-1]),
+        ("basis_1", arrays["basis_1"][:, 0]),
+        ("eigenvalues_0", arrays["eigenvalues_0"][:6]),  # none is left for ρ
+        ("within_eigenvalues_1", np.zeros(0)),
+        ("templates_0", arrays["templates_0"][1:]),
+        ("thumbnails", arrays["thumbnails"][1:]),
+        ("unseen", arrays["unseen"][:, :1]),
+        ("mean_1", np.full_like(arrays["mean_1"], np.nan)),
+        ("meta", np.array(json.dumps({**meta, "octaves": 0}))),
+    ):
+        np.savez(tmp_path / "broken.npz", **{**arrays, name: broken})
+        with pytest.raises(ValueError, match=r"readable face model: (octaves|thumb|unseen)"):
+            FaceModel.load(tmp_path / "broken.npz")
 
 
 # Bad input

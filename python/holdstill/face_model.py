@@ -85,15 +85,27 @@ class FaceModel:
     def __post_init__(self) -> None:
         planes = n_planes(self.features)
         _check_rho(self.rho)
+        if not self.octaves:
+            raise ValueError("octaves: expected at least one")
         for octave in self.octaves:
             size = planes * int((octave.roi > 0).sum())
-            shapes = octave.mean.shape, octave.basis.shape[:1], octave.templates.shape[1:]
-            if shapes != ((size,),) * 3 or len(octave.templates) != len(self.users):
-                raise ValueError(f"octaves: expected vectors of {size} entries, got {shapes}")
-            if not all(np.isfinite(getattr(octave, name)).all() for name in ARRAYS):
-                raise ValueError("octaves: expected finite entries")
-            for name in ARRAYS:
-                getattr(octave, name).flags.writeable = False
+            if len(octave.mean) != size:
+                raise ValueError(
+                    f"octaves: expected vectors of {size} entries for this region and feature, "
+                    f"got {len(octave.mean)}"
+                )
+            if len(octave.templates) != len(self.users):
+                raise ValueError(
+                    f"octaves: expected templates of {len(self.users)} users, "
+                    f"got {len(octave.templates)}"
+                )
+        if self.unseen.shape[1:] != (2,) or not np.isfinite(self.unseen).all():
+            raise ValueError(f"unseen: expected finite rows of 2, got shape {self.unseen.shape}")
+        if len(self.thumbnails) != len(self.users):
+            raise ValueError(
+                f"thumbnails: expected one for each of {len(self.users)} users, "
+                f"got {len(self.thumbnails)}"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -112,7 +124,8 @@ class FaceModel:
 
     def residual_of(self, dffs: float, *, users: bool = False) -> float:
         """ε of a registration, from its distance to the face space, or to that of the users."""
-        return float(np.sqrt(dffs * self._rho(*self._finest(users))))
+        _, _, rho = self._covariance(self.octaves[0], within=users)
+        return float(np.sqrt(dffs * rho))
 
     def residual(self, frame: npt.ArrayLike, frame_from_canonical: FloatArray) -> float:
         """ε of a frame at a transform: what mean and components leave of its unit norm.
@@ -282,11 +295,7 @@ class FaceModel:
         """
         if not isinstance(user, str) or not user:
             raise ValueError(f"user: expected a name, got {user!r}")
-        if not len(self.octaves[0].within_eigenvalues):
-            raise ValueError(
-                "user: this model does not know how images of one person differ; fit it with "
-                "users=, and with at least two images of some of them"
-            )
+        self._refuse_unknown_within()
         greys = read_greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
         given = None if frame_from_canonical is None else np.asarray(frame_from_canonical)
         if given is not None and given.ndim == 2:
@@ -328,14 +337,10 @@ class FaceModel:
         index = None if user is None else self.user_index(user)
         levels = []
         for octave in self.octaves:
-            if index is None:
-                mean, basis, eigenvalues = octave.mean, octave.basis, octave.eigenvalues
-            else:
-                mean = octave.templates[index]
-                basis, eigenvalues = octave.within_basis, octave.within_eigenvalues
-            rho = self._rho(eigenvalues, basis)
+            mean = octave.mean if index is None else octave.templates[index]
+            basis, variances, rho = self._covariance(octave, within=index is not None)
             vectors = mean.astype(np.float64), basis.astype(np.float64)
-            levels.append(Level(Subspace(*vectors, eigenvalues[: basis.shape[1]], rho), octave.roi))
+            levels.append(Level(Subspace(*vectors, variances, rho), octave.roi))
         return levels
 
     def user_index(self, user: str) -> int:
@@ -348,8 +353,7 @@ class FaceModel:
         """
         if user not in self.users:
             raise ValueError(f"user: {user!r} is not enrolled; {len(self.users)} others are")
-        if not len(self.octaves[0].within_eigenvalues):
-            raise ValueError("user: the model does not know how images of one person differ")
+        self._refuse_unknown_within()
         return self.users.index(user)
 
     def registrar(self, *, users: bool = False, **options: Any) -> _core.FrameRegistrar:
@@ -378,16 +382,15 @@ class FaceModel:
             return self._registrars[key]
         if users and not self.users:
             raise ValueError("model: nobody is enrolled")
-        gaussians = self.gaussians(self.users[0] if users else None)
+        if users:
+            self._refuse_unknown_within()
         levels = [
             (
-                octave.within_basis if users else octave.basis,
-                level.subspace.variances,
-                level.subspace.rho,
+                *self._covariance(octave, within=users),
                 octave.templates.T if users else octave.mean[:, None],
                 octave.roi,
             )
-            for octave, level in zip(self.octaves, gaussians, strict=True)
+            for octave in self.octaves
         ]
         made = _core.FrameRegistrar(
             levels, shape=self.shape, features=self.features, sigma=self.sigma, **options
@@ -407,30 +410,37 @@ class FaceModel:
         -------
         float
         """
-        eigenvalues, basis = self._finest(users)
-        rho = self._rho(eigenvalues, basis)
+        basis, variances, rho = self._covariance(self.octaves[0], within=users)
         shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
-        return log_volume(Subspace(shaped[:, :1], shaped, eigenvalues[: basis.shape[1]], rho))
+        return log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
 
     @cached_property
     def _registrars(self) -> dict[tuple[Any, ...], _core.FrameRegistrar]:
         return {}
 
-    def _finest(self, users: bool) -> tuple[FloatArray, npt.NDArray[np.float32]]:
-        octave = self.octaves[0]
-        if users:
-            return octave.within_eigenvalues, octave.within_basis
-        return octave.eigenvalues, octave.basis
-
-    def _rho(self, eigenvalues: FloatArray, basis: npt.NDArray[Any]) -> float:
-        size, components = len(basis), int(basis.shape[1])
-        if not isinstance(self.rho, str):
+    def _covariance(
+        self, octave: Octave, *, within: bool
+    ) -> tuple[npt.NDArray[np.float32], FloatArray, float]:
+        """Φ_M, λ and ρ of an octave: of everybody, or within users."""
+        if within:
+            basis, eigenvalues = octave.within_basis, octave.within_eigenvalues
+        else:
+            basis, eigenvalues = octave.basis, octave.eigenvalues
+        size, count = basis.shape
+        beyond = eigenvalues[count:]
+        if isinstance(self.rho, str):
+            rho = float(beyond.sum()) / (len(beyond) if self.rho == "existing" else size - count)
+        else:
             # A unit norm is shared by fewer pixels.
-            return self.rho * len(self.octaves[0].mean) / size
-        beyond = eigenvalues[components:]
-        return float(np.sum(beyond)) / (
-            len(beyond) if self.rho == "existing" else size - components
-        )
+            rho = self.rho * len(self.octaves[0].mean) / size
+        return basis, eigenvalues[:count], rho
+
+    def _refuse_unknown_within(self) -> None:
+        if not len(self.octaves[0].within_eigenvalues):
+            raise ValueError(
+                "user: this model does not know how images of one person differ; fit it with "
+                "users=, and with at least two images of some of them"
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.

@@ -32,6 +32,12 @@ class Octave:
         The same of the covariance within users; empty where the images' users are unknown.
     templates : ndarray (U, D), float32
         t_u, one row for each user.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other, an entry is not finite, or no eigenvalue is left beyond
+        the basis.
     """
 
     roi: Weights
@@ -41,6 +47,26 @@ class Octave:
     within_basis: npt.NDArray[np.float32]
     within_eigenvalues: FloatArray
     templates: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        size = self.mean.size
+        fit = self.roi.ndim == 2 and self.mean.ndim == 1 and self.templates.shape[1:] == (size,)
+        for basis, eigenvalues in (
+            (self.basis, self.eigenvalues),
+            (self.within_basis, self.within_eigenvalues),
+        ):
+            fit = fit and basis.ndim == 2 and len(basis) == size and eigenvalues.ndim == 1
+            # ρ is the mean of those beyond; within users there may be none at all.
+            unknown = basis is self.within_basis and basis.size == eigenvalues.size == 0
+            fit = fit and (unknown or basis.shape[1] < eigenvalues.size)
+        if not fit:
+            shapes = {name: getattr(self, name).shape for name in ARRAYS}
+            raise ValueError(f"octaves: expected arrays that fit each other, got shapes {shapes}")
+        for name in ARRAYS:
+            array = getattr(self, name)
+            if not np.isfinite(array).all():
+                raise ValueError(f"octaves: expected finite entries of {name}")
+            array.flags.writeable = False
 
 
 ARRAYS = tuple(Octave.__dataclass_fields__)
