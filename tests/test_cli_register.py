@@ -279,6 +279,8 @@ def test_one_image_enrols_and_everybody_is_told_apart(album, register, tmp_path,
     code, rows, _ = register(tmp_path / "unknown", model=model, options=("--user", "all"))
     assert (code, rows["user"]) == (0, list(people * 2))
     assert rows["status"] == ["converged"] * 6
+    rho = holdstill.FaceModel.load(model).gaussians("cem")[0].subspace.rho
+    assert rows["residual"] == pytest.approx(np.sqrt(rho * np.array(rows["dffs"])))
     code, mine, _ = register(
         tmp_path / "unknown", model=model, out="as cem", options=("--user", "cem")
     )
