@@ -293,13 +293,14 @@ def test_one_image_enrols_and_everybody_is_told_apart(album, register, tmp_path,
 def test_a_file_tells_who_is_on_the_images(album, tmp_path, command):
     names = sorted(path.name for path in (album.folder / "people").glob("*/*.png"))
     users = tmp_path / "users.csv"
-    lines = [f"{name},{'even' if k % 2 else 'odd'}" for k, name in enumerate(names[1:])]
+    lines = [f"{name},{'even' if k % 2 else 'odd'}" for k, name in enumerate(names[2:])]
+    lines.append(f"{names[1]},")
     users.write_text("\n".join(["source,user", *lines]) + "\n")
     code, text, err = command(
         *train_arguments(album.folder, tmp_path / "m.npz", "--users", users, "--json")
     )
     assert (code, json.loads(text)["users"], err) == (0, ["even", "odd"], "")
-    assert [reason for *_, reason in json.loads(text)["left_out"]] == ["no user"]
+    assert [reason for *_, reason in json.loads(text)["left_out"]] == ["no user"] * 2
 
 
 # --- several faces, small faces, given starts -----------------------------------------------------
@@ -464,6 +465,7 @@ def test_what_cannot_be_learnt_from_is_refused_or_left_out(album, tmp_path, comm
         ((people, "--points", album.folder / "points.npy"), f"each of {ann} rows"),
         ((people, "--points", tmp_path / "gone.npy"), "no such file of points"),
         ((people, *given[:2], "--landmarks", "0,99"), "landmarks: expected"),
+        ((people, *given[:2], "--landmarks", "0,3,0"), "landmarks: expected"),
         ((people, "--initial", tmp_path / "gone.csv"), "no such file"),
         ((people, "--registered", "--landmarks", "0,3"), "--landmarks: they choose among --points"),
         ((people, *given, "--users", tmp_path / "gone.csv"), "no such file of users"),

@@ -201,6 +201,8 @@ def test_identification_is_registration_to_every_user(model):
         assert found.log_likelihood[index] == pytest.approx(alone.log_likelihood, abs=1.0)
     black = identify(np.zeros((50, 50), np.uint8), model, np.eye(3))
     assert black.best is None and set(black.status) == {"singular"}
+    with pytest.raises(ValueError, match="refined: expected"):
+        identify(images[0], model, transforms[0], refined=-1)
     with pytest.raises(ValueError, match="nobody"):
         identify(images[0], FaceModel.fit(images[:6], transforms[:6], components=2), np.eye(3))
 
@@ -296,17 +298,30 @@ def test_bad_images_are_named():
         ("components", {"components": 0}),
         ("components", {"components": 2.5}),
         ("components", {"components": True}),
+        ("components", {"components": np.inf}),
         ("roi", {"roi": "nose"}),
         ("levels", {"levels": 9}),
         ("shape", {"shape": (1, 64)}),
         ("users", {"users": ["a"]}),
+        ("users", {"users": [*"abcde", ""]}),
         ("points", {"points": np.zeros((6, 2, 2))}),
     ],
 )
 def test_bad_arguments_are_named(named, keywords):
     images, transforms, _ = crowd(6)
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
         FaceModel.fit(images, transforms, **{"components": 2, **keywords})
+
+
+@pytest.mark.parametrize("eye_corners", [(0, 4), (-1, 0), (1, 1), (0, 1, 2)])
+def test_eye_corners_that_are_no_two_points_are_refused(eye_corners):
+    images, transforms, _ = crowd(6)
+    points = np.stack([map_points(t, np.concatenate([EYES, MOUTH])) for t in transforms])
+    with pytest.raises(ValueError, match=r"^eye_corners: expected two different indices"):
+        FaceModel.fit(images, points=points, eye_corners=eye_corners, components=2)
+    points[:, 1] = points[:, 0]
+    with pytest.raises(ValueError, match=r"^eye_corners: expected points that differ"):
+        FaceModel.fit(images, points=points, components=2)
 
 
 def test_registering_refuses_what_does_not_fit(model):

@@ -147,3 +147,8 @@ def test_singular_start_is_refused() -> None:
     start[2, :2, :2] = 0
     with pytest.raises(ValueError, match="initial"):
         compose_gauge(moved, start, "affine", SHAPE)
+
+
+def test_one_transform_is_no_batch() -> None:
+    with pytest.raises(ValueError, match="frame_from_canonical: expected shape"):
+        canonical_motion(np.eye(3), "affine", SHAPE)

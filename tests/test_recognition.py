@@ -41,6 +41,7 @@ def test_rank_one_takes_the_best_entry_of_anybody():
 
 @pytest.mark.parametrize("genuine, impostor, named", [
     ([], [1.0], "genuine"), ([1.0], [], "impostor"), ([1.0], [np.nan], "impostor"),
+    ([np.inf], [1.0], "genuine"),
 ])  # fmt: skip
 def test_scores_that_say_nothing_are_refused(genuine, impostor, named):
     with pytest.raises(ValueError, match=named):

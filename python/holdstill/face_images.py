@@ -98,7 +98,7 @@ def vectors_of(
                 features=features, sigma=sigma, roi=roi,
             )  # fmt: skip
         except ValueError as error:
-            raise ValueError(f"images: image {number}: {error}") from None
+            raise ValueError(f"{error} (image {number})") from None
         if 2 * now.outside > pixels:
             raise ValueError(f"images: more than half of face {number} lies outside of its image")
         if not now.norm > 0:

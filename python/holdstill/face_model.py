@@ -521,4 +521,7 @@ def _names(users: Sequence[Hashable] | None, n: int) -> list[str]:
         return []
     if len(users) != n:
         raise ValueError(f"users: expected one for each of {n} images, got {len(users)}")
-    return [str(user) for user in users]
+    names = [str(user) for user in users]
+    if not all(names):
+        raise ValueError(f"users: expected a name for each image, image {names.index('')} has none")
+    return names

@@ -119,7 +119,12 @@ def _face_by_face(initial: Initial, shape: tuple[int, int]) -> list[Any]:
         table = initial
     else:
         return [initial]
+    columns = {name: np.asarray(column) for name, column in table.items()}
+    faces = columns["face"]
+    if any(column.shape[:1] != faces.shape for column in columns.values()):
+        lengths = {name: len(np.atleast_1d(column)) for name, column in columns.items()}
+        raise ValueError(f"initial: expected columns of one length, got {lengths}")
     return [
-        {name: np.asarray(column)[table["face"] == number] for name, column in table.items()}
-        for number in np.unique(table["face"])
+        {name: column[faces == number] for name, column in columns.items()}
+        for number in np.unique(faces)
     ]

@@ -10,11 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .reference.motion import (
-    FloatArray,
-    centre,
-    n_parameters,
-)
+from .reference.motion import FloatArray, centre, n_parameters
 
 
 def compose_gauge(
@@ -80,6 +76,8 @@ def compose_gauge(
 
 def _centred(transforms: FloatArray, shape: tuple[int, int]) -> FloatArray:
     """H of equations §0, the origin at the canonical centre, scaled to h33 = 1."""
+    if transforms.ndim != 3 or transforms.shape[1:] != (3, 3):
+        raise ValueError(f"frame_from_canonical: expected shape (n, 3, 3), got {transforms.shape}")
     H = transforms.copy()
     H[:, :, 2] += transforms[:, :, :2] @ centre(shape)
     if not (np.isfinite(H).all() and H[:, 2, 2].all()):

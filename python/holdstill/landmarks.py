@@ -31,7 +31,7 @@ def similarity_of(points: npt.ArrayLike, canonical_points: npt.ArrayLike) -> Flo
     Raises
     ------
     ValueError
-        If the shapes do not fit.
+        If the shapes do not fit, or the canonical points coincide.
 
     Examples
     --------
@@ -44,6 +44,8 @@ def similarity_of(points: npt.ArrayLike, canonical_points: npt.ArrayLike) -> Flo
         raise ValueError(f"canonical_points: expected shape (k, 2), k >= 2, got {canonical.shape}")
     if marked.ndim < 2 or marked.shape[-2:] != canonical.shape:
         raise ValueError(f"points: expected shape (..., {len(canonical)}, 2), got {marked.shape}")
+    if not np.ptp(canonical, axis=0).any():
+        raise ValueError("canonical_points: expected points that differ, but all coincide")
     # As complex numbers a similarity is z -> a z + b.
     to, start = (p[..., 0] + 1j * p[..., 1] for p in (marked, canonical))
     away = start - start.mean()
@@ -80,7 +82,8 @@ def mean_shape(
     Raises
     ------
     ValueError
-        If `points` has another shape, is not finite, or the points of a face coincide.
+        If `points` has another shape, is not finite, or the points of a face coincide; or
+        `eye_corners` are not two of them that differ on average.
 
     Examples
     --------
@@ -94,13 +97,21 @@ def mean_shape(
         raise ValueError("points: expected finite numbers")
     if (np.ptp(marked, axis=1).max(axis=1) == 0).any():
         raise ValueError("points: expected points that differ, but those of a face coincide")
+    pair = [int(index) for index in eye_corners]
+    if len(pair) != 2 or len(set(pair)) != 2 or not set(pair) <= set(range(marked.shape[1])):
+        raise ValueError(
+            f"eye_corners: expected two different indices of points from 0 to "
+            f"{marked.shape[1] - 1}, got {eye_corners!r}"
+        )
     corners = canonical_eye_corners(shape)
     mean = marked[0]
     for _ in range(_ROUNDS):
         to_mean = np.stack([similarity_of(mean, face) for face in marked])
         moved = (to_mean[:, :2, :2] @ marked.transpose(0, 2, 1)).transpose(0, 2, 1)
         averaged = (moved + to_mean[:, None, :2, 2]).mean(axis=0)
-        gauge = similarity_of(corners, averaged[list(eye_corners)])
+        if not np.ptp(averaged[pair], axis=0).any():
+            raise ValueError("eye_corners: expected points that differ, but they coincide")
+        gauge = similarity_of(corners, averaged[pair])
         before, mean = mean, averaged @ gauge[:2, :2].T + gauge[:2, 2]
         if np.abs(mean - before).max() < _SETTLED * max(shape):
             break

@@ -74,7 +74,7 @@ def principal_components(
 
 
 def _count(values: FloatArray, components: int | float, capped: bool) -> int:
-    if isinstance(components, (bool, np.bool_)) or not components > 0:
+    if isinstance(components, (bool, np.bool_)) or not 0 < components < np.inf:
         raise ValueError(f"components: expected a number or share > 0, got {components!r}")
     if components < 1:
         shares = np.cumsum(values) / values.sum()

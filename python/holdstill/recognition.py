@@ -43,7 +43,7 @@ def verification_roc(genuine: npt.ArrayLike, impostor: npt.ArrayLike) -> Roc:
     Raises
     ------
     ValueError
-        If there are none, or some are NaN.
+        If there are none, or some are NaN or infinity; minus infinity is a score.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def equal_error_rate(genuine: npt.ArrayLike, impostor: npt.ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If there are none, or some are NaN.
+        If there are none, or some are NaN or infinity; minus infinity is a score.
 
     Examples
     --------
@@ -131,6 +131,6 @@ def _below(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
 
 def _scores(name: str, values: npt.ArrayLike) -> FloatArray:
     scores = np.asarray(values, dtype=np.float64).ravel()
-    if len(scores) == 0 or np.isnan(scores).any():
-        raise ValueError(f"{name}: expected at least one score, and none of them NaN")
+    if len(scores) == 0 or not (scores < np.inf).all():
+        raise ValueError(f"{name}: expected at least one score, and none of them NaN or infinity")
     return scores

@@ -281,6 +281,8 @@ def identify(
     >>> identify(faces[1], model, np.eye(3)).best
     'bob'
     """
+    if int(refined) < 0:
+        raise ValueError(f"refined: expected an integer of at least 0, got {refined!r}")
     general = register(frame, model, initial, motion=motion, distance=distance)
     registrar = model.registrar(
         users=True, motion=motion, distance=distance, tolerance=DEFAULT.tolerance,
@@ -291,7 +293,7 @@ def identify(
     image = _grey(frame)
     found = registrar.register_all(image, start, lowpass_from=first)
     evaluations = general.evaluations + found["evaluations"]
-    likeliest = np.argsort(found["difs"] + found["dffs"])[: max(0, int(refined))]  # NaN last
+    likeliest = np.argsort(found["difs"] + found["dffs"])[: int(refined)]  # NaN last
     for k in likeliest:
         if not np.isfinite(found["dffs"][k]):
             break

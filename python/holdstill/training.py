@@ -201,10 +201,10 @@ def _points(
     if landmarks is None:
         return points
     chosen = [int(index) for index in landmarks]
-    if len(set(chosen)) < 2 or not all(0 <= index < points.shape[1] for index in chosen):
+    if not len(chosen) == len(set(chosen)) >= 2 or not set(chosen) <= set(range(points.shape[1])):
         raise ValueError(
-            f"landmarks: expected at least two indices of points from 0 to {points.shape[1] - 1}, "
-            f"got {chosen}"
+            "landmarks: expected at least two different indices of points from 0 to "
+            f"{points.shape[1] - 1}, got {chosen}"
         )
     return np.asarray(points[:, chosen])
 
@@ -230,7 +230,7 @@ def _users(path: str | os.PathLike[str]) -> Any:
     for row in rows[1:]:
         cells = dict(zip(header, (text.strip() for text in row), strict=True))
         key = tuple(_file_name(cells[name]) if name == "source" else cells[name] for name in keys)
-        if table.setdefault(key, cells["user"]) != cells["user"]:
+        if cells["user"] and table.setdefault(key, cells["user"]) != cells["user"]:
             raise ValueError(f"{file}: two users of {' '.join(key)}")
     return lambda frame: table.get(
         tuple(_file_name(frame.source) if name == "source" else str(frame.frame) for name in keys)
