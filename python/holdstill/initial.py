@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ntpath
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
 from holdstill.faces import FaceDetector
+from holdstill.tables import file_name
 from holdstill.transforms import from_box, read_transforms
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -326,14 +326,14 @@ def _by_frame(
     by_name: dict[tuple[str, int], int | None] = {}
     for row, (source, number) in enumerate(zip(sources, frames, strict=True)):
         # Equal names in different folders cannot be told apart by name: neither is taken.
-        key = (_file_name(source), number)
+        key = (file_name(source), number)
         by_name[key] = None if key in by_name else row
 
     def lookup(frame: GreyFrame, _: int) -> FloatArray | None:
         source = str(frame.source)
         row = by_path.get((source, frame.frame))
         if row is None:
-            row = by_name.get((_file_name(source), frame.frame))
+            row = by_name.get((file_name(source), frame.frame))
         return _present_at(transforms, row)
 
     return lookup
@@ -342,11 +342,6 @@ def _by_frame(
 def _refuse_several(several: bool, name: str) -> None:
     if several:
         raise ValueError(f"{name}: expected one row for each frame; some have several faces")
-
-
-def _file_name(source: str) -> str:
-    # ntpath knows both separators: a file may come from another system than the frames.
-    return ntpath.basename(source.rstrip("/\\"))
 
 
 def _present(transform: FloatArray) -> FloatArray | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import ntpath
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
 from holdstill.registration import Registration, register
 from holdstill.sources import Frame, FrameSource
+from holdstill.tables import file_name, read_csv
 
 FOLDERS = "folders"
 """In place of a file of users: each image's folder has the name of its user."""
@@ -209,7 +208,7 @@ def _points(
     return np.asarray(points[:, chosen])
 
 
-def _users(path: str | os.PathLike[str]) -> Any:
+def _users(path: str | os.PathLike[str]) -> Callable[[Frame], str | None]:
     """Whose face a frame shows, as a function of the frame; None where that is unknown."""
     if os.fspath(path) == FOLDERS:
         return lambda frame: Path(frame.source).absolute().parent.name
@@ -217,26 +216,18 @@ def _users(path: str | os.PathLike[str]) -> Any:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file of users")
     expected = "expected a CSV with the column user and frame, source or both"
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if row]
-    except (UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{file}: {expected}") from None
-    header = [name.strip() for name in rows[0]] if rows else []
-    keys = [name for name in ("source", "frame") if name in header]
-    if "user" not in header or not keys or any(len(row) != len(header) for row in rows):
-        raise ValueError(f"{file}: found the columns {','.join(header)}; {expected}")
+    columns = read_csv(file, expected)
+    keys = [name for name in ("source", "frame") if name in columns]
+    if "user" not in columns or not keys:
+        raise ValueError(f"{file}: found the columns {','.join(columns)}; {expected}")
+
+    def key_of(cells: Mapping[str, str | None]) -> tuple[str, ...]:
+        return tuple(file_name(cells[name] or "") for name in keys)
+
     table: dict[tuple[str, ...], str] = {}
-    for row in rows[1:]:
-        cells = dict(zip(header, (text.strip() for text in row), strict=True))
-        key = tuple(_file_name(cells[name]) if name == "source" else cells[name] for name in keys)
-        if cells["user"] and table.setdefault(key, cells["user"]) != cells["user"]:
+    for row in zip(*columns.values(), strict=True):
+        cells = dict(zip(columns, row, strict=True))
+        key, user = key_of(cells), cells["user"]
+        if user is not None and table.setdefault(key, user) != user:
             raise ValueError(f"{file}: two users of {' '.join(key)}")
-    return lambda frame: table.get(
-        tuple(_file_name(frame.source) if name == "source" else str(frame.frame) for name in keys)
-    )
-
-
-def _file_name(source: str) -> str:
-    # ntpath knows both separators: a file may come from another system than the images.
-    return ntpath.basename(source.rstrip("/\\"))
+    return lambda frame: table.get(key_of({"source": frame.source, "frame": str(frame.frame)}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
+from holdstill.tables import read_csv
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -177,8 +177,9 @@ def read_transforms(
         raise FileNotFoundError(f"{file}: no such file or folder of transforms")
     if (file / "transforms.parquet").exists():
         file = file / "transforms.parquet"
-    columns = _read_parquet(file) if _is_parquet(file) else _read_csv(file)
-    return _interpret(columns, file, shape)
+    if _is_parquet(file):
+        return _interpret(_read_parquet(file), file, shape)
+    return _interpret(read_csv(file, f"neither Parquet nor CSV; expected {_EXPECTED}"), file, shape)
 
 
 def _is_parquet(file: Path) -> bool:
@@ -209,27 +210,8 @@ def _read_parquet(file: Path) -> dict[str, list[Any]]:
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
-def _read_csv(file: Path) -> dict[str, list[Any]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if row]
-    except (UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{file}: neither Parquet nor CSV; expected {_EXPECTED}") from None
-    header = [name.strip() for name in rows[0]] if rows else []
-    for number, row in enumerate(rows[1:], start=1):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{file}: row {number} has {len(row)} cells, but the header has {len(header)}"
-            )
-    cells = list(zip(*rows[1:], strict=True)) if len(rows) > 1 else [()] * len(header)
-    return {
-        name: [text.strip() or None for text in column]
-        for name, column in zip(header, cells, strict=True)
-    }
-
-
 def _interpret(
-    columns: dict[str, list[Any]], file: Path, shape: tuple[int, int]
+    columns: Mapping[str, list[Any]], file: Path, shape: tuple[int, int]
 ) -> dict[str, npt.NDArray[Any]]:
     forms: list[tuple[Sequence[str], Callable[[FloatArray], FloatArray]]] = [
         (MATRIX_COLUMNS, lambda values: values.reshape(-1, 3, 3)),
