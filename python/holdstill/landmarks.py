@@ -46,11 +46,29 @@ def similarity_of(points: npt.ArrayLike, canonical_points: npt.ArrayLike) -> Flo
         raise ValueError(f"points: expected shape (..., {len(canonical)}, 2), got {marked.shape}")
     if not np.ptp(canonical, axis=0).any():
         raise ValueError("canonical_points: expected points that differ, but all coincide")
-    # As complex numbers a similarity is z -> a z + b.
     to, start = (p[..., 0] + 1j * p[..., 1] for p in (marked, canonical))
     away = start - start.mean()
     a = (to @ away.conj()) / np.vdot(away, away).real
-    b = to.mean(axis=-1) - a * start.mean()
+    return similarity_matrix(a, to.mean(axis=-1) - a * start.mean())
+
+
+def similarity_matrix(a: npt.NDArray[np.complex128], b: npt.NDArray[np.complex128]) -> FloatArray:
+    """A similarity as complex numbers have it, z -> a z + b, as a matrix.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (...), complex128
+        Scale and turn; shift.
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3), float64
+
+    Examples
+    --------
+    >>> similarity_matrix(np.array(2j), np.array(3 + 4j)).tolist()
+    [[0.0, -2.0, 3.0], [2.0, 0.0, 4.0], [0.0, 0.0, 1.0]]
+    """
     transform = np.zeros((*a.shape, 3, 3))
     transform[..., 0, 0] = transform[..., 1, 1] = a.real
     transform[..., 0, 1] = -a.imag

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
+from holdstill.landmarks import similarity_matrix
 from holdstill.tables import read_csv
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -68,19 +69,10 @@ def from_eye_corners(
     except ValueError:
         shapes = f"{corners[0].shape} and {corners[1].shape}"
         raise ValueError(f"left, right: expected points of one shape, got {shapes}") from None
-    # As complex numbers a similarity is z -> a z + b.
     first, second = (points[..., 0] + 1j * points[..., 1] for points in corners)
     canonical = eye_corners(shape) @ np.array([1.0, 1j])
     a = (second - first) / (canonical[1] - canonical[0])
-    b = first - a * canonical[0]
-    transform = np.zeros((*a.shape, 3, 3))
-    transform[..., 0, 0] = transform[..., 1, 1] = a.real
-    transform[..., 0, 1] = -a.imag
-    transform[..., 1, 0] = a.imag
-    transform[..., 0, 2] = b.real
-    transform[..., 1, 2] = b.imag
-    transform[..., 2, 2] = 1.0
-    return transform
+    return similarity_matrix(a, first - a * canonical[0])
 
 
 def from_box(box: npt.ArrayLike, shape: tuple[int, int] = DEFAULT_SHAPE) -> FloatArray:
