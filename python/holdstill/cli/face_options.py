@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from holdstill.canonical import ROIS
 from holdstill.cli.parsing import (
+    add_initial,
+    add_run,
+    add_sampling,
     add_sources,
     command,
     parse_components,
@@ -17,7 +19,6 @@ from holdstill.cli.parsing import (
 )
 from holdstill.face_starts import FACES
 from holdstill.reference.registration import SEARCHES
-from holdstill.reference.warp import FEATURES
 
 TRAIN_OPTIONS = ("shape", "features", "sigma", "roi", "components", "rho")
 """Options of the command line that are keywords of `holdstill.FaceModel.fit`."""
@@ -79,12 +80,7 @@ def _add_train(actions: Any) -> None:
         "or each image's folder has the user's name",
     )
     group = parser.add_argument_group("model")
-    group.add_argument("--shape", type=parse_shape, metavar="HxW", help="canonical frame, pixels")
-    group.add_argument("--features", choices=FEATURES, help="what is compared")
-    group.add_argument("--sigma", type=float, help="of edges and magnitude, canonical pixels")
-    group.add_argument(
-        "--roi", help=f"region of interest: {', '.join(ROIS)}, or the path of a mask image"
-    )
+    add_sampling(group)
     group.add_argument(
         "--components", type=parse_components, help="how many, or below 1 their share of variance"
     )
@@ -117,9 +113,7 @@ def add_register(commands: Any) -> None:
     )
     add_sources(parser)
     parser.add_argument("--model", required=True, metavar="MODEL.npz", help="of 'holdstill model'")
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder of the run, new or empty"
-    )
+    add_run(parser)
     _add_starts(parser)
     parser.add_argument("--face", choices=FACES, help="which faces, where there are several")
     parser.add_argument("--search", choices=SEARCHES, help="how the best transform is looked for")
@@ -133,15 +127,10 @@ def add_register(commands: Any) -> None:
     parser.add_argument(
         "--no-pictures", action="store_true", default=False, help="no faces, no contact sheet"
     )
-    parser.add_argument("--csv", action="store_true", default=False, help="transforms.csv as well")
 
 
 def _add_starts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--initial",
-        metavar="FILE",
-        help="CSV or Parquet of initial transforms, eye points or boxes; else a face detector",
-    )
+    add_initial(parser)
     parser.add_argument(
         "--minimum-size", type=float, metavar="PIXELS", help="smallest face box to detect"
     )

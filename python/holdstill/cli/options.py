@@ -10,15 +10,16 @@ from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
 from holdstill.cli.face_options import add_model, add_register
 from holdstill.cli.parsing import (
+    add_initial,
+    add_run,
+    add_sampling,
     add_sources,
     command,
     parse_four_indices,
     parse_index,
     parse_positive,
-    parse_shape,
 )
 from holdstill.reference.motion import MOTIONS
-from holdstill.reference.warp import FEATURES
 from holdstill.selection import SELECTIONS
 
 FIT_OPTIONS = (
@@ -79,9 +80,7 @@ def _add_align(commands: Any) -> None:
         "holdstill align interview.mp4 --out aligned --roi upper-face",
     )
     add_sources(parser)
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder of the run, new or empty"
-    )
+    add_run(parser)
     parser.add_argument("--dictionary", metavar="FILE.npz", help="of 'holdstill fit'")
     _add_fit_options(parser)
     _add_shared_options(parser)
@@ -97,7 +96,6 @@ def _add_align(commands: Any) -> None:
         "--independent", action="store_true", help="unrelated photographs: a detection on each"
     )
     parser.add_argument("--no-video", action="store_true", default=False, help="no aligned.mp4")
-    parser.add_argument("--csv", action="store_true", default=False, help="transforms.csv as well")
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -136,11 +134,7 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _add_shared_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--initial",
-        metavar="FILE",
-        help="CSV or Parquet of initial transforms, eye points or boxes; else a face detector",
-    )
+    add_initial(parser)
     parser.add_argument("--face", choices=("largest", "center"), help="which face of several")
     parser.add_argument("--threads", type=parse_positive, help="threads")
 
@@ -150,10 +144,5 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--n", type=parse_positive, help="frames in the sample")
     group.add_argument("--selection", choices=SELECTIONS, help="how the sample is drawn")
     group.add_argument("--seed", type=parse_index, help="of the random choice")
-    group.add_argument("--shape", type=parse_shape, metavar="HxW", help="canonical frame, pixels")
     group.add_argument("--motion", choices=MOTIONS, help="motion model")
-    group.add_argument("--features", choices=FEATURES, help="what is compared")
-    group.add_argument("--sigma", type=float, help="of edges and magnitude, canonical pixels")
-    group.add_argument(
-        "--roi", help=f"region of interest: {', '.join(ROIS)}, or the path of a mask image"
-    )
+    add_sampling(group)

@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 from holdstill import __version__, _core
+from holdstill.canonical import ROIS
 from holdstill.config import processor
+from holdstill.reference.warp import FEATURES
 
 
 def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
@@ -57,6 +59,33 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="SOURCE",
         help="video, folder or glob of images, .npy stack, .zarr array, or a URL of one",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The folder that a command writes a run into."""
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder of the run, new or empty"
+    )
+    parser.add_argument("--csv", action="store_true", default=False, help="transforms.csv as well")
+
+
+def add_initial(parser: argparse.ArgumentParser) -> None:
+    """Where the faces are, if no detector is to look for them."""
+    parser.add_argument(
+        "--initial",
+        metavar="FILE",
+        help="CSV or Parquet of initial transforms, eye points or boxes; else a face detector",
+    )
+
+
+def add_sampling(group: Any) -> None:
+    """How the canonical frame is seen by what is learnt."""
+    group.add_argument("--shape", type=parse_shape, metavar="HxW", help="canonical frame, pixels")
+    group.add_argument("--features", choices=FEATURES, help="what is compared")
+    group.add_argument("--sigma", type=float, help="of edges and magnitude, canonical pixels")
+    group.add_argument(
+        "--roi", help=f"region of interest: {', '.join(ROIS)}, or the path of a mask image"
     )
 
 
