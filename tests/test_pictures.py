@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,9 @@ def test_a_long_run_s_sheet_is_bounded_and_spread_over_it():
     for _ in range(MOST_CELLS + 5):
         sheet.add(flat(1), np.eye(3), ["\u4f60\u597d " * 20], True)
     assert sheet.draw().shape[1] == 20 * (sheet.cell[1] + 8)
+
+
+def test_without_pillow_a_sheet_says_so_before_the_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(ImportError, match=r"pictures needs PIL: pip install .holdstill\[cli\]"):
+        ContactSheet((64, 64), 3)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from holdstill.alignment import warp
 from holdstill.sources import Frame
+from holdstill.sources.errors import import_optional
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -69,11 +70,28 @@ class ContactSheet:
         Height and width of the canonical frame, for the proportions of a cell.
     n_frames : int
         Frames to come.
+
+    Raises
+    ------
+    ImportError
+        If Pillow is missing.
+
+    Examples
+    --------
+    >>> sheet = ContactSheet((64, 64), 1)
+    >>> face = Frame("ann.png", 0, None, np.zeros((90, 90), np.uint8))
+    >>> sheet.add(face, np.eye(3), ["ann", "converged"], good=True)
+    >>> sheet.draw().dtype
+    dtype('uint8')
     """
 
     shape: tuple[int, int]
     n_frames: int
     _cells: list[tuple[Rgb, list[str], bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Asked for now, not after an hour's work.
+        self._pillow = import_optional("PIL.Image", "writing pictures")
 
     @property
     def cell(self) -> tuple[int, int]:
@@ -105,9 +123,7 @@ class ContactSheet:
         self._cells.append((picture, lines, good))
 
     def _whole(self, image: npt.NDArray[Any]) -> Rgb:
-        from PIL import Image
-
-        small = Image.fromarray(as_rgb8(image))
+        small = self._pillow.fromarray(as_rgb8(image))
         small.thumbnail(self.cell[::-1])
         shown = np.full((*self.cell, 3), 90, dtype=np.uint8)
         pixels = np.asarray(small)
@@ -117,8 +133,6 @@ class ContactSheet:
 
     def draw(self) -> Rgb | None:
         """The sheet, (H, W, 3) uint8; None where nothing was added."""
-        from PIL import Image, ImageDraw
-
         if not self._cells:
             return None
         height, width = self.cell
@@ -127,11 +141,11 @@ class ContactSheet:
         columns = min(count, max(6, int(np.ceil(np.sqrt(count)))))
         step = height + n_lines * _LINE + 2 * _GAP, width + 2 * _GAP
         size = step[1] * columns, step[0] * -(-count // columns)
-        sheet = Image.new("RGB", size, (_PAPER,) * 3)
-        draw = ImageDraw.Draw(sheet)
+        sheet = self._pillow.new("RGB", size, (_PAPER,) * 3)
+        draw = import_optional("PIL.ImageDraw", "writing pictures").Draw(sheet)
         for number, (picture, lines, good) in enumerate(self._cells):
             y, x = (number // columns) * step[0] + _GAP, (number % columns) * step[1] + _GAP
-            sheet.paste(Image.fromarray(picture), (x, y))
+            sheet.paste(self._pillow.fromarray(picture), (x, y))
             for k, line in enumerate(lines):
                 text = _fitting(draw, line, width)
                 draw.text((x, y + height + k * _LINE), text, fill=_GOOD if good else _BAD)

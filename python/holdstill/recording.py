@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from holdstill.outputs import OutputError, as_json, output_errors, replacing
 from holdstill.segments import Segment, concatenate, load_av
+from holdstill.sources.errors import import_optional
 from holdstill.transforms import MATRIX_COLUMNS
 
 COLUMNS = {
@@ -355,10 +356,9 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def _write_png(path: Path, picture: npt.NDArray[np.uint8]) -> None:
-    from PIL import Image
-
+    image = import_optional("PIL.Image", "writing pictures").fromarray(picture)
     with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
+        image.save(temporary, format="PNG")
 
 
 def _schema(pa: Any, kinds: Mapping[str, str]) -> Any:
