@@ -304,7 +304,10 @@ class Dictionary:
 
     @property
     def misfits(self) -> tuple[float, float] | None:
-        """Residuals that earn a frame a quality of 0.95 and of 0.5; None where unknown."""
+        """Residuals that earn a frame a quality of 0.95 and of 0.5; None where unknown.
+
+        See :func:`holdstill.residuals.yardstick`.
+        """
         return yardstick(self.residuals, self.displaced_residuals)
 
     @property

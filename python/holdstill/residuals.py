@@ -54,10 +54,25 @@ def huber_threshold(pixel: float) -> float:
 def yardstick(
     in_place: npt.NDArray[np.float64], displaced: npt.NDArray[np.float64]
 ) -> tuple[float, float] | None:
-    """Residuals that earn a frame a quality of 0.95 and of 0.5; None where nothing is known.
+    """Residuals that earn a frame a quality of 0.95 and of 0.5.
 
     The median of those in place; and what lies, on a scale of logarithms, halfway between the worst
     twentieth of them and the median of those displaced.
+
+    Parameters
+    ----------
+    in_place, displaced : ndarray, shape (k,), float64
+        Of the images that something was learnt from, where they belong and misaligned.
+
+    Returns
+    -------
+    (float, float) or None
+        None where nothing is known, or they leave nothing.
+
+    Examples
+    --------
+    >>> yardstick(np.array([0.1, 0.1]), np.array([0.4]))
+    (0.1, 0.2)
     """
     if not len(in_place) or not len(displaced):
         return None
