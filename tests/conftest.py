@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from albums import make_album
 from clips import N_FRAMES, SMALL, align_arguments, make_clip, texts
 
 from holdstill import Dictionary, fit
@@ -71,6 +72,20 @@ def run_folder(clip, dictionary):
     folder = clip.video.with_name("run")
     assert main(align_arguments(clip, dictionary, folder, "--threads", "1")) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory):
+    return make_album(tmp_path_factory.mktemp("album"))
+
+
+@pytest.fixture(scope="session")
+def registered_run(album):
+    """Of the album's photographs."""
+    out = album.folder / "run"
+    source = album.folder / "photographs"
+    assert main(texts("register", source, "--model", album.model, "--out", out)) == 0
+    return out
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
-"""`holdstill model` and `holdstill register` as a user meets them, on synthetic people."""
+"""`holdstill register` as a user meets it, on synthetic people."""
 
 from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
+from albums import SIZE, errors, portrait, save
 from clips import part_bytes, rows_of, run_json, write_transforms
 
 import holdstill
@@ -19,89 +18,11 @@ from holdstill.initial import make_initial
 from holdstill.pictures import canonical_picture
 from holdstill.recording import FACE_COLUMNS
 from holdstill.reference.motion import map_points
-from holdstill.synthetic import TalkingHead
 from holdstill.transforms import from_box, from_eye_corners, read_transforms
 
 pq = pytest.importorskip("pyarrow.parquet")
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("cv2")
-
-SIZE = (360, 450)
-OUTER_FIRST = "0,3,1,2,5,6"
-CORNERS = (0, 3, 1, 2, 5, 6)
-
-
-@dataclass(frozen=True)
-class Album:
-    """Photographs to learn from, one folder a person; others to register; a model of the first."""
-
-    folder: Path
-    model: Path
-    head: TalkingHead
-    photographs: list[int]  # frames of the head, ann's and bob's alternately
-
-    @property
-    def points(self):
-        return self.head.points()[self.photographs]
-
-
-def portrait(head, number, person):
-    """The head; bob wears a beard, cem broad glasses."""
-    picture = head[number].copy()
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(float)
-    back = np.linalg.inv(head.frame_from_canonical[number])
-    u, v, w = np.moveaxis(np.stack([x, y, np.ones_like(x)], -1) @ back.T, -1, 0)
-    u, v = u / w / head.shape[1], v / w / head.shape[0]
-    dark = np.zeros(SIZE, bool)
-    if person == "bob":
-        dark = (np.abs(u - 0.5) < 0.3) & (v > 0.86) & (v < 1.0)
-    if person == "cem":
-        ring = np.hypot((np.abs(u - 0.5) - 0.17) / 0.13, (v - 0.45) / 0.11)
-        dark = (ring > 0.85) & (ring < 1.15)
-    picture[dark] //= 4
-    return picture
-
-
-def save(path, picture):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("album")
-    head = TalkingHead(200, size=SIZE, occlusion=False)
-    training = [(number, "ann" if number % 20 else "bob") for number in range(0, 200, 10)]
-    training.sort(key=lambda item: item[1])
-    for number, person in training:
-        save(folder / "people" / person / f"{number:03}.png", portrait(head, number, person))
-    np.save(folder / "points.npy", head.points()[[number for number, _ in training]])
-    photographs = [5, 45, 85, 125, 165, 195]
-    for k, number in enumerate(photographs):
-        person = "ann" if k % 2 == 0 else "bob"
-        save(folder / "photographs" / f"{number:03}.png", portrait(head, number, person))
-    arguments = train_arguments(folder, folder / "faces.npz", "--users", "folders")
-    assert main(arguments) == 0
-    return Album(folder, folder / "faces.npz", head, photographs)
-
-
-def train_arguments(folder, out, *more):
-    return [
-        str(argument)
-        for argument in (
-            "model", "train", folder / "people" / "*" / "*.png", "--points", folder / "points.npy",
-            "--landmarks", OUTER_FIRST, "--components", "8", "--out", out, "--quiet", *more,
-        )
-    ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def run_folder(album):
-    out = album.folder / "run"
-    source = album.folder / "photographs"
-    assert main(["register", str(source), "--model", str(album.model), "--out", str(out)]) == 0
-    return out
 
 
 @pytest.fixture
@@ -118,77 +39,26 @@ def register(album, command, tmp_path):
     return run
 
 
-def errors(album, transforms, points=None):
-    """Distances of the mean face's corners from the true ones, % of the eyes' distance."""
-    corners = holdstill.FaceModel.load(album.model).landmarks
-    true = (album.points if points is None else points)[:, CORNERS]
-    off = [
-        np.linalg.norm(map_points(t, corners) - p, axis=1).mean()
-        for t, p in zip(transforms, true, strict=True)
-    ]
-    return 100 * np.array(off) / np.linalg.norm(true[:, 0] - true[:, 1], axis=1)
-
-
 # --- what is written ------------------------------------------------------------------------------
 
 
-def test_train_writes_the_model_its_options_describe(album, tmp_path, command):
-    model = holdstill.FaceModel.load(album.model)
-    assert (model.shape, model.features, model.n_components) == ((64, 64), "edges", 8)
-    assert (model.n_images, model.users) == (20, ("ann", "bob"))
-    assert len(model.landmarks) == 6
-    code, text, _ = command(
-        *train_arguments(album.folder, tmp_path / "m.npz", "--shape", "40x48", "--features",
-                         "magnitude", "--sigma", "1.5", "--roi", "upper-face", "--rho", "all",
-                         "--json")
-    )  # fmt: skip
-    other = holdstill.FaceModel.load(tmp_path / "m.npz")
-    assert (code, other.shape, other.features, other.sigma) == (0, (40, 48), "magnitude", 1.5)
-    assert (other.rho, other.users) == ("all", ())
-    assert (json.loads(text)["images"], json.loads(text)["left_out"]) == (20, [])
-
-
-def test_train_takes_eye_points_and_a_run_for_its_transforms(album, run_folder, tmp_path, command):
-    points = np.load(album.folder / "points.npy")
-    rows = [(k, from_eye_corners(p[0], p[3], (64, 64))) for k, p in enumerate(points)]
-    initial = write_transforms(tmp_path / "initial.csv", rows)
-    code, *_ = command(
-        "model", "train", album.folder / "people" / "*" / "*.png", "--initial", initial,
-        "--components", 4, "--out", tmp_path / "m.npz",
-    )  # fmt: skip
-    assert (code, holdstill.FaceModel.load(tmp_path / "m.npz").n_images) == (0, 20)
-    code, *_ = command(
-        "model", "train", album.folder / "photographs", "--initial", run_folder,
-        "--components", 2, "--out", tmp_path / "n.npz",
-    )  # fmt: skip
-    assert (code, holdstill.FaceModel.load(tmp_path / "n.npz").n_images) == (0, 6)
-
-
-def test_train_takes_registered_images(album, run_folder, tmp_path, command):
-    code, *_ = command(
-        "model", "train", run_folder / "faces", "--registered", "--components", 2,
-        "--out", tmp_path / "m.npz",
-    )  # fmt: skip
-    assert (code, holdstill.FaceModel.load(tmp_path / "m.npz").shape) == (0, (64, 64))
-
-
-def test_register_finds_the_faces_it_has_not_seen(album, run_folder):
-    rows = read_transforms(run_folder)
+def test_register_finds_the_faces_it_has_not_seen(album, registered_run):
+    rows = read_transforms(registered_run)
     assert rows["status"].tolist() == ["converged"] * 6
     assert errors(album, rows["frame_from_canonical"]).max() < 3.0
-    assert run_json(run_folder)["detections"] == 6
+    assert run_json(registered_run)["detections"] == 6
 
 
-def test_rows_have_the_fixed_schema_and_agree_with_python(album, run_folder):
-    schema = pq.read_schema(next((run_folder / "transforms.parquet").iterdir()))
+def test_rows_have_the_fixed_schema_and_agree_with_python(album, registered_run):
+    schema = pq.read_schema(next((registered_run / "transforms.parquet").iterdir()))
     kinds = {"string": "string", "int64": "int64", "float64": "double", "int32": "int32"}
     assert {f.name: str(f.type) for f in schema} == {k: kinds[v] for k, v in FACE_COLUMNS.items()}
-    rows, model = rows_of(run_folder), holdstill.FaceModel.load(album.model)
+    rows, model = rows_of(registered_run), holdstill.FaceModel.load(album.model)
     first = holdstill.open(str(album.folder / "photographs"))[0]
     start = from_box(FaceDetector().detect(first.grey()), model.shape)
     found = holdstill.register(first.image, model, start)
     assert rows["source"][0] == first.source
-    at = read_transforms(run_folder)["frame_from_canonical"][0]
+    at = read_transforms(registered_run)["frame_from_canonical"][0]
     np.testing.assert_array_equal(at, found.frame_from_canonical)
     for name in ("status", "iterations", "evaluations", "step", "log_likelihood", "difs", "dffs"):
         assert rows[name][0] == getattr(found, name)
@@ -199,12 +69,12 @@ def test_rows_have_the_fixed_schema_and_agree_with_python(album, run_folder):
     assert set(rows["n_atoms"]) == {8}
 
 
-def test_faces_are_the_photographs_seen_in_the_canonical_frame(album, run_folder, tmp_path):
+def test_faces_are_the_photographs_seen_in_the_canonical_frame(album, registered_run, tmp_path):
     names = [f"{k:06}_{number:03}.png" for k, number in enumerate(album.photographs)]
-    assert sorted(path.name for path in (run_folder / "faces").iterdir()) == names
-    at = read_transforms(run_folder)["frame_from_canonical"]
+    assert sorted(path.name for path in (registered_run / "faces").iterdir()) == names
+    at = read_transforms(registered_run)["frame_from_canonical"]
     first = holdstill.open(str(album.folder / "photographs"))[0]
-    with Image.open(run_folder / "faces" / names[0]) as picture:
+    with Image.open(registered_run / "faces" / names[0]) as picture:
         np.testing.assert_array_equal(picture, canonical_picture(first, at[0], (64, 64)))
     out = tmp_path / "large"
     source = str(album.folder / "photographs")
@@ -218,8 +88,8 @@ def test_faces_are_the_photographs_seen_in_the_canonical_frame(album, run_folder
     assert np.abs(large[::25, ::5] - shown[::8, ::2]).max() <= 1
 
 
-def test_no_pictures_and_csv_choose_the_files(album, run_folder, register, tmp_path):
-    with Image.open(run_folder / "contact_sheet.png") as sheet:
+def test_no_pictures_and_csv_choose_the_files(album, registered_run, register, tmp_path):
+    with Image.open(registered_run / "contact_sheet.png") as sheet:
         assert sheet.width > 6 * 100
     code, *_ = register(album.folder / "photographs", options=("--no-pictures", "--csv"))
     names = {path.name for path in (tmp_path / "run").iterdir()}
@@ -230,19 +100,21 @@ def test_no_pictures_and_csv_choose_the_files(album, run_folder, register, tmp_p
     assert [row["user"] for row in text] == [""] * 6
 
 
-def test_rows_are_the_same_bytes_for_one_and_three_threads(album, run_folder, register, tmp_path):
+def test_rows_are_the_same_bytes_for_one_and_three_threads(
+    album, registered_run, register, tmp_path
+):
     for threads in (1, 3):
         out = f"{threads}"
         options = ("--threads", threads, "--no-pictures")
         code, *_ = register(album.folder / "photographs", out=out, options=options)
         assert code == 0
-        assert part_bytes(tmp_path / out) == part_bytes(run_folder)
+        assert part_bytes(tmp_path / out) == part_bytes(registered_run)
 
 
-def test_evaluate_reads_a_run_of_registrations(album, run_folder, tmp_path, command):
+def test_evaluate_reads_a_run_of_registrations(album, registered_run, tmp_path, command):
     np.save(tmp_path / "points.npy", album.points)
     code, text, _ = command(
-        "evaluate", run_folder, "--points", tmp_path / "points.npy", "--eye-corners", "0,1,2,3",
+        "evaluate", registered_run, "--points", tmp_path / "points.npy", "--eye-corners", "0,1,2,3",
         "--json",
     )  # fmt: skip
     assert (code, json.loads(text)["status"]) == (0, {"converged": 6})
@@ -290,19 +162,6 @@ def test_one_image_enrols_and_everybody_is_told_apart(album, register, tmp_path,
     assert all(rows["log_likelihood"][k] > mine["log_likelihood"][k] for k in others)
 
 
-def test_a_file_tells_who_is_on_the_images(album, tmp_path, command):
-    names = sorted(path.name for path in (album.folder / "people").glob("*/*.png"))
-    users = tmp_path / "users.csv"
-    lines = [f"{name},{'even' if k % 2 else 'odd'}" for k, name in enumerate(names[2:])]
-    lines.append(f"{names[1]},")
-    users.write_text("\n".join(["source,user", *lines]) + "\n")
-    code, text, err = command(
-        *train_arguments(album.folder, tmp_path / "m.npz", "--users", users, "--json")
-    )
-    assert (code, json.loads(text)["users"], err) == (0, ["even", "odd"], "")
-    assert [reason for *_, reason in json.loads(text)["left_out"]] == ["no user"] * 2
-
-
 # --- several faces, small faces, given starts -----------------------------------------------------
 
 
@@ -344,12 +203,12 @@ def test_small_faces_are_found_where_their_size_is_said(album, register, tmp_pat
     assert errors(album, read_transforms(tmp_path / "found")["frame_from_canonical"], points) < 8
 
 
-def test_the_simplex_ends_where_the_gradient_does(album, run_folder, register, tmp_path):
+def test_the_simplex_ends_where_the_gradient_does(album, registered_run, register, tmp_path):
     code, rows, _ = register(album.folder / "photographs", options=("--search", "simplex"))
     assert (code, rows["status"]) == (0, ["converged"] * 6)
     found = read_transforms(tmp_path / "run")["frame_from_canonical"]
     assert errors(album, found).max() < 3.0
-    assert min(rows["evaluations"]) > 2 * max(rows_of(run_folder)["evaluations"])
+    assert min(rows["evaluations"]) > 2 * max(rows_of(registered_run)["evaluations"])
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -452,84 +311,6 @@ def test_a_folder_that_holds_something_or_a_file_is_left_alone(album, register, 
     assert register(album.folder / "photographs", out="letters")[0] == 2
     assert register(album.folder / "photographs", out="file")[0] == 4
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["dear.txt"]
-
-
-def test_what_cannot_be_learnt_from_is_refused_or_left_out(album, tmp_path, command):
-    people, points = album.folder / "people" / "ann", np.load(album.folder / "points.npy")
-    ann = len(list(people.iterdir()))
-    np.save(tmp_path / "points.npy", points[:ann])
-    given = ("--points", tmp_path / "points.npy", "--landmarks", OUTER_FIRST)
-    cases = [
-        ((people, *given, "--components", "30"), "components: expected at most"),
-        ((people / "010.png", "--registered"), "images: expected at least 3, got 1"),
-        ((people, "--points", album.folder / "points.npy"), f"each of {ann} rows"),
-        ((people, "--points", tmp_path / "gone.npy"), "no such file of points"),
-        ((people, *given[:2], "--landmarks", "0,99"), "landmarks: expected"),
-        ((people, *given[:2], "--landmarks", "0,3,0"), "landmarks: expected"),
-        ((people, "--initial", tmp_path / "gone.csv"), "no such file"),
-        ((people, "--registered", "--landmarks", "0,3"), "--landmarks: they choose among --points"),
-        ((people, *given, "--users", tmp_path / "gone.csv"), "no such file of users"),
-        ((people, *given, "--users", tmp_path / "points.npy"), "expected a CSV"),
-        ((people,), "one of the arguments --points --initial --registered is required"),
-        ((people, *given, "--sigma", "-1"), "sigma"),
-        ((people, *given, "--rho", "some"), "rho: expected"),
-        ((people, *given, "--components", "x"), "argument --components"),
-    ]
-    for arguments, message in cases:
-        code, _, err = command("model", "train", *arguments, "--out", tmp_path / "m.npz")
-        assert (code, message in err) == (2, True), (arguments, err)
-        assert not (tmp_path / "m.npz").exists()
-
-
-def test_constant_and_unreadable_images_are_left_out_of_training_and_said(album, tmp_path, command):
-    points = np.load(album.folder / "points.npy")
-    folder, files = tmp_path / "mixed", sorted((album.folder / "people").glob("*/*.png"))
-    for k, path in enumerate(files[:8]):
-        save(folder / f"{k}.png", np.asarray(Image.open(path)))
-    save(folder / "3.png", np.full((*SIZE, 3), 9, np.uint8))
-    (folder / "5.png").write_text("no image")
-    marked = points[:8].copy()
-    marked[6] = np.nan
-    np.save(tmp_path / "points.npy", marked)
-    code, text, _ = command(
-        "model", "train", folder, "--points", tmp_path / "points.npy", "--landmarks", OUTER_FIRST,
-        "--components", 2, "--out", tmp_path / "m.npz", "--json",
-    )  # fmt: skip
-    left_out = {frame: reason for _, frame, reason in json.loads(text)["left_out"]}
-    assert (code, json.loads(text)["images"], set(left_out)) == (0, 5, {3, 5, 6})
-    assert (left_out[3], left_out[6]) == ("constant", "no points")
-
-
-def test_registered_images_of_different_sizes_are_refused(tmp_path, command):
-    rng = np.random.default_rng(0)
-    for k, side in enumerate((64, 64, 60, 64)):
-        picture = rng.integers(0, 255, (side, 64), dtype=np.uint8)
-        save(tmp_path / "pictures" / f"{k}.png", picture)
-    code, _, err = command(
-        "model", "train", tmp_path / "pictures", "--registered", "--out", tmp_path / "m.npz"
-    )
-    assert (code, "image 2 has shape (60, 64)" in err) == (2, True)
-
-
-def test_who_cannot_be_enrolled_is_said(album, tmp_path, command):
-    black = save(tmp_path / "black.png", np.zeros((90, 120), np.uint8))
-    nobody = tmp_path / "nobody.npz"
-    assert main(train_arguments(album.folder, nobody)) == 0
-    good = album.folder / "photographs" / "005.png"
-    for image, model, message in (
-        (black, album.model, "no face found"),
-        (good, nobody, "does not know how images of one person differ"),
-        (good, tmp_path / "gone.npz", "no such face model"),
-    ):
-        code, _, err = command(
-            "model", "enrol", image, "--model", model, "--user", "x", "--out", tmp_path / "y.npz"
-        )
-        assert (code, message in err) == (2, True), err
-    code, *_ = command(
-        "model", "enrol", good, "--model", album.model, "--user", "x", "--out", black / "y.npz"
-    )
-    assert code == 4
-    assert not (tmp_path / "y.npz").exists()
 
 
 # --- real faces -----------------------------------------------------------------------------------
