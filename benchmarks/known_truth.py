@@ -39,56 +39,31 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
-from common import Claims, data_folder, peer, print_table
+from common import Claims, peer, print_table
 from peers import PACKAGES, ecc, stackreg
-from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
+from poses import FloatArray, error_at_corners, start_near
+from textured_scenes import (
+    STRICT,
+    Scene,
+    general_pose,
+    on_frame,
+    on_samples,
+    strict_bound,
+    textures,
+    whole_shift,
+)
+from warped_albums import Album, Picture, Shot, albums, shots
 
 import holdstill
 from holdstill.canonical import DEFAULT_SHAPE
-from holdstill.limits import (
-    SampleOperator,
-    corner_rms,
-    covariance_under_frame_noise,
-    cramer_rao,
-    roi_corners,
-    sample_operator,
-)
-from holdstill.reference import (
-    MOTIONS,
-    linearize,
-    low_pass,
-    lowpass_sigma,
-    n_parameters,
-    update,
-    warp_jacobian,
-)
-from holdstill.reference.motion import linear_part, map_points, matrix_from_parameters
-from holdstill.reference.warp import canonical_points
-from holdstill.synthetic import TalkingHead
-
-cv2 = peer("cv2")
-
-FloatArray = npt.NDArray[np.float64]
-Picture = npt.NDArray[np.float32]
+from holdstill.limits import covariance_under_frame_noise, cramer_rao
+from holdstill.reference import MOTIONS, low_pass, lowpass_sigma
 
 SLACK, BIAS_PX, FLOOR_PX = 1.1, 0.01, 0.02
 NOISE = (1.0, 3.0, 10.0)
-MIXTURE = (0.5, 0.3, 0.2, 0.0)
-"""The frame in the span: this much of each of the dictionary's textures."""
-TEXTURE_SIGMA, TEXTURE_CONTRAST = 2.0, 40.0
-"""Canonical pixels and grey levels: the gradient is 8 grey levels per pixel and axis."""
-LIGHTS = (
-    "+000E+00", "+000E+20", "+000E-20", "+005E+10", "+005E-10", "+010E+00", "+010E-20", "+015E+20",
-    "+020E+10", "+020E-10", "-005E+10", "-005E-10", "-010E+00", "-010E-20", "-015E+20", "-020E+10",
-    "-020E-10", "+025E+00", "-025E+00", "+035E+15",
-)  # fmt: skip
-"""The lights up to 25 degrees of azimuth and 20 of elevation, and one further."""
 
 
 def main() -> int:
@@ -99,7 +74,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=60, help="of each set, per level of noise")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    cv2.setNumThreads(1)
+    peer("cv2").setNumThreads(1)
     claims = Claims()
     in_span((options.side, options.side), options.draws, options.seed, claims)
     for album in albums():
@@ -108,27 +83,6 @@ def main() -> int:
 
 
 # Frames in the span
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A noise-free frame at a known transform, in the span of its dictionary."""
-
-    frame: FloatArray
-    truth: FloatArray
-    dictionary: holdstill.Dictionary
-    jacobian: FloatArray
-    operator: SampleOperator
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Shape and motion, as the functions take them."""
-        return {"shape": self.dictionary.shape, "motion": self.dictionary.motion}
-
-    def limit(self, covariance: FloatArray) -> float:
-        """Corner error of a covariance, px per grey level."""
-        corners = roi_corners(None, self.dictionary.shape)
-        return corner_rms(covariance, self.truth, corners, **self.settings)
 
 
 def in_span(shape: tuple[int, int], draws: int, seed: int, claims: Claims) -> None:
@@ -167,96 +121,6 @@ def in_span(shape: tuple[int, int], draws: int, seed: int, claims: Claims) -> No
             ("motion", "noise", "error", "limit", "error/limit", f"error/{STRICT[name]}", "bias"),
             rows,
         )  # fmt: skip
-
-
-MARGIN = 20
-"""Frame pixels around what is to be aligned."""
-
-
-def whole_shift(motion: str, shape: tuple[int, int]) -> tuple[FloatArray, tuple[int, int]]:
-    """A transform under which samples are pixels of the frame, and the frame's size."""
-    truth = np.array([[1.0, 0.0, MARGIN], [0.0, 1.0, MARGIN], [0.0, 0.0, 1.0]])
-    return truth, (shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN)
-
-
-def general_pose(motion: str, shape: tuple[int, int]) -> tuple[FloatArray, tuple[int, int]]:
-    """Two frame pixels per canonical pixel, turned; sheared, and in perspective, where possible."""
-    cosine, sine = 2.0 * np.cos(0.15), 2.0 * np.sin(0.15)
-    tau = np.array([cosine, -sine, sine, cosine, 0.0, 0.0, 0.0, 0.0])
-    if motion in ("affine", "homography"):
-        tau[:4] += (0.1, -0.06, 0.08, -0.1)
-    if motion == "homography":
-        tau[6:] = (0.04 / shape[1], -0.03 / shape[0])
-    pose = matrix_from_parameters(tau, np.eye(3), "homography", shape)
-    corners = map_points(pose, roi_corners(None, shape))
-    shift = np.eye(3)
-    shift[:2, 2] = MARGIN + 0.3 - corners.min(axis=0)
-    width, height = (2 * MARGIN + np.ceil(np.ptp(corners, axis=0))).astype(int).tolist()
-    return shift @ pose, (height, width)
-
-
-def textures(
-    truth: FloatArray, size: tuple[int, int], motion: str, shape: tuple[int, int], seed: int
-) -> Scene:
-    """A mixture of smooth random textures, and the dictionary of these at the same transform."""
-    settings: dict[str, Any] = {"shape": shape, "motion": motion}
-    scale = mean_scale(truth, shape)
-    random = np.random.default_rng([seed, 1])
-    frames = []
-    for _ in MIXTURE:
-        smooth = gaussian_filter(random.standard_normal(size), TEXTURE_SIGMA * scale)
-        frames.append(128.0 + TEXTURE_CONTRAST * smooth / smooth.std())
-    frame = np.einsum("k,kyx->yx", MIXTURE, frames)
-    atoms = np.stack([linearize(f, truth, **settings).vector for f in frames], axis=1)
-    return Scene(
-        frame,
-        truth,
-        holdstill.Dictionary(atoms.astype(np.float32), **settings),
-        linearize(frame, truth, normalize=False, **settings).jacobian,
-        sample_operator(size, truth, shape=shape),
-    )
-
-
-def on_frame(scene: Scene, random: np.random.Generator) -> FloatArray:
-    """White noise on the frame's pixels."""
-    return random.standard_normal(scene.frame.shape)
-
-
-def on_samples(scene: Scene, random: np.random.Generator) -> FloatArray:
-    """G⁻¹n: noise that is white on the pixels of the low-passed frame, hence on its samples."""
-    white = random.standard_normal(scene.frame.shape)
-    rows, columns = scene.operator.rows, scene.operator.columns
-    return np.asarray(np.linalg.solve(columns, np.linalg.solve(rows, white).T).T)
-
-
-STRICT = {"samples": "bound by splines", "frame": "frame's own bound"}
-
-
-def strict_bound(scene: Scene, noise_on: str) -> FloatArray:
-    """The bound with the slopes of cubic splines for J_w, of the samples or of the frame itself.
-
-    The aligner's gradients are central differences, which flatten what is as fine as pixels are.
-    The frame's bound is about (J_wᵀP_ÃJ_w)⁻¹/|det L|, J_w of the frame without the low-pass.
-    """
-    motion, shape = scene.dictionary.motion, scene.dictionary.shape
-    frame, density = scene.frame, mean_scale(scene.truth, shape) ** 2
-    if noise_on == "samples":
-        frame, density = low_pass(frame, lowpass_sigma(scene.truth, shape)), 1.0
-    u = canonical_points(None, shape)
-    y, x = map_points(scene.truth, u).T[::-1]
-    h = 0.01
-    slope_x, slope_y = (
-        map_coordinates(frame, (y + dy, x + dx)) - map_coordinates(frame, (y - dy, x - dx))
-        for dx, dy in ((h, 0.0), (0.0, h))
-    )
-    slopes = np.stack([slope_x, slope_y], axis=1) / (2.0 * h)
-    jacobian = np.einsum("kx,kxp->kp", slopes, warp_jacobian(scene.truth, motion, shape, u))
-    return cramer_rao(jacobian, scene.dictionary.atoms) / density
-
-
-def mean_scale(truth: FloatArray, shape: tuple[int, int]) -> float:
-    """√|det L|, frame pixels per canonical pixel."""
-    return float(np.sqrt(abs(np.linalg.det(linear_part(truth, shape)))))
 
 
 def monte_carlo(
@@ -302,99 +166,7 @@ def bias_of(errors: FloatArray) -> tuple[float, float]:
     return float(lengths[worst]), spread
 
 
-def start_near(
-    truth: FloatArray, settings: dict[str, Any], random: np.random.Generator
-) -> FloatArray:
-    """A start in the motion's family that is 2 to 3 px off at the corner that is farthest off."""
-    motion, shape = settings["motion"], settings["shape"]
-    half, scale = max(shape) / 2, mean_scale(truth, shape)
-    size = np.full(n_parameters(motion), scale)
-    if motion == "homography":
-        size[:4], size[6:] = scale / half, 0.3 / half**2
-    elif motion != "translation":
-        size[:-2] = (1.0 if motion == "euclidean" else scale) / half
-    if motion == "similarity":
-        size[1] = 1.0 / half
-    step = size * random.standard_normal(size.size)
-    wanted = random.uniform(2.0, 3.0)
-    for _ in range(3):  # the distance is nearly linear in the step
-        start = update(truth, step, motion, shape)
-        step *= wanted / np.linalg.norm(error_at_corners(start, truth, shape), axis=1).max()
-    return update(truth, step, motion, shape)
-
-
-def error_at_corners(found: FloatArray, truth: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """Where `found` puts the canonical corners, less where they belong, (4, 2), canonical px."""
-    corners = roi_corners(None, shape)
-    return map_points(np.linalg.inv(truth), map_points(found, corners)) - corners
-
-
 # Real pictures under known warps
-
-
-@dataclass(frozen=True)
-class Album:
-    """Pictures of one thing, registered, and how frames are made of them."""
-
-    name: str
-    people: list[tuple[list[FloatArray], FloatArray]]
-    """Pictures of a person, and picture_from_canonical (n, 3, 3) of each."""
-    shape: tuple[int, int]
-    low_rank: list[holdstill.Dictionary] = field(default_factory=list)
-    """RASL's dictionary of each person, where RASL registered the pictures."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Shape and motion, as the functions take them."""
-        return {"shape": self.shape, "motion": "affine"}
-
-
-def albums() -> Iterator[Album]:
-    """Faces at two and at one frame pixel per canonical pixel, and the synthetic head."""
-    folder = data_folder("yaleb")
-    if folder is not None:
-        people = [
-            [
-                cv2.imread(str(person / f"{person.name}_P00A{light}.pgm"), cv2.IMREAD_GRAYSCALE)
-                for light in LIGHTS
-            ]
-            for person in sorted(folder.iterdir())
-        ]
-        for scale, shape in ((2.0, (64, 56)), (1.0, (128, 112))):
-            yield faces(people, scale, shape)
-    head = TalkingHead(
-        240, size=(288, 360), shape=(64, 64), noise=0.0, occlusion=False, color=False
-    )
-    some = range(0, len(head), 20)
-    pictures = [head[i].astype(np.float64) for i in some]
-    yield Album("synthetic head", [(pictures, head.frame_from_canonical[list(some)])], head.shape)
-
-
-def faces(people: list[list[npt.NDArray[np.uint8]]], scale: float, shape: tuple[int, int]) -> Album:
-    """Every person's pictures, registered by RASL in the middle of the crop."""
-    album = Album(f"yaleb, {scale:g} frame px per canonical px", [], shape)
-    for pictures in people:
-        height, width = pictures[0].shape
-        middle = np.diag([scale, scale, 1.0])
-        middle[0, 2] = (width - 1 - scale * (shape[1] - 1)) / 2
-        middle[1, 2] = (height - 1 - scale * (shape[0] - 1)) / 2 + 3
-        registered = holdstill.rasl(pictures, np.stack([middle] * len(pictures)), **album.settings)
-        album.people.append(
-            ([p.astype(np.float64) for p in pictures], registered.frame_from_canonical)
-        )
-        album.low_rank.append(holdstill.Dictionary.from_rasl(registered, **album.settings))
-    return album
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A noisy frame of a picture, and what each method is given."""
-
-    frame: Picture
-    start: FloatArray
-    template: Picture
-    mean: Picture
-    dictionaries: dict[str, holdstill.Dictionary]
 
 
 Method = Callable[[Shot], FloatArray | None]
@@ -504,83 +276,6 @@ def on_pictures(album: Album, n_frames: int, seed: int, claims: Claims) -> None:
         ("method", *(f"{noise:g}" for noise in levels), "median", "most", "failed"),
         rows,
         packages=PACKAGES,
-    )
-
-
-def shots(
-    album: Album,
-    person: int,
-    n_frames: int,
-    levels: tuple[float, ...],
-    random: np.random.Generator,
-) -> Iterator[tuple[Shot, FloatArray, float, float]]:
-    """Frames of a person: the shot, the truth, the noise, the limit per grey level of noise."""
-    pictures, registered = album.people[person]
-    vectors = []
-    for picture, transform in zip(pictures, registered, strict=True):
-        warp = random_warp(picture.shape, random)
-        vectors.append(linearize(warped(picture, warp), warp @ transform, **album.settings).vector)
-    atoms = np.stack(vectors, axis=1)
-    pictures_dictionary = holdstill.Dictionary(atoms.astype(np.float32), **album.settings)
-    corners = roi_corners(None, album.shape)
-    for k in np.resize(random.permutation(len(pictures)), n_frames).tolist():
-        warp = random_warp(pictures[k].shape, random)
-        truth, clean = warp @ registered[k], warped(pictures[k], warp)
-        now = linearize(clean, truth, normalize=False, **album.settings)
-        operator = sample_operator(clean.shape, truth, shape=album.shape)
-        covariance = covariance_under_frame_noise(now.jacobian, atoms, operator)
-        unit = corner_rms(covariance, truth, corners, **album.settings)
-        others = np.delete(atoms, k, axis=1).astype(np.float32)
-        dictionaries = {
-            "pictures": pictures_dictionary,
-            "others": holdstill.Dictionary(others, **album.settings),
-        }
-        if album.low_rank:
-            dictionaries["low rank"] = album.low_rank[person]
-        start = start_near(truth, album.settings, random)
-        noise_of_one = random.standard_normal(clean.shape)
-        for noise in levels:
-            shot = Shot(
-                (clean + noise * noise_of_one).astype(np.float32),
-                start,
-                canonical_picture(atoms[:, k], now.norm, album.shape),
-                canonical_picture(atoms.mean(axis=1), now.norm, album.shape),
-                dictionaries,
-            )
-            yield shot, truth, noise, unit
-
-
-def canonical_picture(vector: FloatArray, norm: float, shape: tuple[int, int]) -> Picture:
-    """A unit-norm vector as a picture in grey levels."""
-    return (norm * vector.reshape(shape)).astype(np.float32)
-
-
-def random_warp(size: tuple[int, ...], random: np.random.Generator) -> FloatArray:
-    """frame_from_picture: up to 8 degrees, 6 % of scale, 4 % of shear, 6 px."""
-    angle, scale = np.deg2rad(random.uniform(-8.0, 8.0)), random.uniform(0.94, 1.06)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    sheared = scale * np.eye(2) + random.uniform(-0.04, 0.04, (2, 2))
-    linear = np.array([[cosine, -sine], [sine, cosine]]) @ sheared
-    middle = (np.array(size[::-1]) - 1) / 2
-    warp = np.eye(3)
-    warp[:2, :2] = linear
-    warp[:2, 2] = middle + MARGIN + random.uniform(-6.0, 6.0, 2) - linear @ middle
-    return warp
-
-
-def warped(picture: FloatArray, frame_from_picture: FloatArray) -> FloatArray:
-    """The picture under a warp, by cubic splines; its border goes on beyond it."""
-    pad = 40
-    back = np.linalg.inv(frame_from_picture)
-    height, width = picture.shape
-    return np.asarray(
-        affine_transform(
-            np.pad(picture, pad, mode="edge"),
-            back[:2, :2][::-1, ::-1],
-            back[:2, 2][::-1] + pad,
-            output_shape=(height + 2 * MARGIN, width + 2 * MARGIN),
-            mode="nearest",
-        )
     )
 
 
