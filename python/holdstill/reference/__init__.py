@@ -4,7 +4,7 @@ The twin of the compiled core: the same names and signatures, float64 throughout
 it is what the core is tested against.
 """
 
-from .aligner import STATUSES, FrameAlignment, align_frame
+from .aligner import FrameAlignment, align_frame
 from .image import gaussian_kernel, low_pass, lowpass_sigma
 from .l1 import L1Result, l1_from_products, l1_least_squares, least_squares, soft_threshold
 from .motion import (
@@ -20,6 +20,7 @@ from .registration import FrameRegistration, register_frame
 from .robust import LOSSES, RobustResult, group_soft_threshold, huber, robust_least_squares
 from .search import search
 from .simplex import minimize_simplex
+from .status import STATUSES
 from .subspace import (
     Subspace,
     distances,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .l1 import L1Result, l1_least_squares
-from .motion import FloatArray, centred_matrix, linear_part, parameters_from_matrix, update
+from .motion import FloatArray, parameters_from_matrix
 from .robust import (
     L1_THRESHOLD,
     LEAST_MODEL,
@@ -22,23 +22,8 @@ from .robust import (
     robust_least_squares,
     seen_at_unit_norm,
 )
-from .warp import Linearization, canonical_points, linearize_prepared, n_planes, prepare_frame
-
-STATUSES = (
-    "converged",
-    "max_iterations",
-    "out_of_frame",
-    "singular",
-    "collapsed",
-    "unreadable",
-)
-"""How the alignment of one frame can end."""
-
-MAX_SCALE_CHANGE = 2.0
-"""√|det L| changes by less than this factor since the start, either way."""
-
-MAX_STRETCH = 2.0
-"""The singular values of the linear motion since the start stay within this ratio."""
+from .status import moved_by, refusal
+from .warp import canonical_points, linearize_prepared, n_planes, prepare_frame
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,7 @@ class FrameAlignment:
     frame_from_canonical : ndarray, shape (3, 3), float64
         The last transform reached.
     status : str
-        One of `STATUSES`.
+        One of `reference.STATUSES`.
     iterations : int
         Linearisations solved.
     residual : float
@@ -173,9 +158,9 @@ def align_frame(
     iteration = 0
     while iteration < max_iterations:
         now = linearize_prepared(prepared, transform, shape=shape, motion=motion, roi=roi)
-        refusal = _refusal(now, features)
-        if refusal:
-            status = refusal
+        refused = refusal(now, features)
+        if refused:
+            status = refused
             break
         solved: L1Result | RobustResult
         if loss == "l2" or (bounded and iteration == 0):
@@ -217,7 +202,7 @@ def align_frame(
                 continue
             residual = float(np.linalg.norm(v - model))
             widening = max(1.0, widening / NARROWING)
-        moved = _moved(transform, solved.step, start, motion, shape)
+        moved = moved_by(transform, solved.step, start, motion, shape)
         if moved is None:
             status = "collapsed"
             break
@@ -226,40 +211,3 @@ def align_frame(
             status = "converged"
             break
     return FrameAlignment(transform, status, iteration, residual, step, x, gap, weights)
-
-
-def _refusal(now: Linearization, features: str) -> str | None:
-    """Status of a linearisation that cannot be solved, None for one that can."""
-    samples = now.vector.size // n_planes(features)
-    if now.outside > samples / 2:
-        return "out_of_frame"
-    lengths = np.linalg.norm(now.jacobian, axis=0)
-    if now.norm == 0.0 or lengths.min() == 0.0:
-        return "singular"
-    # Columns scaled: those of l and t differ by two orders of magnitude by nature.
-    scaled = now.jacobian / lengths
-    eigenvalues = np.linalg.eigvalsh(scaled.T @ scaled)
-    return "singular" if eigenvalues[0] <= 1e-10 * eigenvalues[-1] else None
-
-
-def _moved(
-    transform: FloatArray, step: FloatArray, start: FloatArray, motion: str, shape: tuple[int, int]
-) -> FloatArray | None:
-    """τ + Δτ, or None where it collapses: zoomed, squeezed, turned over, or past the horizon."""
-    parameters = parameters_from_matrix(transform, motion, shape) + step
-    if not np.isfinite(parameters).all() or (motion == "similarity" and parameters[0] <= 0):
-        return None
-    moved = update(transform, step, motion, shape)
-    since_start = np.linalg.solve(linear_part(start, shape), linear_part(moved, shape))
-    area, stretches = np.linalg.det(since_start), np.linalg.svd(since_start, compute_uv=False)
-    if not MAX_SCALE_CHANGE**-2 < area < MAX_SCALE_CHANGE**2:
-        return None
-    if not stretches[0] < MAX_STRETCH * stretches[1]:
-        return None
-    if motion == "homography":
-        height, width = shape
-        corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (0, height - 1)])
-        corners[:, :2] -= corners[:, :2].mean(axis=0)
-        if (corners @ centred_matrix(moved, shape)[2]).min() <= 0:
-            return None
-    return moved

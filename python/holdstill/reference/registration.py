@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..pyramid import at_level, coarse_to_fine
-from .aligner import _moved, _refusal
 from .motion import (
     FloatArray,
     linear_part,
@@ -20,6 +19,7 @@ from .motion import (
     warp_jacobian,
 )
 from .simplex import minimize_simplex
+from .status import moved_by, refusal
 from .subspace import (
     Subspace,
     distances,
@@ -298,7 +298,7 @@ def _gradient(prepared: PreparedFrame, level: Level, start: FloatArray, options:
         now = linearize_prepared(
             prepared, transform, shape=shape, motion=options.motion, roi=level.roi
         )
-        status = _refusal(now, options.features)
+        status = refusal(now, options.features)
         if status:
             return _End(transform, status, iteration, iteration + 1, step)
         equations = normal_equations(now.vector, now.jacobian, level.subspace, options.distance)
@@ -306,7 +306,7 @@ def _gradient(prepared: PreparedFrame, level: Level, start: FloatArray, options:
             delta = gauss_newton_step(equations)
         except np.linalg.LinAlgError:
             return _End(transform, "singular", iteration, iteration + 1, step)
-        moved = _moved(transform, delta, start, options.motion, shape)
+        moved = moved_by(transform, delta, start, options.motion, shape)
         if moved is None:
             return _End(transform, "collapsed", iteration + 1, iteration + 1, step)
         step = corner_motion(transform, moved, level)
@@ -347,16 +347,16 @@ def _simplex(prepared: PreparedFrame, level: Level, start: FloatArray, options: 
     refusals: list[str] = []
 
     def transform_of(point: FloatArray) -> FloatArray | None:
-        return _moved(start, point / units, start, motion, shape)
+        return moved_by(start, point / units, start, motion, shape)
 
     def distance(point: FloatArray) -> float:
         transform = transform_of(point)
         if transform is None:
             return np.inf
         now = linearize_prepared(prepared, transform, shape=shape, motion=motion, roi=level.roi)
-        refusal = _refusal(now, options.features)
-        if refusal:
-            refusals.append(refusal)
+        refused = refusal(now, options.features)
+        if refused:
+            refusals.append(refused)
             return np.inf
         off = now.vector - level.subspace.mean
         y = level.subspace.basis.T @ off
