@@ -24,12 +24,10 @@ from shr_registration import SHAPE
 from holdstill.face_images import vectors_of
 from holdstill.face_model import FaceModel
 from holdstill.reference.motion import map_points
-from holdstill.registration import DEFAULT, register
+from holdstill.registration import register
 
 USERS = 1000
 KINDS = (*imm.FRONTAL, *imm.LIT)
-NAMES = ("motion", "distance", "tolerance", "max_iterations", "largest_offset")
-OPTIONS = {name: getattr(DEFAULT, name) for name in NAMES}
 
 
 def crowd(folder: Path) -> tuple[FaceModel, list[imm.Face]]:
@@ -78,7 +76,7 @@ def main() -> int:
     if folder is None:
         return 0
     model, faces = crowd(folder)
-    registrar = model.registrar(users=True, **OPTIONS)
+    registrar = model.registrar(users=True)
     rows, ratios, distances = [], [], []
     for face in faces[:: max(1, len(faces) // arguments.probes)][: arguments.probes]:
         start = imm.detected(face, SHAPE)

@@ -24,7 +24,7 @@ from holdstill.face_images import (
 from holdstill.face_octave import ARRAYS, Octave, learn_octave
 from holdstill.face_quality import quality, unseen_residuals
 from holdstill.pyramid import level_roi, n_levels
-from holdstill.reference.registration import Level
+from holdstill.reference.registration import Level, Options
 from holdstill.reference.subspace import Subspace, log_volume
 from holdstill.reference.warp import n_planes
 from holdstill.residuals import yardstick
@@ -365,7 +365,7 @@ class FaceModel:
             With the users' templates and the covariance within users, instead of the mean face.
         **options
             motion, distance, tolerance, max_iterations and largest_offset as in
-            :func:`holdstill.register`.
+            :func:`holdstill.register`, with the same defaults.
 
         Returns
         -------
@@ -376,10 +376,12 @@ class FaceModel:
         ------
         ValueError
             If an option is out of range, or nobody is enrolled.
+        TypeError
+            If an option is unknown.
         """
-        key = (users, *sorted(options.items()))
-        if key in self._registrars:
-            return self._registrars[key]
+        chosen = Options(features=self.features, sigma=self.sigma, **options)
+        if (users, chosen) in self._registrars:
+            return self._registrars[users, chosen]
         if users and not self.users:
             raise ValueError("model: nobody is enrolled")
         if users:
@@ -392,10 +394,8 @@ class FaceModel:
             )
             for octave in self.octaves
         ]
-        made = _core.FrameRegistrar(
-            levels, shape=self.shape, features=self.features, sigma=self.sigma, **options
-        )
-        self._registrars[key] = made
+        made = _core.FrameRegistrar(levels, shape=self.shape, **vars(chosen))
+        self._registrars[users, chosen] = made
         return made
 
     def log_volume(self, *, users: bool = False) -> float:
@@ -415,7 +415,7 @@ class FaceModel:
         return log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
 
     @cached_property
-    def _registrars(self) -> dict[tuple[Any, ...], _core.FrameRegistrar]:
+    def _registrars(self) -> dict[tuple[bool, Options], _core.FrameRegistrar]:
         return {}
 
     def _covariance(

@@ -284,10 +284,7 @@ def identify(
     if int(refined) < 0:
         raise ValueError(f"refined: expected an integer of at least 0, got {refined!r}")
     general = register(frame, model, initial, motion=motion, distance=distance)
-    registrar = model.registrar(
-        users=True, motion=motion, distance=distance, tolerance=DEFAULT.tolerance,
-        max_iterations=DEFAULT.max_iterations, largest_offset=DEFAULT.largest_offset,
-    )  # fmt: skip
+    registrar = model.registrar(users=True, motion=motion, distance=distance)
     first = np.asarray(initial, dtype=np.float64)
     start = general.frame_from_canonical if general.converged else first
     image = _grey(frame)
