@@ -13,6 +13,7 @@ from clips import part_bytes, rows_of, run_json, write_transforms
 import holdstill
 from holdstill import evaluate_run
 from holdstill.cli import main
+from holdstill.face_run import register_to_folder
 from holdstill.faces import FaceDetector
 from holdstill.initial import make_initial
 from holdstill.pictures import canonical_picture
@@ -282,6 +283,24 @@ def test_wrong_options_are_named_and_nothing_is_written(
     code, rows, err = register(album.folder / "photographs", options=options)
     assert (code, rows, message in err) == (2, None, True), err
     assert not (tmp_path / "run").exists()
+
+
+def test_wrong_options_are_refused_before_anything_is_written(album, tmp_path):
+    model = holdstill.FaceModel.load(album.model)
+    for named, options in (
+        ("search", {"search": "annealing"}),
+        ("search", {"search": "simplex", "user": "all"}),
+        ("user", {"user": "dora"}),
+        ("face", {"face": "leftmost"}),
+        ("threads", {"threads": 0}),
+        ("picture_shape", {"picture_shape": (0, 9)}),
+    ):
+        with (
+            pytest.raises(ValueError, match=f"^{named}: "),
+            holdstill.open(album.folder / "photographs") as frames,
+        ):
+            register_to_folder(frames, model, tmp_path / "run", **options)
+        assert not (tmp_path / "run").exists()
 
 
 def test_files_that_are_no_face_model_are_refused(album, register, tmp_path, dictionary):

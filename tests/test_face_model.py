@@ -305,12 +305,14 @@ def test_bad_images_are_named():
         ("users", {"users": ["a"]}),
         ("users", {"users": [*"abcde", ""]}),
         ("points", {"points": np.zeros((6, 2, 2))}),
+        ("points", {"points": [np.zeros((k, 2)) for k in range(6)], "frame_from_canonical": None}),
+        ("frame_from_canonical", {"frame_from_canonical": [None] * 6}),
     ],
 )
 def test_bad_arguments_are_named(named, keywords):
     images, transforms, _ = crowd(6)
     with pytest.raises(ValueError, match=f"^{named}: "):
-        FaceModel.fit(images, transforms, **{"components": 2, **keywords})
+        FaceModel.fit(images, **{"frame_from_canonical": transforms, "components": 2, **keywords})
 
 
 @pytest.mark.parametrize("eye_corners", [(0, 4), (-1, 0), (1, 1), (0, 1, 2)])

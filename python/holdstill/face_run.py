@@ -22,6 +22,7 @@ from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
 from holdstill.pictures import ContactSheet, canonical_picture
 from holdstill.recording import FACE_COLUMNS, Recording, peak_memory
+from holdstill.reference.registration import SEARCHES
 from holdstill.registration import Registration, identify, register
 from holdstill.run import PART_ROWS, NothingAlignedError
 from holdstill.sources import Frame, FrameSource
@@ -239,6 +240,8 @@ Registrar = Callable[[npt.NDArray[Any], npt.NDArray[np.float64]], Registration]
 
 def _registration_by(model: FaceModel, search: str, user: str | None) -> Registrar:
     """What registers one face; wrong options are refused here, before anything is written."""
+    if search not in SEARCHES:
+        raise ValueError(f"search: expected one of {', '.join(SEARCHES)}, got {search!r}")
     if user == EVERYBODY:
         if search != "gradient":
             raise ValueError(f"search: everybody is searched by gradient only, got {search!r}")

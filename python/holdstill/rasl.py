@@ -220,7 +220,11 @@ def rasl(
             raise ValueError(f"{name}: expected a positive number, got {value!r}")
     if solver not in SOLVERS:
         raise ValueError(f"solver: expected one of {', '.join(SOLVERS)}, got {solver!r}")
-    if max_iterations < 1:
+    if not 0 <= objective_tolerance < np.inf:
+        raise ValueError(
+            f"objective_tolerance: expected a number of at least 0, got {objective_tolerance!r}"
+        )
+    if not max_iterations >= 1:
         raise ValueError(f"max_iterations: expected at least 1, got {max_iterations}")
     core = import_module("holdstill._core") if kernels is None else kernels
     batch = _checked_batch(images, initial, shape, motion, features, sigma, roi, core)
@@ -255,7 +259,7 @@ def rasl(
         ):
             status = "objective"
         # A and E belong to the transforms they were solved at: the last step is not taken.
-        if status != "max_iterations" or len(moves) == max_iterations:
+        if status != "max_iterations" or len(moves) >= max_iterations:
             break
         transforms = moved
         accuracy = _next_accuracy(accuracy, moves[-1], tolerance if solver == "alm" else 0.1)
