@@ -445,6 +445,10 @@ class FaceModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.
 
+        Parameters
+        ----------
+        path : str or path
+
         Raises
         ------
         holdstill.outputs.OutputError
@@ -471,12 +475,30 @@ class FaceModel:
     def load(cls, path: str | os.PathLike[str]) -> FaceModel:
         """Read what :meth:`save` wrote.
 
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        FaceModel
+
         Raises
         ------
         FileNotFoundError
             If there is no such file.
         ValueError
             If it is no face model, or one of another format version.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> faces = np.random.default_rng(0).normal(size=(9, 24, 24))
+        >>> made = FaceModel.fit(faces, components=4, roi="full")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made.save(f"{folder}/faces.npz")
+        ...     FaceModel.load(f"{folder}/faces.npz")
+        FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
         return read_archive(path, "face model", FORMAT, FORMAT_VERSION, cls._from_archive)
 

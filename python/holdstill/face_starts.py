@@ -78,6 +78,15 @@ def face_starts(
     ------
     ValueError, TypeError, FileNotFoundError, ImportError
         As :func:`holdstill.initial.make_initial` and :class:`holdstill.faces.FaceDetector`.
+
+    Examples
+    --------
+    >>> from holdstill.sources import open as open_source
+    >>> frames = open_source(np.zeros((2, 48, 64), np.uint8))
+    >>> at = {"frame": [1, 1], "face": [0, 1], "frame_from_canonical": [np.eye(3)] * 2}
+    >>> starts = face_starts(frames, (32, 32), at)
+    >>> [len(starts(frame, row)) for row, frame in enumerate(frames)]
+    [0, 2]
     """
     if face not in FACES:
         raise ValueError(f"face: expected one of {', '.join(FACES)}, got {face!r}")

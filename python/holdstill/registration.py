@@ -90,7 +90,7 @@ def register(
     largest_offset: float = DEFAULT.largest_offset,
     levels: int | None = None,
 ) -> Registration:
-    """Find the transform under which a frame is most likely to be a face of the model.
+    """Find the transform under which a frame is most likely to be a face (equations §4).
 
     Parameters
     ----------

@@ -283,6 +283,15 @@ def corner_motion(first: FloatArray, second: FloatArray, level: Level) -> float:
     -------
     float
         Canonical pixels of the level.
+
+    Examples
+    --------
+    >>> line = Subspace(np.zeros(1), np.zeros((1, 0)), np.zeros(0), 1.0)
+    >>> level = Level(line, np.ones((5, 5), dtype=bool))
+    >>> shifted = np.diag([2.0, 2.0, 1.0])
+    >>> shifted[0, 2] = 3.0  # of the frame's pixels, two of which are a canonical one
+    >>> corner_motion(np.diag([2.0, 2.0, 1.0]), shifted, level)
+    1.5
     """
     corners = _corners(level)
     scale = np.sqrt(abs(np.linalg.det(linear_part(first, _shape(level)))))
@@ -331,6 +340,13 @@ def pixels_per_unit(transform: FloatArray, motion: str, level: Level) -> FloatAr
     -------
     ndarray, shape (p,), float64
         Root mean square over the corners.
+
+    Examples
+    --------
+    >>> line = Subspace(np.zeros(1), np.zeros((1, 0)), np.zeros(0), 1.0)
+    >>> level = Level(line, np.ones((5, 5), dtype=bool))
+    >>> pixels_per_unit(np.diag([2.0, 2.0, 1.0]), "translation", level).tolist()
+    [0.5, 0.5]
     """
     shape = _shape(level)
     motions = warp_jacobian(transform, motion, shape, _corners(level))

@@ -107,6 +107,13 @@ def log_volume(subspace: Subspace) -> float:
     Returns
     -------
     float
+        Σ log λ_i + (D - M) log ρ + D log 2π.
+
+    Examples
+    --------
+    >>> plane = Subspace(np.zeros(3), np.eye(3, 2), np.array([4.0, 1.0]), 0.25)
+    >>> round(float(log_volume(plane) - 3 * np.log(2 * np.pi)), 9)  # det C is 1
+    0.0
     """
     size, components = subspace.basis.shape
     volume = np.log(subspace.variances).sum() + (size - components) * np.log(subspace.rho)
@@ -133,6 +140,12 @@ def precision(subspace: Subspace, distance: str = "both") -> tuple[FloatArray, f
     ------
     ValueError
         If the distance is unknown.
+
+    Examples
+    --------
+    >>> inside, outside = precision(Subspace(np.zeros(2), np.eye(2, 1), np.array([4.0]), 0.5))
+    >>> inside.tolist(), outside
+    ([-1.75], 2.0)
     """
     if distance not in DISTANCES:
         raise ValueError(f"distance: expected one of {', '.join(DISTANCES)}, got {distance!r}")
@@ -210,6 +223,12 @@ def gauss_newton_step(equations: NormalEquations) -> FloatArray:
     ------
     numpy.linalg.LinAlgError
         If JᵀPJ is singular.
+
+    Examples
+    --------
+    >>> line = Subspace(np.zeros(2), np.eye(2, 1), np.array([4.0]), 1.0)
+    >>> gauss_newton_step(normal_equations([2.0, 1.0], 2.0 * np.eye(2), line)).tolist()
+    [-1.0, -0.5]
     """
     # Columns scaled: scale and shift differ by two orders of magnitude by nature.
     units = np.sqrt(np.diag(equations.hessian))
