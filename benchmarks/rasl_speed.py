@@ -114,8 +114,8 @@ def beside_the_twin(face: TalkingFace, claims: Claims) -> None:
         f"RASL, {N_FRAMES} frames at 200×200, grey, affine, three outer iterations, one thread",
         ("solver", "objective", "seconds"),
         [
-            [name, f"{result[k].objective:.6f}", f"{median(r[k].seconds for r in runs):.1f}"]
-            for k, (name, result) in enumerate((("core", runs[0]), ("NumPy twin", runs[0])))
+            [name, f"{each[0].objective:.6f}", f"{median(run.seconds for run in each):.1f}"]
+            for name, each in zip(("core", "NumPy twin"), zip(*runs, strict=True), strict=True)
         ],
     )
 
