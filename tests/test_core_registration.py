@@ -34,6 +34,13 @@ def people(n, seed=0):
     return [picture(rng.uniform(4.0, 9.0, 4)) for _ in range(n)]
 
 
+def vectors_of(images, transforms, roi, features):
+    """(N, D); of vectors alone, the motion model says nothing."""
+    options = {"shape": roi.shape, "motion": "homography", "features": features, "roi": roi}
+    seen = zip(images, transforms, strict=True)
+    return np.stack([linearize(image, at, **options).vector for image, at in seen])
+
+
 def levels_of(images, features="edges", n_levels=1, soft=False, components=5):
     roi = np.zeros(SHAPE, dtype=np.float32 if soft else bool)
     roi[2:-2, 3:-3] = 1
@@ -42,11 +49,7 @@ def levels_of(images, features="edges", n_levels=1, soft=False, components=5):
     levels = []
     for octave in range(n_levels):
         mask = level_roi(roi, octave)
-        vectors = np.stack([
-            linearize(image, at_level(INITIAL, octave), shape=mask.shape, motion="similarity",
-                      features=features, roi=mask).vector
-            for image in images
-        ])  # fmt: skip
+        vectors = vectors_of(images, [at_level(INITIAL, octave)] * len(images), mask, features)
         mean = vectors.mean(axis=0)
         _, values, basis = np.linalg.svd(vectors - mean, full_matrices=False)
         variances = values**2 / (len(images) - 1)
@@ -173,11 +176,7 @@ def test_frames_that_cannot_be_registered_get_the_twin_s_status(search):
 def test_a_user_s_template_takes_the_mean_s_place():
     levels = levels_of(people(16))
     images = people(3, seed=5)
-    templates = np.stack([
-        linearize(image, INITIAL, shape=SHAPE, motion="similarity", features="edges",
-                  roi=levels[0].roi).vector
-        for image in images
-    ], axis=1)  # fmt: skip
+    templates = vectors_of(images, [INITIAL] * len(images), levels[0].roi, "edges").T
     core = registrar_of(levels, [templates], acceleration=0)
     start = update(INITIAL, MOTIONS["similarity"], "similarity", SHAPE)
     for k in range(3):
@@ -193,11 +192,7 @@ def test_a_user_s_template_takes_the_mean_s_place():
 def test_all_templates_at_once_know_whose_face_it_is():
     levels = levels_of(people(16))
     images = people(12, seed=5)
-    templates = np.stack([
-        linearize(image, INITIAL, shape=SHAPE, motion="similarity", features="edges",
-                  roi=levels[0].roi).vector
-        for image in images
-    ], axis=1)  # fmt: skip
+    templates = vectors_of(images, [INITIAL] * len(images), levels[0].roi, "edges").T
     core = registrar_of(levels, [templates])
     start = update(INITIAL, [0.02, 0.02, 0.6, -0.6], "similarity", SHAPE)
     for k in (0, 4, 9):
@@ -217,11 +212,7 @@ def test_all_templates_at_once_end_where_each_does_alone(motion, features):
     # Each template's face sits somewhere else: the ends spread over several expansions.
     away = [update(INITIAL, 0.8 * np.array(MOTIONS[motion]) * rng.uniform(-1, 1), motion, SHAPE)
             for _ in images]  # fmt: skip
-    templates = np.stack([
-        linearize(image, at, shape=SHAPE, motion=motion, features=features,
-                  roi=levels[0].roi).vector
-        for image, at in zip(images, away, strict=True)
-    ], axis=1)  # fmt: skip
+    templates = vectors_of(images, away, levels[0].roi, features).T
     core = registrar_of(levels, [templates], motion=motion, features=features, tolerance=1e-3)
     image = picture([6.0, 5.0, 8.0, 7.5])
     together = core.register_all(image, INITIAL, lowpass_from=INITIAL)
