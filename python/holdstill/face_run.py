@@ -24,7 +24,7 @@ from holdstill.pictures import ContactSheet, canonical_picture
 from holdstill.recording import FACE_COLUMNS, Recording, peak_memory
 from holdstill.reference.registration import SEARCHES
 from holdstill.registration import Registration, identify, register
-from holdstill.run import PART_ROWS, NothingAlignedError
+from holdstill.run import PART_ROWS, refuse_nothing
 from holdstill.sources import Frame, FrameSource
 from holdstill.threads import run_in_order, thread_count
 
@@ -128,7 +128,7 @@ def register_to_folder(
         If the folder holds something already.
     holdstill.outputs.OutputError
         If something cannot be written.
-    NothingAlignedError
+    holdstill.run.NothingAlignedError
         If not one face converged or came to a transform; everything has been written.
     """
     registered = _registration_by(model, search, user)
@@ -183,12 +183,7 @@ def register_to_folder(
             "peak_memory_mb": peak_memory(),
         }
         recording.finish(summary, csv=csv)
-    if not any(rows.statuses[status] for status in ("converged", "max_iterations")):
-        raise NothingAlignedError(
-            f"none of {summary['faces']} faces could be registered "
-            f"({', '.join(f'{count} {status}' for status, count in summary['status'].items())})",
-            summary,
-        )
+    refuse_nothing(summary, f"{summary['faces']} faces could be registered")
     return summary
 
 
@@ -196,14 +191,14 @@ class _Rows:
     """The rows of a run on their way into its parts, and what they count."""
 
     def __init__(self, recording: Recording) -> None:
-        self.statuses: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
         self._recording, self._good = recording, 0
         self._waiting: list[dict[str, Any]] = []
         self._part = self._evaluations = 0
 
     def add(self, faces: list[RegisteredFace]) -> None:
         for face in faces:
-            self.statuses[face.status] += 1
+            self._statuses[face.status] += 1
             self._evaluations += 0 if face.found is None else face.found.evaluations
             self._good += face.found is not None and face.found.good
             self._waiting.append(_row(face))
@@ -218,11 +213,11 @@ class _Rows:
             self._part, self._waiting = self._part + 1, []
 
     def counts(self) -> dict[str, Any]:
-        total = sum(self.statuses.values())
-        solved = total - self.statuses["not_found"] - self.statuses["unreadable"]
+        total = sum(self._statuses.values())
+        solved = total - self._statuses["not_found"] - self._statuses["unreadable"]
         return {
             "faces": total,
-            "status": dict(sorted(self.statuses.items())),
+            "status": dict(sorted(self._statuses.items())),
             "good": self._good,
             "mean_evaluations": self._evaluations / solved if solved else None,
         }

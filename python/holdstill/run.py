@@ -53,6 +53,21 @@ class NothingAlignedError(RuntimeError):
         self.summary = summary
 
 
+def refuse_nothing(summary: dict[str, Any], whole: str) -> None:
+    """Raise NothingAlignedError unless something converged, or came near it.
+
+    Parameters
+    ----------
+    summary : dict
+        The contents of ``run.json``.
+    whole : str
+        How many of what there were, and what was to become of them, for the message.
+    """
+    if not {"converged", "max_iterations"} & set(summary["status"]):
+        counts = ", ".join(f"{count} {status}" for status, count in summary["status"].items())
+        raise NothingAlignedError(f"none of {whole} ({counts})", summary)
+
+
 @dataclass
 class Stages:
     """Seconds spent in each stage; every thread has its own."""
@@ -199,12 +214,7 @@ def align_to_folder(
             "peak_memory_mb": peak_memory(),
         }
         recording.finish(summary, csv=csv)
-    if not any(statuses[status] for status in ("converged", "max_iterations")):
-        raise NothingAlignedError(
-            f"none of {total} frames could be aligned "
-            f"({', '.join(f'{count} {status}' for status, count in sorted(statuses.items()))})",
-            summary,
-        )
+    refuse_nothing(summary, f"{total} frames could be aligned")
     return summary
 
 
