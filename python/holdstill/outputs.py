@@ -28,6 +28,12 @@ def output_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def refuse_missing_folder(path: str | os.PathLike[str]) -> None:
+    """Raise OutputError where a file has no folder to be in: now, not after the work."""
+    if not Path(path).absolute().parent.is_dir():
+        raise OutputError(f"{os.fspath(path)}: its folder does not exist")
+
+
 @contextlib.contextmanager
 def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
     """Give a hidden name beside `path` to write to, which then becomes `path` at once."""

@@ -17,7 +17,7 @@ from holdstill.cli.texts import counted, listed
 from holdstill.dictionary import Dictionary
 from holdstill.evaluate import evaluate_run, write_evaluation
 from holdstill.fitting import fit
-from holdstill.outputs import OutputError
+from holdstill.outputs import refuse_missing_folder
 from holdstill.recording import refuse_other_contents
 from holdstill.run import align_to_folder
 from holdstill.sources import FrameSource
@@ -39,8 +39,7 @@ def run_demo(options: argparse.Namespace) -> Output:
 def run_fit(options: argparse.Namespace) -> Output:
     """``holdstill fit``."""
     started = time.perf_counter()
-    if not Path(options.out).absolute().parent.is_dir():
-        raise OutputError(f"{options.out}: its folder does not exist")
+    refuse_missing_folder(options.out)
     with open_source(sources_of(options)) as frames:
         dictionary = _fit(frames, options)
     dictionary.save(options.out)

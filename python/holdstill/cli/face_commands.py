@@ -13,7 +13,7 @@ from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed
 from holdstill.face_model import DEFAULT_SHAPE, FaceModel
 from holdstill.face_run import register_to_folder
-from holdstill.outputs import OutputError
+from holdstill.outputs import refuse_missing_folder
 from holdstill.recording import refuse_other_contents
 from holdstill.sources import open as open_source
 from holdstill.training import enrol_from, read_training
@@ -23,8 +23,7 @@ Output = tuple[dict[str, Any], str]
 
 def run_model(options: argparse.Namespace) -> Output:
     """``holdstill model train`` and ``holdstill model enrol``."""
-    if not Path(options.out).absolute().parent.is_dir():
-        raise OutputError(f"{options.out}: its folder does not exist")
+    refuse_missing_folder(options.out)
     return {"train": _train, "enrol": _enrol}[options.action](options)
 
 
