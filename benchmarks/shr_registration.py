@@ -298,7 +298,7 @@ def lights(folder: Path, claims: Claims) -> None:
     people = [yaleb.read_person(each) for each in sorted(folder.iterdir()) if each.is_dir()]
     order = rng.permutation(len(people))
     half = len(order) // 2
-    canonical = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])
+    canonical = yaleb.PICTURE_FROM_CANONICAL
     roi = np.zeros(yaleb.SHAPE, dtype=bool)
     x, y, width, height = yaleb.REGION
     roi[y : y + height, x : x + width] = True
@@ -307,14 +307,14 @@ def lights(folder: Path, claims: Claims) -> None:
     # Nominal: eye corners, and a mouth below them.
     offsets = np.array([[-1, 0], [1, 0], [-0.35, 0], [0.35, 0], [-0.5, 1.3], [0.5, 1.3]])
     corners = np.array(yaleb.EYES) + reach * offsets
-    tests = []
+    tests, fronts = [], {}
     for k in order[half:]:
-        front = min(people[k], key=lambda lit: lit.light)
+        fronts[int(k)] = min(people[k], key=lambda lit: lit.light)
         for lit in people[k][::3]:
             face = imm.Face(int(k), 0, lit.picture, 2.0 * corners + 0.5)
             size = rng.rayleigh(OFFSET / np.sqrt(np.pi / 2))
-            tests.append((face, front, lit.light, imm.displaced(face, corners, size, rng)))
-    light = np.array([test[2] for test in tests])
+            tests.append((face, lit.light, imm.displaced(face, corners, size, rng)))
+    light = np.array([test[1] for test in tests])
     limits = {"below 25": (0, 25), "25 to 50": (25, 50), "above": (50, 180)}
     groups = {name: (light >= low) & (light < high) for name, (low, high) in limits.items()}
     rows, means = [], {}
@@ -323,10 +323,13 @@ def lights(folder: Path, claims: Claims) -> None:
             [lit.picture for lit in train], np.stack([canonical] * len(train)), shape=yaleb.SHAPE,
             roi=roi, features=feature,
         )  # fmt: skip
+        homes = {
+            person: register(front.picture, model, canonical).frame_from_canonical
+            for person, front in fronts.items()
+        }
         errors = []
-        for face, front, _, start in tests:
-            home = register(front.picture, model, canonical).frame_from_canonical
-            there = replace(face, corners=map_points(home, corners))
+        for face, _, start in tests:
+            there = replace(face, corners=map_points(homes[face.person], corners))
             found = register(face.picture, model, start)
             errors.append(imm.error(found.frame_from_canonical, there, corners))
         found_errors = np.array(errors)

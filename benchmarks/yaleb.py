@@ -23,7 +23,7 @@ EYE_DISTANCE = 63.0
 EYES = (42.0, 23.0)
 """Middle of the eyes in the canonical frame."""
 CANVAS = (300, 320)
-_PICTURE_FROM_CANONICAL = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])
+PICTURE_FROM_CANONICAL = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])
 _LIGHT = re.compile(r"A([+-]\d+)E([+-]\d+)")
 
 
@@ -71,7 +71,7 @@ def moved(picture: Grey, rng: np.random.Generator) -> tuple[Grey, FloatArray]:
     noise = scipy.ndimage.gaussian_filter(rng.standard_normal(CANVAS), 6.0)
     around = picture.mean() * (1.0 + 0.5 * noise / noise.std())
     canvas = np.clip(np.rint(cover * face + (1.0 - cover) * around), 0, 255).astype(np.uint8)
-    return canvas, frame_from_picture @ _PICTURE_FROM_CANONICAL
+    return canvas, frame_from_picture @ PICTURE_FROM_CANONICAL
 
 
 def _resampled(
