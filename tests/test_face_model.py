@@ -359,4 +359,7 @@ def test_hard_frames_get_a_status_and_no_error(model):
     out[0, 2] += 100.0
     assert register(images[0], model, out).status == "out_of_frame"
     assert register(np.zeros((50, 50), np.uint8), model, np.eye(3)).status == "singular"
-    assert register(np.full((9, 9), np.inf, np.float32), model, np.eye(3)).status == "unreadable"
+    infinite = np.full((9, 9), np.inf, np.float32)
+    for user in (None, model.users[0]):
+        found = register(infinite, model, np.eye(3), user=user)
+        assert found.status == "unreadable" and np.isnan(found.quality)

@@ -120,7 +120,7 @@ class FaceModel:
         halfway to the same displaced by a tenth of the eye distance. NaN where there were too few
         images to tell.
         """
-        return quality(residual, yardstick(*self.unseen.T))
+        return quality(residual, self._misfits)
 
     def residual_of(self, dffs: float, *, users: bool = False) -> float:
         """ε of a registration, from its distance to the face space, or to that of the users."""
@@ -130,14 +130,15 @@ class FaceModel:
     def residual(self, frame: npt.ArrayLike, frame_from_canonical: FloatArray) -> float:
         """ε of a frame at a transform: what mean and components leave of its unit norm.
 
-        NaN where the frame shows nothing there, or half of the face lies outside of it.
+        NaN where the frame cannot be read or shows nothing there, or half of the face lies outside
+        of it.
         """
         octave = self.octaves[0]
-        greys = read_greys([frame])
         try:
             vectors = vectors_of(
-                greys, frame_from_canonical[None], octave.roi, 0, self.features, self.sigma
-            )
+                read_greys([frame]), frame_from_canonical[None], octave.roi, 0, self.features,
+                self.sigma,
+            )  # fmt: skip
         except ValueError:
             return float("nan")
         away = vectors[0] - octave.mean
@@ -413,6 +414,10 @@ class FaceModel:
         basis, variances, rho = self._covariance(self.octaves[0], within=users)
         shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
         return log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
+
+    @cached_property
+    def _misfits(self) -> tuple[float, float] | None:
+        return yardstick(*self.unseen.T)
 
     @cached_property
     def _registrars(self) -> dict[tuple[bool, Options], _core.FrameRegistrar]:
