@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill.archive import read_archive, write_archive
-from holdstill.canonical import check_shape, roi_mask
 from holdstill.face_images import (
     mean_picture,
     picture_of,
@@ -21,9 +20,9 @@ from holdstill.face_images import (
     registration_of,
     vectors_of,
 )
-from holdstill.face_octave import ARRAYS, Octave, learn_octave
-from holdstill.face_quality import quality, unseen_residuals
-from holdstill.pyramid import level_roi, n_levels
+from holdstill.face_learning import learn_faces
+from holdstill.face_octave import ARRAYS, Octave
+from holdstill.face_quality import quality
 from holdstill.reference.registration import Level, Options
 from holdstill.reference.subspace import Subspace, log_volume
 from holdstill.reference.warp import n_planes
@@ -31,7 +30,6 @@ from holdstill.residuals import yardstick
 
 FORMAT = "holdstill.face_model"
 FORMAT_VERSION = 2
-DEFAULT_SHAPE = (64, 64)
 DEFAULT_COMPONENTS = 0.8
 RHOS = ("existing", "all")
 """Readings of ρ: the mean of the eigenvalues beyond M that exist, or of all D - M of them."""
@@ -216,47 +214,25 @@ class FaceModel:
         >>> FaceModel.fit(rng.normal(size=(9, 24, 24)), components=4, roi="full")
         FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
-        greys = read_greys(images)
-        if len(greys) < 3:
-            raise ValueError(f"images: expected at least 3, got {len(greys)}")
         _check_rho(rho)
-        n_planes(features)  # refuses an unknown one
-        if shape is None and frame_from_canonical is None and points is None:
-            shape = greys[0].shape[:2]
-        shape = check_shape(DEFAULT_SHAPE if shape is None else shape)
-        transforms, landmarks = registration_of(
-            greys, frame_from_canonical, points, eye_corners, shape
+        learnt = learn_faces(
+            images,
+            frame_from_canonical,
+            points=points,
+            eye_corners=eye_corners,
+            users=users,
+            shape=shape,
+            features=features,
+            sigma=float(sigma),
+            roi=roi,
+            components=components,
+            levels=levels,
         )
-        names = _names(users, len(greys))
-        weights = roi_mask(roi, shape)
-        most = n_levels(weights)
-        count = most if levels is None else int(levels)
-        if not 1 <= count <= most:
-            raise ValueError(f"levels: expected 1 to {most} for this region, got {count}")
-        octaves = tuple(
-            learn_octave(
-                vectors_of(greys, transforms, mask, level, features, sigma), names, mask, components
-            )
-            for level, mask in enumerate(level_roi(weights, level) for level in range(count))
-        )
-        pictures = np.stack(
-            [picture_of(g, F, shape) for g, F in zip(greys, transforms, strict=True)]
-        )
-        known = sorted(set(names))
         return cls(
-            octaves,
-            features,
-            float(sigma),
-            rho if isinstance(rho, str) else float(rho),
-            len(greys),
-            mean_picture(pictures),
-            tuple(known),
-            np.array(
-                [mean_picture(pictures[[name == user for name in names]]) for user in known],
-                dtype=np.uint8,
-            ).reshape(-1, *shape),
-            landmarks,
-            unseen_residuals(greys, transforms, names, weights, features, sigma, components),
+            features=features,
+            sigma=float(sigma),
+            rho=rho if isinstance(rho, str) else float(rho),
+            **learnt._asdict(),
         )
 
     def enrol(
@@ -541,14 +517,3 @@ def _check_rho(rho: str | float) -> None:
         return
     if isinstance(rho, str) or not (np.isfinite(rho) and rho > 0):
         raise ValueError(f"rho: expected {' or '.join(RHOS)} or a positive number, got {rho!r}")
-
-
-def _names(users: Sequence[Hashable] | None, n: int) -> list[str]:
-    if users is None:
-        return []
-    if len(users) != n:
-        raise ValueError(f"users: expected one for each of {n} images, got {len(users)}")
-    names = [str(user) for user in users]
-    if not all(names):
-        raise ValueError(f"users: expected a name for each image, image {names.index('')} has none")
-    return names
