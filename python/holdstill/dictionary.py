@@ -17,6 +17,7 @@ import scipy.linalg
 from holdstill import _core
 from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
+from holdstill.checks import integer
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
 from holdstill.reference.warp import n_planes
@@ -262,11 +263,7 @@ class Dictionary:
             If an option is out of range, or the loss needs a `pixel_residual` and there is none.
         """
         most = n_levels(self.weights)
-        levels = most if levels is None else int(levels)
-        if not 1 <= levels <= most:
-            raise ValueError(
-                f"levels: expected 1 to {most} for this region of interest, got {levels}"
-            )
+        levels = most if levels is None else integer("levels", levels, 1, most)
         if loss != "l2" and not self.pixel_residual > 0:
             raise ValueError(
                 f"loss: {loss!r} takes its threshold from the residuals of the dictionary's own "

@@ -19,7 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 
 def read_greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     """Grey levels of each image, finite; what is wrong with one names it."""
-    greys = []
+    greys: list[npt.NDArray[Any]] = []
+    if not np.iterable(images):
+        raise TypeError(f"images: expected a sequence of images, got {type(images).__name__}")
     for number, image in enumerate(images):
         try:
             grey = Frame("images", number, None, np.asarray(image)).grey()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import check_shape, roi_mask
+from holdstill.checks import integer
 from holdstill.face_images import (
     mean_picture,
     picture_of,
@@ -69,9 +70,7 @@ def learn_faces(
     names = _names(users, len(greys))
     weights = roi_mask(roi, shape)
     most = n_levels(weights)
-    count = most if levels is None else int(levels)
-    if not 1 <= count <= most:
-        raise ValueError(f"levels: expected 1 to {most} for this region, got {count}")
+    count = most if levels is None else integer("levels", levels, 1, most)
     octaves = tuple(
         learn_octave(
             vectors_of(greys, transforms, mask, level, features, sigma), names, mask, components
@@ -95,9 +94,12 @@ def learn_faces(
 def _names(users: Sequence[Hashable] | None, n: int) -> list[str]:
     if users is None:
         return []
-    if len(users) != n:
-        raise ValueError(f"users: expected one for each of {n} images, got {len(users)}")
-    names = [str(user) for user in users]
+    try:
+        names = [str(user) for user in users]
+    except TypeError:
+        raise TypeError(f"users: expected a sequence, got {type(users).__name__}") from None
+    if len(names) != n:
+        raise ValueError(f"users: expected one for each of {n} images, got {len(names)}")
     if not all(names):
         raise ValueError(f"users: expected a name for each image, image {names.index('')} has none")
     return names

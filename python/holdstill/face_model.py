@@ -6,6 +6,7 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,8 @@ class FaceModel:
         FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
         _check_rho(rho)
+        if not isinstance(sigma, Real):
+            raise TypeError(f"sigma: expected a number of canonical pixels, got {sigma!r}")
         learnt = learn_faces(
             images,
             frame_from_canonical,
@@ -274,6 +277,8 @@ class FaceModel:
             raise ValueError(f"user: expected a name, got {user!r}")
         self._refuse_unknown_within()
         greys = read_greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
+        if not greys:
+            raise ValueError("image: expected at least one")
         given = None if frame_from_canonical is None else np.asarray(frame_from_canonical)
         if given is not None and given.ndim == 2:
             given = given[None]
@@ -515,5 +520,5 @@ class FaceModel:
 def _check_rho(rho: str | float) -> None:
     if isinstance(rho, str) and rho in RHOS:
         return
-    if isinstance(rho, str) or not (np.isfinite(rho) and rho > 0):
+    if not isinstance(rho, Real) or not 0 < rho < np.inf:
         raise ValueError(f"rho: expected {' or '.join(RHOS)} or a positive number, got {rho!r}")

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.checks import positive
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 CASCADE = "haarcascade_frontalface_default.xml"
@@ -66,8 +68,8 @@ class FaceDetector:
     """
 
     def __init__(self, minimum_size: float | None = None, face: str = "largest") -> None:
-        if minimum_size is not None and not (np.isfinite(minimum_size) and minimum_size > 0):
-            raise ValueError(f"minimum_size: expected a number of pixels > 0, got {minimum_size!r}")
+        if minimum_size is not None:
+            minimum_size = positive("minimum_size", minimum_size)
         if face not in ("largest", "center"):
             raise ValueError(f'face: expected "largest" or "center", got {face!r}')
         self.minimum_size = minimum_size

@@ -115,7 +115,7 @@ def mean_shape(
         raise ValueError("points: expected finite numbers")
     if (np.ptp(marked, axis=1).max(axis=1) == 0).any():
         raise ValueError("points: expected points that differ, but those of a face coincide")
-    pair = [int(index) for index in eye_corners]
+    pair = [index for index in eye_corners if isinstance(index, (int, np.integer))]
     if len(pair) != 2 or len(set(pair)) != 2 or not set(pair) <= set(range(marked.shape[1])):
         raise ValueError(
             f"eye_corners: expected two different indices of points from 0 to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,11 @@ def principal_components(
 
 
 def _count(values: FloatArray, components: int | float, capped: bool) -> int:
-    if isinstance(components, (bool, np.bool_)) or not 0 < components < np.inf:
+    if (
+        not isinstance(components, Real)
+        or isinstance(components, bool)
+        or not 0 < components < np.inf
+    ):
         raise ValueError(f"components: expected a number or share > 0, got {components!r}")
     if components < 1:
         shares = np.cumsum(values) / values.sum()

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .canonical import Weights, check_shape, roi_mask
+from .checks import integer, positive
 from .gauge import canonical_motion, compose_gauge
 from .reference.motion import (
     FloatArray,
@@ -215,17 +216,14 @@ def rasl(
     ('converged', True)
     """
     started = time.perf_counter()
-    for name, value in (("lambda_c", lambda_c), ("tolerance", tolerance)):
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    lambda_c, tolerance = positive("lambda_c", lambda_c), positive("tolerance", tolerance)
+    max_iterations = integer("max_iterations", max_iterations)
     if solver not in SOLVERS:
         raise ValueError(f"solver: expected one of {', '.join(SOLVERS)}, got {solver!r}")
     if not 0 <= objective_tolerance < np.inf:
         raise ValueError(
             f"objective_tolerance: expected a number of at least 0, got {objective_tolerance!r}"
         )
-    if not max_iterations >= 1:
-        raise ValueError(f"max_iterations: expected at least 1, got {max_iterations}")
     core = import_module("holdstill._core") if kernels is None else kernels
     batch = _checked_batch(images, initial, shape, motion, features, sigma, roi, core)
     transforms, accuracy, status = batch.initial, _FIRST, "max_iterations"
@@ -259,7 +257,7 @@ def rasl(
         ):
             status = "objective"
         # A and E belong to the transforms they were solved at: the last step is not taken.
-        if status != "max_iterations" or len(moves) >= max_iterations:
+        if status != "max_iterations" or len(moves) == max_iterations:
             break
         transforms = moved
         accuracy = _next_accuracy(accuracy, moves[-1], tolerance if solver == "alm" else 0.1)

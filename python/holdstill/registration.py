@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill.alignment import is_good
+from holdstill.checks import integer, positive
 from holdstill.face_model import FaceModel
 from holdstill.reference.motion import map_points
 from holdstill.reference.registration import SEARCHES, Options
@@ -144,31 +145,33 @@ def register(
     """
     if not isinstance(model, FaceModel):
         raise TypeError(f"model: expected a FaceModel, got {type(model).__name__}")
-    for name, value in (("tolerance", tolerance), ("largest_offset", largest_offset)):
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{name}: expected a positive number, got {value!r}")
-    if int(max_iterations) < 1:
-        raise ValueError(f"max_iterations: expected at least 1, got {max_iterations!r}")
+    most = len(model.octaves)
+    asked = 1 if levels is None else integer("levels", levels, 1, most)
     if search not in SEARCHES:
         raise ValueError(f"search: expected one of {', '.join(SEARCHES)}, got {search!r}")
-    starts = np.asarray(initial, dtype=np.float64)
+    try:
+        starts = np.asarray(initial, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("initial: expected numbers of shape (3, 3) or (k, 3, 3)") from None
     starts = starts[None] if starts.ndim == 2 else starts
     if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
         raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
     registrar = model.registrar(
-        users=user is not None, motion=motion, distance=distance, tolerance=float(tolerance),
-        max_iterations=int(max_iterations), largest_offset=float(largest_offset),
-    )  # fmt: skip
+        users=user is not None,
+        motion=motion,
+        distance=distance,
+        tolerance=positive("tolerance", tolerance),
+        max_iterations=integer("max_iterations", max_iterations),
+        largest_offset=positive("largest_offset", largest_offset),
+    )
     template = 0 if user is None else model.user_index(user)
     image = _grey(frame)
     found = []
     for start in starts:
-        count = 1 if levels is None else int(levels)
-        end = registrar.register(image, start, template=template, search=search, levels=count)
+        end = registrar.register(image, start, template=template, search=search, levels=asked)
         found.append(end)
         if levels is None and search == "gradient" and _far(start, end, model):
-            count = len(model.octaves)
-            found.append(registrar.register(image, start, template=template, levels=count))
+            found.append(registrar.register(image, start, template=template, levels=most))
     volume = model.log_volume(users=user is not None)
 
     # The likeliest of those that came to rest.
@@ -281,8 +284,7 @@ def identify(
     >>> identify(faces[1], model, np.eye(3)).best
     'bob'
     """
-    if int(refined) < 0:
-        raise ValueError(f"refined: expected an integer of at least 0, got {refined!r}")
+    refined = integer("refined", refined, 0)
     general = register(frame, model, initial, motion=motion, distance=distance)
     registrar = model.registrar(users=True, motion=motion, distance=distance)
     first = np.asarray(initial, dtype=np.float64)
@@ -290,7 +292,7 @@ def identify(
     image = _grey(frame)
     found = registrar.register_all(image, start, lowpass_from=first)
     evaluations = general.evaluations + found["evaluations"]
-    likeliest = np.argsort(found["difs"] + found["dffs"])[: int(refined)]  # NaN last
+    likeliest = np.argsort(found["difs"] + found["dffs"])[:refined]  # NaN last
     for k in likeliest:
         if not np.isfinite(found["dffs"][k]):
             break

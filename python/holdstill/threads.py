@@ -11,6 +11,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import NoReturn, TypeVar
 
+from holdstill.checks import integer
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -104,6 +106,4 @@ def thread_count(threads: int | None) -> int:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if int(threads) != threads or threads < 1:
-        raise ValueError(f"threads: expected an integer of at least 1, got {threads!r}")
-    return int(threads)
+    return integer("threads", threads)

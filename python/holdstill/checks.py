@@ -1,0 +1,77 @@
+"""Numbers as arguments: what was asked for, or refused by name."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value
+        What it was given.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> positive("tolerance", 1)
+    1.0
+    >>> positive("tolerance", "1")
+    Traceback (most recent call last):
+    ...
+    ValueError: tolerance: expected a positive number, got '1'
+    """
+    if not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    return float(value)
+
+
+def integer(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """An integer in a range.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value
+        What it was given.
+    least, most : int, int or None
+        Ends of the range, included; None is no end.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> integer("levels", 2, 1, 3)
+    2
+    >>> integer("levels", 4, 1, 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: levels: expected 1 to 3, got 4
+    """
+    integral = isinstance(value, Real) and float(value).is_integer()
+    if not integral or value < least or (most is not None and value > most):
+        expected = f"an integer of at least {least}" if most is None else f"{least} to {most}"
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return int(value)
