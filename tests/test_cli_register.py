@@ -16,7 +16,7 @@ from holdstill.cli import main
 from holdstill.face_run import register_to_folder
 from holdstill.faces import FaceDetector
 from holdstill.initial import make_initial
-from holdstill.pictures import canonical_picture
+from holdstill.pictures import ContactSheet, canonical_picture
 from holdstill.recording import FACE_COLUMNS
 from holdstill.reference.motion import map_points
 from holdstill.transforms import from_box, from_eye_corners, read_transforms
@@ -87,6 +87,18 @@ def test_faces_are_the_photographs_seen_in_the_canonical_frame(album, registered
     # Pixel (x, y) of 64x64 is (2.5 x, 3.125 y) of this one: nothing is shifted.
     shown = canonical_picture(first, at[0], (64, 64)).astype(int)
     assert np.abs(large[::25, ::5] - shown[::8, ::2]).max() <= 1
+
+
+def test_the_sheet_names_photographs_and_numbers_the_frames_of_a_stack(
+    album, register, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(ContactSheet, "add", lambda self, frame, at, lines, _: shown.append(lines))
+    black = np.zeros((90, 120), np.uint8)
+    np.save(tmp_path / "stack.npy", np.stack([black] * 2))
+    save(tmp_path / "black.png", black)
+    register(tmp_path / "stack.npy", tmp_path / "black.png")
+    assert [lines[0] for lines in shown] == ["stack 0", "stack 1", "black"]
 
 
 def test_no_pictures_and_csv_choose_the_files(album, registered_run, register, tmp_path):

@@ -26,6 +26,7 @@ from holdstill.reference.registration import SEARCHES
 from holdstill.registration import Registration, identify, register
 from holdstill.run import PART_ROWS, refuse_nothing
 from holdstill.sources import Frame, FrameSource
+from holdstill.sources.paths import kind_of
 from holdstill.threads import run_in_order, thread_count
 
 EVERYBODY = "all"
@@ -311,8 +312,9 @@ def _show(faces: list[RegisteredFace], sheet: ContactSheet) -> None:
 
 def _caption(face: RegisteredFace) -> list[str]:
     name = Path(face.frame.source).stem
-    video = face.frame.time is not None or face.frame.source == "array"
-    lines = [f"{name} {face.frame.frame}" if video else name, face.status]
+    if kind_of(face.frame.source) != "image":
+        name += f" {face.frame.frame}"
+    lines = [name, face.status]
     if face.found is not None and np.isfinite(face.found.quality):
         lines[-1] += f", {face.found.quality:.2f}"
     if face.found is not None and face.found.user is not None:
