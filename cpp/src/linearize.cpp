@@ -70,8 +70,11 @@ bool cover(const FrameView& frame, const Region& region, const CentredTransform&
 
 bool within(const kernels::Texels& texels, const kernels::Projection& projection,
             const std::array<float, 4>& box) {
-  // A guard against the rounding of samples, and the cell's far side.
-  constexpr double kGuard = 1e-6;
+  // A guard against the rounding of samples, and the cell's far side. Of transforms far beyond any
+  // frame the rounding may pass it.
+  constexpr double kGuard = 1e-6, kLargest = 1e4;
+  for (const double entry : projection.l)
+    if (!(std::abs(entry) < kLargest)) return false;
   const double x_min = std::max(projection.x_min, 0.0) + kGuard,
                x_max = std::min(projection.x_max, texels.width - 1.0) - kGuard,
                y_min = std::max(projection.y_min, 0.0) + kGuard,
