@@ -17,7 +17,7 @@ struct SimplexEnd {
 };
 
 // Minimises objective(point) from 0: the first vertices are 0 and +-offset along each axis, the
-// better of both signs. Allocates nothing.
+// better of both signs.
 template <typename Objective>
 SimplexEnd minimize_simplex(Objective&& objective, int n, double offset, double tolerance,
                             int max_evaluations) {
