@@ -34,6 +34,9 @@ struct CentredTransform {
 // Nothing where F is not finite or sends the canonical centre to infinity.
 std::optional<CentredTransform> centred(const Eigen::Matrix3d& frame_from_canonical,
                                         const Shape& shape);
+// Nor where the transform cannot be inverted.
+std::optional<CentredTransform> invertible(const Eigen::Matrix3d& frame_from_canonical,
+                                           const Shape& shape);
 Eigen::Matrix3d matrix(const CentredTransform& transform, const Shape& shape);
 
 constexpr int kMaxParameters = 8;
