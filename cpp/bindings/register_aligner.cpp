@@ -51,6 +51,9 @@ class PyAligner {
     const auto add = [&](const py::array& columns, const py::object& mask, const Shape& size) {
       Region region = parse_region(mask, size);
       const auto parsed = parse_columns(columns, "atoms", sampling_, region);
+      // A level starts from the coarser one's coefficients.
+      if (parsed.shape(1) != atoms.shape(1))
+        refuse("coarse", std::to_string(atoms.shape(1)) + " atoms on every level", columns);
       levels.emplace_back(as_matrix(parsed), std::move(region), sampling_, options);
     };
     add(atoms, roi, shape_);

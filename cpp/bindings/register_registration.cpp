@@ -45,6 +45,9 @@ class PyRegistrar {
       const Eigen::Map<const Eigen::VectorXd> values(lambdas.data(), lambdas.size());
       if (!values.allFinite() || (values.array() <= 0.0).any() || !(rho > 0.0))
         throw py::value_error("variances, rho: expected positive numbers");
+      if (!levels_.empty() && parsed_templates.shape(1) != levels_.front().n_templates())
+        refuse("templates", std::to_string(levels_.front().n_templates()) + " on every level",
+               templates);
       levels_.emplace_back(as_matrix(parsed_basis), values, rho, as_matrix(parsed_templates),
                            std::move(region), sampling_, options);
       size = {(size.height + 1) / 2, (size.width + 1) / 2};
