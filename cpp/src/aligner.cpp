@@ -5,13 +5,10 @@
 #include <limits>
 #include <numeric>
 
-#include "holdstill/region_motion.hpp"
+#include "holdstill/normal_equations.hpp"
 
 namespace holdstill {
 namespace {
-
-using SmallMatrix =
-    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 
 // Atoms kept in play between two looks at the whole dictionary: the support and the runners-up.
 constexpr int kRunnersUp = 3;
@@ -43,9 +40,7 @@ constexpr double kVisible = 2.0 / 3.0, kHidden = 1.0 / 3.0;
 constexpr double kMaxContraction = 0.95;
 // It is summed anew where a step has not shrunk to this share, down to this many canonical pixels.
 constexpr double kStale = 0.5, kSettled = 0.02;
-// Steps are accelerated once they are below this many canonical pixels,
-constexpr double kAccelerateBelow = 1.0;
-// and no longer than this: where the map has kinks the acceleration may circle for ever.
+// Steps are accelerated no longer than this: where the map has kinks that may circle for ever.
 constexpr int kAcceleratedIterations = 60;
 
 Eigen::MatrixXd gram_of(const Eigen::Ref<const Eigen::MatrixXf>& atoms) {
@@ -113,7 +108,7 @@ struct FrameAligner::Step {
   bool weighted = false;    // by the last residual
   double widening = 1.0;    // of Geman and McClure's scale
   double energy = 1.0;      // v^T W^(1/2) P W^(1/2) v
-  SmallMatrix r;            // J = Q R
+  ParameterMatrix r;        // J = Q R
   Parameters v_q;           // Q^T W^(1/2) v
   Parameters delta;         // the solution's step
   L1Summary summary;
@@ -164,7 +159,6 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
     sums_.plain(work->patch, transform, candidates, &work->sums);
   }
 
-  using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   Eigen::Map<const RowMajor> self(work->sums.self.data(), n_rows, n_rows);
   Eigen::Map<const RowMajor> with_atoms(work->sums.with_atoms.data(), n_candidates, n_rows);
   Eigen::Map<const Eigen::VectorXd> first(work->sums.first.data(), n_rows);
@@ -180,23 +174,13 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
   const Parameters jw_v = chain.transpose() * self.row(0).tail(e).transpose() * inverse;
   const Parameters u =
       seen_only ? Parameters(jw_v / v_v) : Parameters(chain.transpose() * first.tail(e) * inverse);
-  SmallMatrix entries = self.bottomRightCorner(e, e);
-  entries.triangularView<Eigen::StrictlyLower>() = entries.transpose();
-  SmallMatrix gram = chain.transpose() * entries * chain;
+  ParameterMatrix gram = gram_of_jacobian(work->sums.self.data(), chain);
   gram -= jw_v * u.transpose() + u * (jw_v - v_v * u).transpose();
   gram *= inverse * inverse;
 
-  // Cholesky of the column-scaled Gram matrix gives R.
-  Parameters scale(gram.rows());
-  for (Eigen::Index k = 0; k < gram.rows(); ++k) {
-    if (!(gram(k, k) > 0.0)) return false;
-    scale[k] = std::sqrt(gram(k, k));
-  }
-  for (Eigen::Index k = 0; k < gram.rows(); ++k)
-    for (Eigen::Index j = 0; j < gram.rows(); ++j) gram(j, k) /= scale[j] * scale[k];
-  const Eigen::LLT<SmallMatrix> llt(gram);
-  if (llt.info() != Eigen::Success || llt.matrixLLT().diagonal().minCoeff() < 1e-5) return false;
-  step->r = SmallMatrix(llt.matrixU()) * scale.asDiagonal();
+  ScaledCholesky cholesky;
+  if (!cholesky.compute(gram)) return false;
+  step->r = cholesky.r();
 
   auto n = work->n.topRows(n_candidates);
   auto beta = work->beta.head(n_candidates);
@@ -301,9 +285,9 @@ void FrameAligner::correlate_all(const CentredTransform& transform, Workspace* w
 // Newton's step from Gauss and Newton's: (I + H^-1 S)^-1, H = J^T P_A J what the support leaves of
 // J^T J, S the residual's sum with second derivatives (equations.md §3). The eigenvalues of -H^-1 S
 // are the rates at which plain steps contract.
-FrameAligner::Square FrameAligner::newton(const CentredTransform& transform,
-                                          const std::vector<int>& candidates, Workspace* work,
-                                          const Step& step) const {
+ParameterMatrix FrameAligner::newton(const CentredTransform& transform,
+                                     const std::vector<int>& candidates, Workspace* work,
+                                     const Step& step) const {
   const Eigen::Index p = step.r.rows();
   const auto n_candidates = static_cast<Eigen::Index>(candidates.size());
   const EntryJacobian chain = column_chain(work->patch, sums_.sampling(), transform);
@@ -312,27 +296,27 @@ FrameAligner::Square FrameAligner::newton(const CentredTransform& transform,
   const FrameSums::Curvature curvature =
       sums_.curvature(work->patch, transform, (1.0 - along) / step.norm, work->x_all, &work->sums);
   const Eigen::Index e = chain.rows();
-  Square s =
+  ParameterMatrix s =
       (1.0 / step.norm) * (chain.transpose() * curvature.hessian.bottomRightCorner(e, e) * chain);
   s -= along * (step.r.transpose() * step.r);
   // H^-1 = R^-1 K R^-T
-  Square k(p, p);
+  ParameterMatrix k(p, p);
   const L1Products products = {&candidates, work->n.topRows(n_candidates),
                                work->beta.head(n_candidates), step.energy};
   solver_.response(products, &work->l1, &k);
   k.diagonal().array() += 1.0;
-  const Eigen::LLT<Square> llt(k);  // K = C C^T
-  Square c = llt.matrixL();
+  const Eigen::LLT<ParameterMatrix> llt(k);  // K = C C^T
+  ParameterMatrix c = llt.matrixL();
   step.r.triangularView<Eigen::Upper>().solveInPlace(c);  // H^-1 = (R^-1 C) (R^-1 C)^T
-  Square whitened = c.transpose() * s * c;
+  ParameterMatrix whitened = c.transpose() * s * c;
   whitened.diagonal().array() += curvature.steeper - 1.0;
-  const Eigen::SelfAdjointEigenSolver<Square> eigen(whitened);
+  const Eigen::SelfAdjointEigenSolver<ParameterMatrix> eigen(whitened);
   // No minimum near, or hardly one: plain steps know better.
-  if (eigen.eigenvalues()[0] < -kMaxContraction) return Square::Identity(p, p);
+  if (eigen.eigenvalues()[0] < -kMaxContraction) return ParameterMatrix::Identity(p, p);
   const Parameters factors = (1.0 + eigen.eigenvalues().array()).inverse();
-  Square inverse = step.r;
+  ParameterMatrix inverse = step.r;
   llt.matrixL().solveInPlace(inverse);
-  const Square& vectors = eigen.eigenvectors();
+  const ParameterMatrix& vectors = eigen.eigenvectors();
   return c * vectors * factors.asDiagonal() * vectors.transpose() * inverse;
 }
 
@@ -351,10 +335,9 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
   const Region& region = sums_.region();
   const Sampling& sampling = sums_.sampling();
   const Shape& shape = region.shape();
-  const std::optional<CentredTransform> start = centred(initial, shape);
-  const std::optional<CentredTransform> filter_at = centred(lowpass_from, shape);
-  for (const auto& one : {start, filter_at})
-    if (!one || !(std::abs(one->linear.determinant()) > 1e-12)) return Status::singular;
+  const std::optional<CentredTransform> start = invertible(initial, shape);
+  const std::optional<CentredTransform> filter_at = invertible(lowpass_from, shape);
+  if (!start || !filter_at) return Status::singular;
   CentredTransform current = *start;
   work->patch.choose_filter(frame, sampling.feature, sampling.sigma, *filter_at, level.octaves);
 
@@ -392,7 +375,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     step.weighted = robust && !cold;
     const bool full_rank = linearize(current, candidates, review, work, &step);
     out->outside = static_cast<double>(work->sums.outside) / region.n_pixels();
-    if (out->outside > options_.max_outside) return Status::out_of_frame;
+    if (out->outside > options_.limits.outside) return Status::out_of_frame;
     if (!full_rank) return Status::singular;
 
     solve(candidates, cold, work, &step);
@@ -429,7 +412,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
                          (over_all || !atom_missing(robust, *work));
     CentredTransform next = plain;
     if (!arrived) {
-      if (plain_move < kAccelerateBelow && out->iterations <= kAcceleratedIterations) {
+      if (plain_move < Anderson::kBegin && out->iterations <= kAcceleratedIterations) {
         // Once as a rule: near the end the Hessian hardly changes.
         if (newtonian && plain_move > stale_above)
           anderson.precondition(newton(current, candidates, work, step));
@@ -448,11 +431,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
       // The plain fit is the first model; what it says of the motion is the occluder's, too.
       if (cold) next = current;
     }
-    // Negative where the transform folded over; a start that mirrors may stay mirrored.
-    const double area = next.linear.determinant() / start->linear.determinant();
-    const double largest = options_.max_scale_change * options_.max_scale_change;
-    if (!(area < largest && area > 1.0 / largest)) return Status::collapsed;
-    if (!(stretch(*start, next) < options_.max_stretch)) return Status::collapsed;
+    if (!plausible(*start, next, options_.limits)) return Status::collapsed;
     moved = looked ? 0.0 : moved + corner_motion(region, current, next);
     current = next;
     out->frame_from_canonical = matrix(current, shape);

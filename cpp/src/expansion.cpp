@@ -145,9 +145,9 @@ Parameters Expansion::through_jacobian(const Parameters& delta, const Weights& p
   return out;
 }
 
-Expansion::Hessian Expansion::through_jacobian(const Parameters& delta,
-                                               const Eigen::MatrixXd& products) const {
-  Hessian out(p_, p_);
+ParameterMatrix Expansion::through_jacobian(const Parameters& delta,
+                                            const Eigen::MatrixXd& products) const {
+  ParameterMatrix out(p_, p_);
   Weights half(n_rows());
   for (int k = 0; k < p_; ++k) {
     half = products.col(first(k));

@@ -4,6 +4,17 @@
 #include <cmath>
 
 namespace holdstill {
+namespace {
+
+double stretch(const CentredTransform& start, const CentredTransform& now) {
+  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
+  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
+  const double sum = std::sqrt(squares + area),
+               difference = std::sqrt(std::max(squares - area, 0.0));
+  return (sum + difference) / (sum - difference);
+}
+
+}  // namespace
 
 bool all_finite(const FrameView& frame, std::vector<float>* row) {
   if (frame.type != PixelType::float32) return true;
@@ -34,12 +45,11 @@ double corner_motion(const Region& region, const CentredTransform& from,
   return largest / scale;
 }
 
-double stretch(const CentredTransform& start, const CentredTransform& now) {
-  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
-  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
-  const double sum = std::sqrt(squares + area),
-               difference = std::sqrt(std::max(squares - area, 0.0));
-  return (sum + difference) / (sum - difference);
+bool plausible(const CentredTransform& start, const CentredTransform& now,
+               const MotionLimits& limits) {
+  const double area = now.linear.determinant() / start.linear.determinant();
+  const double largest = limits.scale_change * limits.scale_change;
+  return area < largest && area > 1.0 / largest && stretch(start, now) < limits.stretch;
 }
 
 }  // namespace holdstill

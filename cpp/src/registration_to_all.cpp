@@ -2,7 +2,6 @@
 // expansion of v each template is left with a polynomial of the motion's few parameters.
 #include <cmath>
 
-#include "holdstill/region_motion.hpp"
 #include "holdstill/registration.hpp"
 
 namespace holdstill {
@@ -44,7 +43,7 @@ double SubspaceRegistrar::Quartics::descend(const Expansion& expansion, int i, d
     off.noalias() = a * expansion.weights(*delta);
     off -= b.row(i).transpose();
     const Parameters before = *delta;
-    const Eigen::LDLT<Expansion::Hessian> hessian(expansion.through_jacobian(before, a));
+    const Eigen::LDLT<ParameterMatrix> hessian(expansion.through_jacobian(before, a));
     *delta -= hessian.solve(expansion.through_jacobian(before, off));
     const double furthest = delta->cwiseAbs().maxCoeff();
     if (!std::isfinite(furthest)) return furthest;
@@ -94,7 +93,7 @@ int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d
     quartics.descend(expansion, i, 0.3 * options_.tolerance, &delta);
     if (!delta.allFinite()) return Status::singular;
     const CentredTransform next = expansion.at(delta);
-    if (!plausible(start, next)) return Status::collapsed;
+    if (!plausible(start, next, options_.limits)) return Status::collapsed;
     out.step = corner_motion(region_, ends[t], next);
     ends[t] = next;
     out.frame_from_canonical = matrix(next, region_.shape());
@@ -116,7 +115,7 @@ int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d
       open.swap(rest);
       ++expansions;
       const Status status = expansion.expand(frame, mean_of(motion, ends, members),
-                                             options_.max_outside, &work->patch);
+                                             options_.limits.outside, &work->patch);
       if (status == Status::converged) expand_distance(expansion, members, &quartics);
       for (std::size_t i = 0; i < members.size(); ++i) {
         const int t = members[i];

@@ -12,6 +12,7 @@
 #include "holdstill/frame_sums.hpp"
 #include "holdstill/l1_least_squares.hpp"
 #include "holdstill/octaves.hpp"
+#include "holdstill/region_motion.hpp"
 #include "holdstill/status.hpp"
 
 namespace holdstill {
@@ -27,9 +28,7 @@ struct AlignerOptions {
   // Misfits that earn a quality of 0.95 and of 0.5; 0: unknown.
   double typical_misfit = 0.0, poor_misfit = 0.0;
   double typical_visible = 1.0;   // of FrameAlignment::visible, where nothing is hidden
-  double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
-  double max_stretch = 2.0;  // ratio of the singular values of the linear motion since the start
-  double max_outside = 0.5;  // share of the region's samples that may lie outside the frame
+  MotionLimits limits;
   // Solve over all atoms in every iteration, not only where the active set may change. Same fixed
   // point; it certifies every inner solve.
   bool verify = false;
@@ -106,7 +105,6 @@ class FrameAligner {
 
  private:
   struct Step;
-  using Square = Anderson::Square;
   struct Basis {
     Eigen::MatrixXf columns;       // what is fitted
     Eigen::MatrixXd coefficients;  // from theirs to the atoms'; empty: the columns are the atoms
@@ -119,7 +117,7 @@ class FrameAligner {
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
   void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
   void correlate_all(const CentredTransform& transform, Workspace* work, Step* step) const;
-  Square newton(const CentredTransform& transform, const std::vector<int>& candidates,
+  ParameterMatrix newton(const CentredTransform& transform, const std::vector<int>& candidates,
                 Workspace* work, const Step& step) const;
   bool atom_missing(bool robust, const Workspace& work) const;
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
