@@ -27,7 +27,7 @@ struct AlignerOptions {
   int acceleration = 4;  // depth of the Anderson acceleration of the outer loop; 0: none
   // Misfits that earn a quality of 0.95 and of 0.5; 0: unknown.
   double typical_misfit = 0.0, poor_misfit = 0.0;
-  double typical_visible = 1.0;   // of FrameAlignment::visible, where nothing is hidden
+  double typical_visible = 1.0;  // of FrameAlignment::visible, where nothing is hidden
   MotionLimits limits;
   // Solve over all atoms in every iteration, not only where the active set may change. Same fixed
   // point; it certifies every inner solve.
@@ -105,6 +105,8 @@ class FrameAligner {
 
  private:
   struct Step;
+  struct Progress;
+  struct Look;
   struct Basis {
     Eigen::MatrixXf columns;       // what is fitted
     Eigen::MatrixXd coefficients;  // from theirs to the atoms'; empty: the columns are the atoms
@@ -112,14 +114,29 @@ class FrameAligner {
   static Basis orthonormal(const Eigen::Ref<const Eigen::MatrixXf>& atoms);
   FrameAligner(Basis basis, Region region, const Sampling& sampling, const AlignerOptions& options);
 
+  bool robust() const { return options_.loss != Loss::l2; }
+  // Without a penalty there is no support to speak of.
+  bool always_all() const { return options_.verify || options_.mu == 0.0; }
+
+  // One linearisation: src/aligner_step.cpp.
+  void sum(const CentredTransform& transform, const std::vector<int>& candidates, bool review,
+           Workspace* work, const Step& step) const;
   bool linearize(const CentredTransform& transform, const std::vector<int>& candidates, bool review,
                  Workspace* work, Step* step) const;
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
-  void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
   void correlate_all(const CentredTransform& transform, Workspace* work, Step* step) const;
   ParameterMatrix newton(const CentredTransform& transform, const std::vector<int>& candidates,
-                Workspace* work, const Step& step) const;
-  bool atom_missing(bool robust, const Workspace& work) const;
+                         Workspace* work, const Step& step) const;
+
+  // The outer loop: src/aligner.cpp.
+  Look choose_look(const Progress& at, const FrameAlignment& found, const Workspace& work) const;
+  bool at_rest(const Progress& at, const FrameAlignment& found, double factor) const;
+  void report(const Look& look, const Step& step, const FrameSums::Workspace& sums,
+              FrameAlignment* out) const;
+  bool atom_missing(const Workspace& work) const;
+  bool certify(const Look& look, Progress* at, Workspace* work, FrameAlignment* out) const;
+  void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
+  CentredTransform advance(const Look& look, int iterations, Workspace* work, Progress* at) const;
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
                  const Eigen::Matrix3d& lowpass_from, const Level& level, Workspace* work,
                  FrameAlignment* out) const;
