@@ -31,12 +31,12 @@ struct SubspaceRegistrar::Quartics {
   Eigen::MatrixXd gram, seen, along;  // R^T R; Phi^T R; t^T R, row by row
   Eigen::MatrixXd a, b;               // b row by row
 
-  // Gauss-Newton steps with J(delta) from `delta`; the last step's length.
-  double descend(const Expansion& expansion, int i, double tolerance, Parameters* delta) const;
+  // Gauss-Newton steps with J(delta) from `delta`, which is not finite where they lead nowhere.
+  void descend(const Expansion& expansion, int i, double tolerance, Parameters* delta) const;
 };
 
-double SubspaceRegistrar::Quartics::descend(const Expansion& expansion, int i, double tolerance,
-                                            Parameters* delta) const {
+void SubspaceRegistrar::Quartics::descend(const Expansion& expansion, int i, double tolerance,
+                                          Parameters* delta) const {
   double length = std::numeric_limits<double>::infinity();
   Expansion::Weights off(a.rows());
   for (int step = 0; step < kMaxSteps && length > tolerance; ++step) {
@@ -46,11 +46,10 @@ double SubspaceRegistrar::Quartics::descend(const Expansion& expansion, int i, d
     const Eigen::LDLT<ParameterMatrix> hessian(expansion.through_jacobian(before, a));
     *delta -= hessian.solve(expansion.through_jacobian(before, off));
     const double furthest = delta->cwiseAbs().maxCoeff();
-    if (!std::isfinite(furthest)) return furthest;
+    if (!std::isfinite(furthest)) return;
     if (furthest > kLeash) *delta *= kLeash / furthest;
     length = (*delta - before).norm();
   }
-  return length;
 }
 
 void SubspaceRegistrar::expand_distance(const Expansion& expansion, const std::vector<int>& which,
