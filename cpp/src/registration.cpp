@@ -246,7 +246,7 @@ FrameRegistration SubspaceRegistrar::search(const FrameView& frame, const Eigen:
         return d;
       },
       static_cast<int>(units.size()), options_.largest_offset * region_.shape().width,
-      options_.tolerance, 4 * options_.max_iterations);
+      options_.tolerance, std::int64_t{4} * options_.max_iterations);
   out.evaluations = end.evaluations;
   if (!std::isfinite(end.value)) {
     out.status = refusal;

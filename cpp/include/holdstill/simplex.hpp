@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "holdstill/motion.hpp"
 
@@ -20,7 +21,7 @@ struct SimplexEnd {
 // better of both signs.
 template <typename Objective>
 SimplexEnd minimize_simplex(Objective&& objective, int n, double offset, double tolerance,
-                            int max_evaluations) {
+                            std::int64_t max_evaluations) {
   struct Vertex {
     Parameters point;
     double value;
