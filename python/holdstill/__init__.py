@@ -17,6 +17,7 @@ from holdstill.alignment import (  # noqa: E402  (the core needs its BLAS first)
     align_frame,
     warp,
 )
+from holdstill.applying import apply  # noqa: E402
 from holdstill.config import show_config  # noqa: E402
 from holdstill.dictionary import Dictionary  # noqa: E402
 from holdstill.evaluate import Evaluation, evaluate_run  # noqa: E402
@@ -54,6 +55,7 @@ __all__ = [
     "align_batch",
     "align_frame",
     "evaluate_run",
+    "apply",
     "fit",
     "identify",
     "l1_least_squares",

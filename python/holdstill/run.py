@@ -155,7 +155,7 @@ def align_to_folder(
     statuses: Counter[str] = Counter()
     iterations = evaluations = good = 0
 
-    with Recording(folder, fps=_frame_rate(frames)) as recording:
+    with Recording(folder, fps=frame_rate(frames)) as recording:
         recording.write_dictionary(dictionary.save)
 
         def work(
@@ -258,8 +258,8 @@ class _Counter:
             self._progress(self._done, self._total)
 
 
-def _frame_rate(frames: FrameSource) -> float:
-    """Frames per second of the first stream that has times; pictures come without them."""
+def frame_rate(frames: FrameSource) -> float:
+    """Frames per second of the first stream that has times; 25 where there are none."""
     for index, numbers in enumerate(frames.numbers):
         if len(numbers) < 2 or numbers.start < 0:
             continue

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.cli.apply_command import run_apply
 from holdstill.cli.face_commands import run_model, run_register
 from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS
 from holdstill.cli.parsing import facts_of, given, sources_of
@@ -98,6 +102,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
     "demo": run_demo,
     "fit": run_fit,
     "align": run_align,
+    "apply": run_apply,
     "evaluate": run_evaluate,
     "model": run_model,
     "register": run_register,

@@ -8,6 +8,7 @@ from typing import Any
 from holdstill import __version__
 from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
+from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register
 from holdstill.cli.parsing import (
     add_initial,
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_fit(commands)
     _add_align(commands)
+    add_apply(commands)
     _add_evaluate(commands)
     add_model(commands)
     add_register(commands)
