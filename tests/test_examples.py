@@ -192,6 +192,14 @@ def test_apply_shows_the_eyes_where_they_belong(run_example, footage):
     assert np.abs(mean[::2, ::2] - expected).mean() < 3
 
 
+def test_live_follows_a_camera_as_align_follows_a_file(run_example, footage):
+    shown = run_example("live")
+    expected = holdstill.read_transforms(footage / "aligned")["frame_from_canonical"][-1]
+    # OpenCV turns the video into RGB, and that into grey: levels differ by rounding.
+    assert np.abs(shown["found"].frame_from_canonical - expected)[:2].max() < 0.1
+    assert [face.shape for face in shown["faces"]] == [(200, 200, 3)] * N_FRAMES
+
+
 def test_faces_registers_enrols_and_identifies(run_example, footage):
     shown = run_example("faces")
     found, points = shown["found"], np.load(footage / "points.npy")[0]

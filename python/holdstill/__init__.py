@@ -25,6 +25,7 @@ from holdstill.face_model import FaceModel  # noqa: E402
 from holdstill.fitting import NothingToAlignError, fit  # noqa: E402
 from holdstill.l1 import l1_least_squares  # noqa: E402
 from holdstill.progress import progress_bar  # noqa: E402
+from holdstill.live import LiveAligner  # noqa: E402
 from holdstill.rasl import RaslResult, rasl  # noqa: E402
 from holdstill.reference.l1 import L1Result  # noqa: E402
 from holdstill.registration import Identification, Registration, identify, register  # noqa: E402
@@ -45,6 +46,7 @@ __all__ = [
     "FrameSource",
     "Identification",
     "L1Result",
+    "LiveAligner",
     "NothingToAlignError",
     "RaslResult",
     "Registration",

@@ -23,7 +23,6 @@ from holdstill.recording import Recording, peak_memory
 from holdstill.segments import Segment
 from holdstill.sources import Frame, FrameSource
 from holdstill.streaming import (
-    Aligners,
     Track,
     align_pass,
     initialiser_for,
@@ -32,6 +31,7 @@ from holdstill.streaming import (
     run_passes,
 )
 from holdstill.threads import thread_count
+from holdstill.tracking import Aligners
 
 PART_ROWS = 1000
 """A part holds consecutive whole tracks until it has this many rows."""
