@@ -32,6 +32,7 @@ from holdstill.registration import Identification, Registration, identify, regis
 from holdstill.run_folder import Run, read_run  # noqa: E402
 from holdstill.sources import Frame, FrameSource, SourceError, open  # noqa: E402
 from holdstill.streaming import align  # noqa: E402
+from holdstill.talking import MouthReplacement, replace_mouth  # noqa: E402
 from holdstill.transforms import read_transforms  # noqa: E402
 
 __version__ = _version("holdstill")
@@ -47,6 +48,7 @@ __all__ = [
     "Identification",
     "L1Result",
     "LiveAligner",
+    "MouthReplacement",
     "NothingToAlignError",
     "RaslResult",
     "Registration",
@@ -67,6 +69,7 @@ __all__ = [
     "read_run",
     "read_transforms",
     "register",
+    "replace_mouth",
     "show_config",
     "warp",
 ]

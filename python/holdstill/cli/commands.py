@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from holdstill.cli.apply_command import run_apply
 from holdstill.cli.face_commands import run_model, run_register
+from holdstill.cli.mouth_command import run_mouth
 from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS
 from holdstill.cli.parsing import facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
@@ -106,6 +107,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
     "evaluate": run_evaluate,
     "model": run_model,
     "register": run_register,
+    "mouth": run_mouth,
 }
 
 

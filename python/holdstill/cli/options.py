@@ -10,6 +10,7 @@ from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
 from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register
+from holdstill.cli.mouth_command import add_mouth
 from holdstill.cli.parsing import (
     add_initial,
     add_run,
@@ -47,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     add_model(commands)
     add_register(commands)
+    add_mouth(commands)
     return parser
 
 
