@@ -9,9 +9,17 @@ from holdstill.recording import Recording
 
 
 def write_run(
-    folder, transforms, dictionary, *, status=None, quality=None, source="array", **facts
+    folder,
+    transforms,
+    dictionary,
+    *,
+    frames=None,
+    status=None,
+    quality=None,
+    source="array",
+    **facts,
 ):
-    """A run of frames 0, 1, ... of one stream; None is a row without transform."""
+    """A run of one stream, of its frames 0, 1, ...; None is a row without transform."""
     n = len(transforms)
     nowhere = np.full((3, 3), np.nan)
     status = status or ["not_found" if matrix is None else "converged" for matrix in transforms]
@@ -21,7 +29,7 @@ def write_run(
             0,
             {
                 "source": [str(source)] * n,
-                "frame": list(range(n)),
+                "frame": list(range(n) if frames is None else frames),
                 "time": [None] * n,
                 "frame_from_canonical": [nowhere if m is None else m for m in transforms],
                 "status": status,

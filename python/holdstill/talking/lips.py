@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.alignment import GOOD, align_frame
+from holdstill.canonical import eye_corners
+from holdstill.reference.motion import map_points
 from holdstill.run_folder import Run, read_run
 from holdstill.run_frames import RunFrames, canonical_from_resized
 from holdstill.talking.pose import usable_rows
 from holdstill.talking.selection import choose_mouths
 from holdstill.talking.space import MouthSpace
+from holdstill.transforms import from_eye_corners
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -144,7 +147,9 @@ def _between(run: Run, theirs: RunFrames) -> FloatArray:
         if not frame.readable:
             continue
         theirs_from = theirs.run.frame_from_canonical[row]
-        aligned = align_frame(frame.grey(), dictionary, _plain(theirs_from @ guess))
+        # By the eyes alone, since the motion model of this run may be a simpler one.
+        left, right = map_points(theirs_from @ guess, eye_corners(run.shape))
+        aligned = align_frame(frame.grey(), dictionary, from_eye_corners(left, right, run.shape))
         qualities.append(0.0 if np.isnan(aligned.quality) else aligned.quality)
         if aligned.good and aligned.frame_from_canonical is not None:
             found.append(np.linalg.inv(theirs_from) @ aligned.frame_from_canonical)
@@ -158,7 +163,3 @@ def _between(run: Run, theirs: RunFrames) -> FloatArray:
         return guess
     mean = np.mean([matrix / matrix[2, 2] for matrix in found], axis=0)
     return np.asarray(mean)
-
-
-def _plain(matrix: FloatArray) -> FloatArray:
-    return np.asarray(matrix / matrix[2, 2])

@@ -24,6 +24,9 @@ CLOCK = Fraction(1, 90000)
 _COPIED = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
 """Kinds of sound that MP4 holds; others become AAC."""
 
+_RATE = 48000
+"""Samples per second of what is encoded."""
+
 
 def has_sound(path: str | os.PathLike[str]) -> bool:
     """Whether a file has a sound track.
@@ -121,8 +124,9 @@ def _join(pictures: Path, sound: Path, path: Path, begin: float, end: float) -> 
             played = joined.add_stream_from_template(heard)
             packets = _copied(audio, heard, played, begin, end)
         else:
-            played = joined.add_stream("aac", rate=heard.codec_context.sample_rate)
-            played.layout = heard.codec_context.layout
+            played = joined.add_stream("aac", rate=_RATE)
+            # A file may say how many channels it has, and not which.
+            played.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
             packets = _encoded(audio, heard, played, begin, end)
         for _, packet in heapq.merge(
             _pictures(video, seen, shown), packets, key=lambda timed: timed[0]
@@ -160,20 +164,18 @@ def _encoded(
     audio: Any, heard: Any, played: Any, begin: float, end: float
 ) -> Iterator[tuple[float, Any]]:
     av = load_av()
-    rate = heard.codec_context.sample_rate
-    resampler = av.AudioResampler(format="fltp", layout=heard.codec_context.layout, rate=rate)
-    skip, left = round(begin * rate), math.ceil(end * rate)
+    layout = played.layout.name
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=_RATE)
+    skip, left = round(begin * _RATE), math.ceil(end * _RATE)
     written = 0
 
     def packets(samples: npt.NDArray[Any] | None) -> Iterator[tuple[float, Any]]:
         nonlocal written
         frame = None
         if samples is not None:
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(samples), "fltp", heard.codec_context.layout.name
-            )
-            frame.sample_rate, frame.pts = rate, written
-            frame.time_base = Fraction(1, rate)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
+            frame.sample_rate, frame.pts = _RATE, written
+            frame.time_base = Fraction(1, _RATE)
             written += samples.shape[1]
         for packet in played.encode(frame):
             yield max(0.0, float(packet.dts * packet.time_base)), packet
