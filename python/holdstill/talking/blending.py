@@ -21,7 +21,7 @@ SOFT_EDGE = 0.25
 FINENESS = 50
 """Points of the membrane's grid to the width of the canonical frame."""
 
-OUTLIERS = 2.0
+OUTLIERS = 1.0
 """Median absolute deviations at which a border's difference is cut off."""
 
 

@@ -10,7 +10,7 @@ FloatArray = npt.NDArray[np.float64]
 CENTRE = (0.5, 0.85)
 """Where the lips close, as fractions (x of the width, y of the height) of the canonical frame."""
 
-SEMI_AXES = (0.23, 0.15, 0.21)
+SEMI_AXES = (0.23, 0.15, 0.26)
 """How far the region reaches sideways, up to the nose and down to the chin, as the same fractions.
 
 Two half ellipses: a jaw is narrow where it is low, and what lies beside it is not the face.
@@ -49,7 +49,7 @@ def outline(shape: tuple[int, int], n: int = 64) -> FloatArray:
     Examples
     --------
     >>> np.round(outline((200, 200), 4), 6).tolist()
-    [[146.0, 170.0], [100.0, 212.0], [54.0, 170.0], [100.0, 140.0]]
+    [[146.0, 170.0], [100.0, 222.0], [54.0, 170.0], [100.0, 140.0]]
     """
     angle = 2 * np.pi * np.arange(n) / n
     aside, up, below = SEMI_AXES
