@@ -181,6 +181,8 @@ def test_was_it_good_prints_a_table_and_draws_it(run_example, footage, capsys):
         assert f"`{column}`" in text_of("docs/guide.md")
     for name in ("variance", "quality", "montage"):
         assert (footage / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_apply_shows_the_eyes_where_they_belong(run_example, footage):
     shown = run_example("apply")
     mean = np.load(footage / "mean_face.npy")

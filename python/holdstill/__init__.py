@@ -24,8 +24,8 @@ from holdstill.evaluate import Evaluation, evaluate_run  # noqa: E402
 from holdstill.face_model import FaceModel  # noqa: E402
 from holdstill.fitting import NothingToAlignError, fit  # noqa: E402
 from holdstill.l1 import l1_least_squares  # noqa: E402
-from holdstill.progress import progress_bar  # noqa: E402
 from holdstill.live import LiveAligner  # noqa: E402
+from holdstill.progress import progress_bar  # noqa: E402
 from holdstill.rasl import RaslResult, rasl  # noqa: E402
 from holdstill.reference.l1 import L1Result  # noqa: E402
 from holdstill.registration import Identification, Registration, identify, register  # noqa: E402
@@ -58,8 +58,8 @@ __all__ = [
     "align",
     "align_batch",
     "align_frame",
-    "evaluate_run",
     "apply",
+    "evaluate_run",
     "fit",
     "identify",
     "l1_least_squares",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from holdstill.alignment import warp
 from holdstill.canonical import check_shape
+from holdstill.checks import integer
 from holdstill.run_folder import Run, read_run
 from holdstill.run_frames import RunFrames, Size, canonical_from_resized
 from holdstill.sources import Frame
@@ -202,10 +203,7 @@ def resample(
 
 def _check_size(name: str, size: Size) -> Size:
     try:
-        height, width = (int(side) for side in size)
-        right = all(int(side) == side and side > 0 for side in size)
+        height, width = size
     except (TypeError, ValueError):
         raise ValueError(f"{name}: expected (height, width), got {size!r}") from None
-    if not right:
-        raise ValueError(f"{name}: expected (height, width), each at least 1, got {size!r}")
-    return height, width
+    return integer(name, height), integer(name, width)

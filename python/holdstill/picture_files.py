@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.outputs import OutputError, replacing, replacing_folder
+from holdstill.outputs import (
+    OutputError,
+    refuse_missing_folder,
+    replacing,
+    replacing_folder,
+)
 from holdstill.pictures import as_rgb8
 from holdstill.segments import Segment, load_av
 from holdstill.sources.errors import import_optional
@@ -37,8 +42,7 @@ def check_pictures_path(path: str | os.PathLike[str]) -> Path:
     out = Path(path)
     if out.suffix.lower() in _NO_FOLDERS:
         raise ValueError(f"out: expected FILE.mp4, FILE.zarr or a folder, got {os.fspath(path)!r}")
-    if not out.absolute().parent.is_dir():
-        raise OutputError(f"{out}: its folder does not exist")
+    refuse_missing_folder(out)
     if out.suffix.lower() == ".mp4":
         if out.is_dir():
             raise OutputError(f"cannot write {out}: it is a folder")

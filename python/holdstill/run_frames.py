@@ -101,7 +101,7 @@ class RunFrames:
     def __init__(self, source: Any, run: Run, frame_size: Size | None = None) -> None:
         self.run = run
         self.shape = run.shape
-        if len({*zip(run.source.tolist(), run.rows["frame"].tolist(), strict=True)}) < len(run):
+        if len(np.unique(run.position)) < len(run):
             raise ValueError(f"{run.folder}: expected one face for each frame; the run has more")
         self._given_size = frame_size
         self._sizes: dict[str, Size] = {}

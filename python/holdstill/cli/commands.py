@@ -9,9 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from holdstill.cli.apply_command import run_apply
 from holdstill.cli.face_commands import run_model, run_register
 from holdstill.cli.mouth_command import run_mouth

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from holdstill.cli.parsing import command, given, parse_shape
 from holdstill.cli.progress import progress_of
-from holdstill.outputs import OutputError
+from holdstill.outputs import OutputError, refuse_missing_folder
 from holdstill.run import frame_rate
 from holdstill.run_folder import read_run
 from holdstill.run_frames import RunFrames
@@ -103,8 +103,7 @@ def _check_out(out: str) -> None:
     path = Path(out)
     if path.suffix.lower() != ".mp4":
         raise ValueError(f"--out: expected FILE.mp4, got {out!r}")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"{out}: its folder does not exist")
+    refuse_missing_folder(path)
     if path.is_dir():
         raise OutputError(f"cannot write {out}: it is a folder")
 

@@ -98,7 +98,7 @@ def _parse(text: str) -> Any:
 def _in_turn(numbers: range, rows: RunFrames, n: int) -> IntArray:
     """Rows of n lips: frames of these numbers in turn, again and again."""
     of_row = rows.run.rows["frame"]
-    if len(np.unique(of_row)) < len(of_row):  # several streams number their frames alike
+    if rows.run.stream.any():  # several streams number their frames alike
         of_row = np.arange(len(of_row))
     row_of = {int(number): row for row, number in enumerate(of_row)}
     wanted = [row_of[number] for number in numbers if number in row_of]
