@@ -194,6 +194,15 @@ def test_apply_shows_the_eyes_where_they_belong(run_example, footage):
     assert np.abs(mean[::2, ::2] - expected).mean() < 3
 
 
+def test_other_lips_are_those_asked_for(run_example):
+    shown = run_example("other_lips")
+    assert shown["replacement"].replaced.all()
+    assert shown["replacement"].lips.tolist() == [4, 5, 6, 7, 4, 5, 6, 7, 4, 5]
+    assert [picture.shape for picture in shown["pictures"]] == [(360, 450, 3)] * N_FRAMES
+    # The first of what is said backwards is the last.
+    assert (shown["chosen"][0], shown["chosen"][-1]) == (N_FRAMES - 1, 0)
+
+
 def test_live_follows_a_camera_as_align_follows_a_file(run_example, footage):
     shown = run_example("live")
     expected = holdstill.read_transforms(footage / "aligned")["frame_from_canonical"][-1]
