@@ -154,6 +154,12 @@ def test_in_the_place_of_bad_lips_stand_the_nearest_good_ones(frames, make_run):
     assert replacement.lips[:6].tolist() == [12, 12, 15, 15, 16, 17]
 
 
+def test_rows_chosen_elsewhere_are_taken_as_they_are(frames, run):
+    rows = np.random.default_rng(0).permutation(N)
+    replacement = replace_mouth(frames, run, rows)
+    np.testing.assert_array_equal(replacement.lips, rows)
+
+
 def test_a_mouth_out_of_the_picture_is_left_and_its_lips_are_not_taken(frames, make_run):
     outside = list(TRUE)
     down = np.eye(3)
@@ -229,6 +235,8 @@ def test_the_same_person_is_not_warned_of(frames, run, tmp_path, caplog):
         ("absent.npy", ValueError, "lips: expected frames A:B.*got 'absent.npy'"),
         ("absent@1:2", FileNotFoundError, "absent: not the folder of a run"),
         (7, TypeError, "lips: expected A:B"),
+        (np.arange(1, 25), ValueError, "lips: expected a row from 0 to 23 for each of 24 frames"),
+        (np.zeros(24), ValueError, "lips: expected a row from 0 to 23"),
         (np.zeros((3, 2)), ValueError, r"lips: expected targets of shape \(24, k\)"),
         (np.full((24, 2), np.nan), ValueError, "targets: expected finite numbers"),
         (np.zeros((24, 24)), ValueError, "components: expected fewer than the 24 frames"),

@@ -65,13 +65,14 @@ def find_lips(lips: LipsLike, rows: RunFrames) -> Lips:
     if isinstance(lips, (str, os.PathLike)):
         lips = _parse(os.fspath(lips))
     if isinstance(lips, np.ndarray):
-        return Lips(rows, _selected(lips, rows), np.eye(3))
+        choose = _given if lips.ndim == 1 else _selected
+        return Lips(rows, choose(lips, rows), np.eye(3))
     if isinstance(lips, range):
         return Lips(rows, _in_turn(lips, rows, len(rows)), np.eye(3))
     if not (isinstance(lips, tuple) and len(lips) == 2 and isinstance(lips[1], range)):
         raise TypeError(
-            "lips: expected A:B, DIR@A:B, a range, (run, range), or targets (n, k) as an array or "
-            f".npy file, got {type(lips).__name__}"
+            "lips: expected A:B, DIR@A:B, a range, (run, range), rows (n,), or targets (n, k) as "
+            f"an array or .npy file, got {type(lips).__name__}"
         )
     other = lips[0] if isinstance(lips[0], Run) else read_run(lips[0])
     theirs = RunFrames(other.open_frames(), other)
@@ -107,14 +108,26 @@ def _in_turn(numbers: range, rows: RunFrames, n: int) -> IntArray:
             f"lips: expected frames from {of_row.min()} to before {of_row.max() + 1}, "
             f"got {numbers.start}:{numbers.stop}"
         )
-    usable = np.array(wanted)[usable_rows(rows)[wanted]]
-    if not len(usable):
+    what = f"the frames {numbers.start}:{numbers.stop}"
+    return _usable(np.array(wanted), rows, what)[np.arange(n) % len(wanted)]
+
+
+def _given(chosen: npt.NDArray[Any], rows: RunFrames) -> IntArray:
+    n = len(rows)
+    if chosen.dtype.kind not in "iu" or len(chosen) != n or chosen.min() < 0 or chosen.max() >= n:
         raise ValueError(
-            f"lips: none of the frames {numbers.start}:{numbers.stop} is good and shows the mouth"
+            f"lips: expected a row from 0 to {n - 1} for each of {n} frames, got {chosen.dtype} "
+            f"{chosen.shape} from {chosen.min(initial=0)} to {chosen.max(initial=0)}"
         )
-    # In the place of lips that cannot be used, the nearest that can.
-    nearest = np.abs(np.array(wanted)[:, None] - usable).argmin(axis=1)
-    return np.asarray(usable[nearest][np.arange(n) % len(wanted)])
+    return _usable(chosen.astype(np.int64), rows, "these rows")
+
+
+def _usable(wanted: IntArray, rows: RunFrames, what: str) -> IntArray:
+    """In the place of lips that cannot be used, the nearest of these that can."""
+    usable = np.unique(wanted[usable_rows(rows)[wanted]])
+    if not len(usable):
+        raise ValueError(f"lips: none of {what} is good and shows the mouth")
+    return np.asarray(usable[np.abs(wanted[:, None] - usable).argmin(axis=1)])
 
 
 def _selected(targets: npt.NDArray[Any], rows: RunFrames) -> IntArray:

@@ -129,12 +129,13 @@ def replace_mouth(
     frames : whatever `holdstill.open` takes
         The run's frames, or another stream of them in any resolution.
     run : Run, or path of a run's folder
-    lips : str, path, range, (Run, range), or ndarray (n, k)
+    lips : str, path, range, (Run, range), or ndarray (n, k) or (n,)
         ``"A:B"`` or ``range(A, B)``: the lips of the frames A to B - 1 in turn, and again from A
         where the run is longer. ``"DIR@A:B"`` or ``(run, range(A, B))``: those of another run of
         the same person. A path of an .npy file, or an array: a point of the mouth space for each
         frame; lips near them that flow are chosen among all of the run's
-        (:func:`holdstill.talking.choose_mouths`, :class:`holdstill.talking.MouthSpace`).
+        (:func:`holdstill.talking.choose_mouths`, :class:`holdstill.talking.MouthSpace`). Integers
+        (n,): the row that each frame gets its lips from, as chosen elsewhere.
         In the place of lips whose frame is not good, or whose mouth is cut off, stand the nearest
         in that range that are.
     blend : {"poisson", "feather"}
