@@ -12,7 +12,7 @@ from holdstill.cli.progress import progress_of
 from holdstill.picture_files import check_pictures_path, write_pictures
 from holdstill.run import frame_rate
 from holdstill.run_folder import read_run
-from holdstill.sources import open as open_source
+from holdstill.run_frames import RunFrames
 
 Output = tuple[dict[str, Any], str]
 
@@ -58,12 +58,10 @@ def run_apply(options: argparse.Namespace) -> Output:
     started = time.perf_counter()
     out = check_pictures_path(options.out)
     run = read_run(options.run)
-    with (
-        open_source(sources_of(options)) as frames,
-        progress_of(options, "apply", "frames") as progress,
-    ):
+    frames = RunFrames(sources_of(options), run).frames
+    with frames, progress_of(options, "apply", "frames") as progress:
         pairs = apply(
-            sources_of(options),
+            frames,
             run,
             inverse=options.inverse,
             progress=progress,

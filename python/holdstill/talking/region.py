@@ -33,8 +33,8 @@ def depth(x: FloatArray, y: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
     Examples
     --------
-    >>> depth(np.array([100.0, 146.0]), np.array([170.0, 170.0]), (200, 200)).tolist()
-    [1.0, 0.0]
+    >>> depth(np.array([100.0, 123.0]), np.array([170.0, 170.0]), (200, 200)).round(6).tolist()
+    [1.0, 0.5]
     """
     height, width = shape
     aside, up, below = SEMI_AXES
