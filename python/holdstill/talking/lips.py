@@ -27,7 +27,7 @@ IntArray = npt.NDArray[np.int64]
 
 LipsLike: TypeAlias = "str | os.PathLike[str] | range | tuple[Run, range] | npt.NDArray[Any]"
 
-LOOKED_AT = 9
+LOOKED_AT = 25
 """Frames of another run that are aligned with this run's dictionary, to compare both."""
 
 log = logging.getLogger("holdstill")
