@@ -128,10 +128,12 @@ class PyAligner {
     if (!starts || starts.ndim() != 3 || starts.shape(0) != n || starts.shape(1) != 3 ||
         starts.shape(2) != 3)
       refuse("initial", "shape (n, 3, 3) = (" + std::to_string(n) + ", 3, 3)", initial);
+    std::vector<py::array> slices;  // a subclass may make new arrays of its parts: they are held
     std::vector<FrameView> views;
     std::vector<Eigen::Matrix3d> matrices;
     for (py::ssize_t i = 0; i < n; ++i) {
-      views.push_back(parse_frame(py::array(frames[py::int_(i)]), "frames"));
+      slices.emplace_back(frames[py::int_(i)]);
+      views.push_back(parse_frame(slices.back(), "frames"));
       matrices.push_back(
           Eigen::Map<const Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(starts.data(i, 0, 0)));
       check_start(matrices.back(), "initial[" + std::to_string(i) + "]", shape_, sampling_.motion);

@@ -68,6 +68,7 @@ PyRaslStep solve(const py::array& d, const py::array& q, const py::object& b, do
     out.sparse = FArray<double>({m, n});
     out.multipliers = FArray<double>({m, n});
   } else {
+    // Goes on in the step's own memory, which is its size of the batch: the step given is used up.
     out = start.cast<PyRaslStep>();
     if (out.sparse.shape(0) != m || out.sparse.shape(1) != n)
       throw py::value_error("start: expected a step of shape (" + std::to_string(m) + ", " +
