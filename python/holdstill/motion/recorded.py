@@ -1,0 +1,75 @@
+"""The movement that was recorded: unbroken stretches of good frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from holdstill.motion.parameters import FloatArray
+from holdstill.run_folder import Run
+
+
+def stretches_of(recorded: Run | npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[FloatArray]:
+    """Transforms of consecutive good frames, a stretch for each gap more.
+
+    Parameters
+    ----------
+    recorded : Run, array_like (n, 3, 3), or sequence of them
+        Of a run the good frames count, and a stretch ends with its source or where a frame number
+        is left out. In arrays NaN is a gap, and each array begins a stretch.
+
+    Returns
+    -------
+    list of ndarray, shape (n_i, 3, 3), float64
+        In order; none is empty.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or there is not one transform.
+    """
+    arrays = _of_run(recorded) if isinstance(recorded, Run) else _of_arrays(recorded)
+    stretches = []
+    for transforms in arrays:
+        present = np.isfinite(transforms).all(axis=(1, 2))
+        changes = np.flatnonzero(np.diff(np.r_[False, present, False]))
+        stretches += [transforms[a:b] for a, b in zip(changes[::2], changes[1::2], strict=True)]
+    if not stretches:
+        raise ValueError("recorded: expected at least one good frame, got none")
+    return stretches
+
+
+def frame_rate_of(recorded: Run) -> float | None:
+    """Frames per second by the timestamps of a run; None where it has none."""
+    if "time" not in recorded.rows:
+        return None
+    times = np.asarray(recorded.rows["time"], dtype=np.float64)
+    same = recorded.source[1:] == recorded.source[:-1]
+    steps = np.diff(times)[same]
+    steps = steps[np.isfinite(steps) & (steps > 0)]
+    return float(1.0 / np.median(steps)) if len(steps) else None
+
+
+def _of_run(run: Run) -> list[FloatArray]:
+    if "face" in run.rows:
+        raise ValueError("recorded: expected a run of one face; this one has several in a frame")
+    transforms = np.where(run.good[:, None, None], run.frame_from_canonical, np.nan)
+    numbers = np.asarray(run.rows["frame"], dtype=np.int64)
+    steps = np.diff(numbers)
+    # Images given one by one are sources of their own, numbered through.
+    images = len(set(run.source.tolist())) == len(run)
+    step = int(np.median(steps)) if len(steps) else 1
+    apart = (steps != step) | (~images & (run.source[1:] != run.source[:-1]))
+    return np.split(transforms, np.flatnonzero(apart) + 1)
+
+
+def _of_arrays(recorded: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[FloatArray]:
+    several = isinstance(recorded, (list, tuple)) and all(np.ndim(a) == 3 for a in recorded)
+    given = recorded if several else [recorded]
+    arrays = [np.asarray(array, dtype=np.float64) for array in given]  # type: ignore[union-attr]
+    for array in arrays:
+        if array.ndim != 3 or array.shape[1:] != (3, 3):
+            raise ValueError(f"recorded: expected transforms (n, 3, 3), got shape {array.shape}")
+    return arrays
