@@ -13,7 +13,7 @@ from holdstill import read_run
 from holdstill.motion import PARAMETERS, MotionModel, compose, decompose
 from holdstill.motion.autoregression import (
     Autoregression,
-    _reweighted,
+    _of_order,
     fit,
     history,
     log_densities,
@@ -34,11 +34,20 @@ def some_parameters(n, rng, count=6):
     return middle + spread * rng.uniform(-1.0, 1.0, size=(n, count))
 
 
+def a_process(coefficients, scatter, nu, n=100_000, seed=0):
+    """A process whose observed innovations are n of its Student-t distribution."""
+    rng = np.random.default_rng(seed)
+    scatter = np.asarray(scatter)
+    normal = rng.normal(size=(n, len(scatter))) @ np.linalg.cholesky(scatter).T
+    innovations = normal * np.sqrt(nu / rng.chisquare(nu, size=(n, 1)))
+    return Autoregression(np.asarray(coefficients, dtype=float), scatter, nu, innovations)
+
+
 def a_head(n=600, seed=0, count=6):
     """Transforms of a process that is known: AR(2) in every parameter, tied together, bursty."""
     rng = np.random.default_rng(seed)
     mixing = np.eye(count) + 0.3 * rng.normal(size=(count, count))
-    process = Autoregression(np.tile([1.6, -0.65], (count, 1)), mixing @ mixing.T, 5.0)
+    process = a_process(np.tile([1.6, -0.65], (count, 1)), mixing @ mixing.T, 5.0, n=10_000)
     scale = np.array([1.0, 0.8, 0.003, 0.002, 0.001, 0.001])[:count]
     middle = np.array([300.0, 200.0, 0.1, 0.5, 0.0, 0.0])[:count]
     return compose(middle + scale * process.draw(n, rng), shape=SHAPE)
@@ -120,11 +129,9 @@ def test_unfolding_is_undone_by_folding_up_to_the_ends_of_the_range():
 def test_gaussian_coefficients_are_those_of_statsmodels():
     from statsmodels.tsa.ar_model import AutoReg
 
-    series = Autoregression(np.array([[1.2, -0.5, 0.1]]), np.eye(1), 100.0).draw(
-        400, np.random.default_rng(4)
-    )
+    series = a_process([[1.2, -0.5, 0.1]], np.eye(1), 100.0).draw(400, np.random.default_rng(4))
     theirs = AutoReg(series[:, 0], 3, trend="n").fit()
-    ours = _reweighted(*history([series], 3), nu=1e12)
+    ours = _of_order(*history([series], 3), degrees=(1e12,))
     np.testing.assert_allclose(ours.coefficients[0], theirs.params, rtol=1e-6)
     np.testing.assert_allclose(ours.scatter[0, 0], theirs.sigma2, rtol=1e-6)
 
@@ -132,9 +139,7 @@ def test_gaussian_coefficients_are_those_of_statsmodels():
 def test_densities_are_the_multivariate_student_distributions():
     from scipy.stats import multivariate_t
 
-    process = Autoregression(
-        np.array([[0.5], [0.9]]), np.array([[2.0, 0.3], [0.3, 1.0]]), degrees_of_freedom=4.0
-    )
+    process = a_process([[0.5], [0.9]], [[2.0, 0.3], [0.3, 1.0]], 4.0)
     series = np.random.default_rng(5).normal(size=(20, 2))
     expected = multivariate_t(shape=process.scatter, df=4.0).logpdf(
         series[1:] - series[:-1] * [0.5, 0.9]
@@ -148,7 +153,7 @@ def test_densities_are_the_multivariate_student_distributions():
 def test_a_known_process_is_found_again():
     coefficients = np.array([[1.5, -0.6], [1.0, -0.3]])
     scatter = np.array([[1.0, 0.5], [0.5, 2.0]])
-    truth = Autoregression(coefficients, scatter, 5.0)
+    truth = a_process(coefficients, scatter, 5.0)
     found = fit([truth.draw(20_000, np.random.default_rng(6))], max_order=5)
     assert found.order == 2
     # Standard errors of the coefficients are about 0.006.
@@ -159,9 +164,7 @@ def test_a_known_process_is_found_again():
 
 @needs_statsmodels
 def test_draws_have_the_autocovariances_of_the_process():
-    process = Autoregression(
-        np.array([[1.5, -0.6], [0.9, 0.0]]), np.array([[1.0, 0.5], [0.5, 2.0]]), 30.0
-    )
+    process = a_process([[1.5, -0.6], [0.9, 0.0]], [[1.0, 0.5], [0.5, 2.0]], 30.0)
     drawn = process.draw(200_000, np.random.default_rng(7))
     expected = process.autocovariances(20)
     for lag in (0, 1, 5, 19):
@@ -171,7 +174,7 @@ def test_draws_have_the_autocovariances_of_the_process():
 
 @needs_statsmodels
 def test_draws_between_given_values_have_the_conditional_mean_and_variance():
-    process = Autoregression(np.array([[0.95]]), np.eye(1), 1e9)
+    process = a_process([[0.95]], np.eye(1), 1e9)
     given, n = np.array([[4.0], [-2.0]]), 31
     draws = np.stack(
         [
@@ -191,11 +194,20 @@ def test_draws_between_given_values_have_the_conditional_mean_and_variance():
 
 @needs_statsmodels
 def test_a_process_that_would_wander_off_is_held_to_the_observed_variance():
-    wandering = Autoregression(np.array([[1.0], [1.9], [0.5]]), np.eye(3), 1e9)
+    innovations = np.array([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
+    wandering = Autoregression(np.array([[1.0], [1.9], [0.5]]), np.eye(3), 5.0, innovations)
     held = with_variance_at_most(wandering, np.array([9.0, 9.0, 9.0]))
     variances = 1.0 / (1.0 - held.coefficients[:, 0] ** 2)  # of an AR(1)
     np.testing.assert_allclose(variances[:2], 9.0, rtol=1e-3)
     assert held.coefficients[2, 0] == 0.5
+
+
+@needs_statsmodels
+def test_a_head_that_drifts_gets_a_model_that_does_not_drift_away():
+    values = decompose(a_head(), shape=SHAPE)
+    values[:, 0] += 0.2 * np.arange(len(values))
+    model = MotionModel.fit(compose(values, shape=SHAPE), 25.0, shape=SHAPE)
+    assert (model.process.autocovariances(1) <= 1.0 + 1e-6).all()
 
 
 def test_gaps_bad_frames_and_sources_divide_the_movement(run_folder):

@@ -13,16 +13,17 @@ from scipy.special import gammaln
 from holdstill.motion.parameters import FloatArray
 
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 100.0)
-"""Tried; from 3 on the innovations have a variance and, at the last, are as good as Gaussian."""
+"""Those tried; the last is as good as Gaussian."""
 
 _TYPICAL = 5.0
 """Degrees of freedom while the order is chosen."""
 
-_ROUNDS, _SETTLED = 50, 1e-6
+_ROUNDS, _SETTLED = 100, 1e-6
 _FORGOTTEN = 1e-3
 """What a draw may still owe to how it began."""
 _LONGEST_MEMORY = 100_000
 _BISECTIONS = 40
+_MOST_KEPT = 10_000
 _LEAST = 1e-12
 """Least variance of an innovation: movement without noise is foreseen entirely."""
 _ROWS_PER_COEFFICIENT = 3
@@ -37,14 +38,18 @@ class Autoregression:
     coefficients : ndarray, shape (k, p), float64
         a_1 ... a_p of each of the k values.
     scatter : ndarray, shape (k, k), float64
-        Scale matrix of the innovations; their covariance is ν/(ν-2) times it.
+        Scale matrix of the innovations' Student-t distribution, for densities.
     degrees_of_freedom : float
-        ν of the innovations' Student-t distribution.
+        Its ν.
+    innovations : ndarray, shape (n, k), float64
+        Those observed, about their mean. Draws resample them: no draw has a jerk that no recording
+        had.
     """
 
     coefficients: FloatArray
     scatter: FloatArray
     degrees_of_freedom: float
+    innovations: FloatArray
 
     @property
     def order(self) -> int:
@@ -63,19 +68,13 @@ class Autoregression:
     def autocovariances(self, n: int) -> FloatArray:
         """Autocovariances of each value at lags 0 ... n-1, (k, n)."""
         processes = [_arma_process(row) for row in self.coefficients]
-        variances = (
-            self.degrees_of_freedom / (self.degrees_of_freedom - 2.0) * np.diag(self.scatter)
-        )
-        return np.stack(
-            [s * p.acovf(n) for s, p in zip(variances, processes, strict=True)]
-        )  # fmt: skip
+        variances = (self.innovations**2).mean(axis=0)
+        return np.stack([s * p.acovf(n) for s, p in zip(variances, processes, strict=True)])
 
     def draw(self, n: int, generator: np.random.Generator) -> FloatArray:
         """A stretch of the stationary process, (n, k)."""
-        total = n + self.memory
-        k, nu = len(self.coefficients), self.degrees_of_freedom
-        normal = generator.standard_normal((total, k)) @ np.linalg.cholesky(self.scatter).T
-        innovations = normal * np.sqrt(nu / generator.chisquare(nu, size=(total, 1)))
+        chosen = generator.integers(len(self.innovations), size=n + self.memory)
+        innovations = self.innovations[chosen]
         values = [
             lfilter([1.0], np.r_[1.0, -row], column)
             for row, column in zip(self.coefficients, innovations.T, strict=True)
@@ -103,7 +102,7 @@ class Autoregression:
 
 
 def fit(segments: Sequence[FloatArray], max_order: int) -> Autoregression:
-    """Fit by iteratively reweighted least squares; the order is that of the lowest BIC.
+    """Coefficients by least squares, innovations by maximum likelihood, the order by BIC.
 
     Parameters
     ----------
@@ -131,47 +130,62 @@ def fit(segments: Sequence[FloatArray], max_order: int) -> Autoregression:
     now, before = history(segments, orders[-1])
 
     def criterion(p: int) -> float:
-        process = _reweighted(now, before[:, :p], _TYPICAL)
-        densities = student_t_log_densities(_innovations(process, now, before[:, :p]), process)
+        process = _of_order(now, before[:, :p], (_TYPICAL,))
+        densities = student_t_log_densities(process.innovations, process)
         return float(np.log(len(now)) * k * p - 2.0 * densities.sum())
 
-    order = min(orders, key=criterion)
-    now, before = history(segments, order)
-    candidates = [_reweighted(now, before, nu) for nu in DEGREES_OF_FREEDOM]
-    return max(
-        candidates,
-        key=lambda c: float(student_t_log_densities(_innovations(c, now, before), c).sum()),
+    best = _of_order(*history(segments, min(orders, key=criterion)), DEGREES_OF_FREEDOM)
+    kept = best.innovations[:: -(-len(best.innovations) // _MOST_KEPT)]
+    return replace(best, innovations=kept - kept.mean(axis=0))
+
+
+def _of_order(now: FloatArray, before: FloatArray, degrees: Sequence[float]) -> Autoregression:
+    coefficients = np.stack(
+        [np.linalg.lstsq(before[:, :, j], now[:, j], rcond=None)[0] for j in range(now.shape[1])]
     )
+    innovations = _innovations(coefficients, now, before)
+    fits = [
+        Autoregression(coefficients, student_t_scatter(innovations, nu), nu, innovations)
+        for nu in degrees
+    ]
+    return max(fits, key=lambda f: float(student_t_log_densities(innovations, f).sum()))
 
 
 def with_variance_at_most(process: Autoregression, variances: FloatArray) -> Autoregression:
-    """Draw the poles of each value towards zero until its variance is at most the one given.
+    """Hold the slowest poles of each value back until its variance is at most the one given.
 
-    A short recording can be explained by a process that wanders off, which no head does.
+    A short recording can be explained by a process that wanders off, which no head does. Only
+    poles of a modulus above a bound move, onto it: fast movement stays what it was.
     """
-    nu = process.degrees_of_freedom
-    innovations = nu / (nu - 2.0) * np.diag(process.scatter)
-    powers = np.arange(1, process.order + 1)
+    innovations = (process.innovations**2).mean(axis=0)
 
-    def contracted(row: FloatArray, innovation: float, most: float) -> FloatArray:
+    def held(row: FloatArray, innovation: float, most: float) -> FloatArray:
         if _variance(row) * innovation <= most:
             return row
         low, high = 0.0, 1.0
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            fits = _variance(row * middle**powers) * innovation <= most
+            fits = _variance(_with_poles_within(row, middle)) * innovation <= most
             low, high = (middle, high) if fits else (low, middle)
-        return row * low**powers
+        return _with_poles_within(row, low)
 
     rows = zip(process.coefficients, innovations, variances, strict=True)
-    return replace(process, coefficients=np.stack([contracted(*row) for row in rows]))
+    return replace(process, coefficients=np.stack([held(*row) for row in rows]))
+
+
+def _with_poles_within(row: FloatArray, radius: float) -> FloatArray:
+    poles = np.roots(np.r_[1.0, -row])
+    poles = poles * np.minimum(1.0, radius / np.maximum(np.abs(poles), 1e-12))
+    kept = -np.poly(poles)[1:].real
+    return np.pad(kept, (0, len(row) - len(kept)))
 
 
 def log_densities(process: Autoregression, segment: FloatArray) -> FloatArray:
     """Log density of every frame given those before it, (n,); NaN for the first `order`."""
     densities = np.full(len(segment), np.nan)
     if len(segment) > process.order:
-        innovations = _innovations(process, *history([segment], process.order))
+        now, before = history([segment], process.order)
+        innovations = _innovations(process.coefficients, now, before)
         densities[process.order :] = student_t_log_densities(innovations, process)
     return densities
 
@@ -196,31 +210,21 @@ def student_t_log_densities(innovations: FloatArray, process: Autoregression) ->
     return np.asarray(constant - 0.5 * log_determinant - 0.5 * (nu + k) * np.log1p(distances / nu))
 
 
-def _reweighted(now: FloatArray, before: FloatArray, nu: float) -> Autoregression:
-    """Each frame counts the less the farther it lies from what was expected of it."""
-    k, p = now.shape[1], before.shape[1]
-    weights = np.ones(len(now))
-    process = Autoregression(np.zeros((k, p)), np.eye(k), nu)
+def student_t_scatter(innovations: FloatArray, nu: float) -> FloatArray:
+    """Scale matrix of highest likelihood: each frame counts the less the farther out it lies."""
+    n, k = innovations.shape
+    scatter = innovations.T @ innovations / n + _LEAST * np.eye(k)
     for _ in range(_ROUNDS):
-        weighted = before * weights[:, None, None]
-        normal = np.einsum("npk,nqk->kpq", weighted, before, optimize=True)
-        right = np.einsum("npk,nk->kp", weighted, now, optimize=True)
-        coefficients = np.stack(
-            [np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(normal, right, strict=True)]
-        )
-        innovations = _innovations(Autoregression(coefficients, process.scatter, nu), now, before)
-        scatter = (innovations * weights[:, None]).T @ innovations / len(now) + _LEAST * np.eye(k)
-        change = np.abs(coefficients - process.coefficients).max()
-        process = Autoregression(coefficients, scatter, nu)
-        if change < _SETTLED:
-            break
         weights = (nu + k) / (nu + _distances(innovations, scatter))
-    return process
+        before = scatter
+        scatter = (innovations * weights[:, None]).T @ innovations / n + _LEAST * np.eye(k)
+        if np.abs(scatter - before).max() <= _SETTLED * np.abs(scatter).max():
+            break
+    return np.asarray(scatter)
 
 
-def _innovations(process: Autoregression, now: FloatArray, before: FloatArray) -> FloatArray:
-    expected = np.einsum("npk,kp->nk", before, process.coefficients, optimize=True)
-    return np.asarray(now - expected)
+def _innovations(coefficients: FloatArray, now: FloatArray, before: FloatArray) -> FloatArray:
+    return np.asarray(now - np.einsum("npk,kp->nk", before, coefficients, optimize=True))
 
 
 def _distances(innovations: FloatArray, scatter: FloatArray) -> FloatArray:

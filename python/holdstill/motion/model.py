@@ -28,7 +28,8 @@ MEMORY = 0.4
 _STILL = 1e-9
 """What a parameter varies by that is but rounded."""
 
-_ARRAYS = ("mean", "low", "high", "spread", "coefficients", "scatter")
+_OWN_ARRAYS = ("mean", "low", "high", "spread")
+_PROCESS_ARRAYS = ("coefficients", "scatter", "innovations")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -36,10 +37,10 @@ class MotionModel:
     """How a head moves: an autoregressive process of the parameters of its transforms.
 
     Every parameter of :func:`decompose` is a weighted sum of its own last values about its mean,
-    and an innovation. The innovations of a frame are jointly Student-t: heads move in bursts, in
-    which all parameters take part. What the process draws beyond the observed range is folded back
-    smoothly: with the range from -1 to 1, the identity up to 0.8, then a sine that reaches 1 with
-    slope 0 and comes back.
+    and an innovation. Innovations are jointly Student-t, for heads move in bursts in which all
+    parameters take part; draws resample those observed. What the process draws beyond the observed
+    range is folded back smoothly: with the range from -1 to 1, the identity up to 0.8, then a sine
+    that reaches 1 with slope 0 and comes back.
 
     Attributes
     ----------
@@ -93,7 +94,7 @@ class MotionModel:
         Gaps divide the movement into stretches: a frame is explained by those before it in the
         same stretch. The order is that of the lowest BIC up to 0.4 s, the degrees of freedom those
         of the highest likelihood. Where the process that explains the frames best would wander
-        farther than the recording did, its poles are drawn towards zero until it does not.
+        farther than the recording did, its slowest poles are held back until it does not.
 
         Parameters
         ----------
@@ -263,8 +264,8 @@ class MotionModel:
             "degrees_of_freedom": self.process.degrees_of_freedom,
             "n_frames": self.n_frames,
         }
-        arrays = {name: getattr(self, name) for name in ("mean", "low", "high", "spread")}
-        process = {name: getattr(self.process, name) for name in ("coefficients", "scatter")}
+        arrays = {name: getattr(self, name) for name in _OWN_ARRAYS}
+        process = {name: getattr(self.process, name) for name in _PROCESS_ARRAYS}
         write_archive(path, meta, {**arrays, **process})
 
     @classmethod
@@ -343,22 +344,25 @@ def _unwrap(stretches: Sequence[FloatArray], middle: float | None = None) -> Non
 
 
 def _from_archive(meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> MotionModel:
-    read = {name: np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS}
-    count = N_PARAMETERS[meta["motion"]]
-    moving = int((read["spread"] > 0).sum())
-    shapes = [read[name].shape for name in _ARRAYS]
-    if shapes[:4] != [(count,)] * 4 or shapes[4][:1] != (moving,) or shapes[5] != (moving, moving):
-        raise ValueError(f"its arrays have the shapes {shapes}")
-    if not all(np.isfinite(array).all() for array in read.values()):
-        raise ValueError("its numbers are not finite")
-    process = Autoregression(
-        read.pop("coefficients"), read.pop("scatter"), float(meta["degrees_of_freedom"])
+    own, of_process = (
+        {name: np.asarray(arrays[name], dtype=np.float64) for name in names}
+        for names in (_OWN_ARRAYS, _PROCESS_ARRAYS)
     )
+    if not all(np.isfinite(array).all() for array in (*own.values(), *of_process.values())):
+        raise ValueError("its numbers are not finite")
+    process = Autoregression(**of_process, degrees_of_freedom=float(meta["degrees_of_freedom"]))
+    moving = int((own["spread"] > 0).sum())
+    expected = [(N_PARAMETERS[meta["motion"]],)] * 4 + [(moving, moving)]
+    shapes = [array.shape for array in own.values()] + [process.scatter.shape]
+    if shapes != expected or len(process.coefficients) != moving:
+        raise ValueError(f"its arrays have the shapes {shapes}")
+    if process.innovations.ndim != 2 or process.innovations.shape[1] != moving:
+        raise ValueError("its innovations do not fit")
     return MotionModel(
         fps=_check_rate(meta["fps"]),
         shape=check_shape(tuple(meta["shape"])),
         motion=meta["motion"],
         process=process,
         n_frames=int(meta["n_frames"]),
-        **read,
+        **own,
     )
