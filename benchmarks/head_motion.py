@@ -205,35 +205,28 @@ def deviation(pieces: Sequence[FloatArray], order: int) -> FloatArray:
 
 def draw_figure(drawn: dict[str, tuple[list[FloatArray], FloatArray]], path: Path) -> None:
     """Spectra and autocorrelations, the recording's over the range of equal pieces drawn."""
-    figure, axes = plt.subplots(
-        2 * len(drawn),
-        len(PARAMETERS),
-        figsize=(18, 5.2 * len(drawn)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for row, (title, (stretches, generated)) in enumerate(drawn.items()):
+    figure = plt.figure(figsize=(18, 5.2 * len(drawn)), layout="constrained")
+    parts = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
+    for part, (title, (stretches, generated)) in zip(parts, drawn.items(), strict=True):
         everything = [decompose(s) for s in stretches]
         pieces, length = equal_pieces(everything, decompose(generated))
         recorded = [r[:length] for r in everything if len(r) >= length]
+        part.suptitle(f"{title}; pieces of {length / FPS:g} s")
+        axes = part.subplots(2, len(PARAMETERS))
         for j, name in enumerate(PARAMETERS):
-            for kind, what in enumerate((spectrum, autocorrelation)):
-                axis = axes[2 * row + kind, j]
+            for what, axis in zip((spectrum, autocorrelation), axes[:, j], strict=True):
                 at, ours = what([p[:, j] for p in pieces])
                 theirs = what([r[:, j] for r in recorded])[1].mean(axis=0)
                 low, high = np.percentile(ours, BAND, axis=0)
                 axis.fill_between(at, low, high, color="tab:orange", alpha=0.25, lw=0)
                 axis.plot(at, ours.mean(axis=0), color="tab:orange", label="drawn: mean, 5 to 95 %")
                 axis.plot(at, theirs, color="black", lw=1.2, label="recorded")
-                if what is spectrum:
-                    axis.set(xscale="log", yscale="log", xlabel="Hz", title=name)
-                else:
-                    axis.set(xlabel="s", ylim=(-0.7, 1.05))
-                    axis.axhline(0, color="0.8", lw=0.8, zorder=0)
-        axes[2 * row, 0].set_ylabel("power spectral density")
-        axes[2 * row + 1, 0].set_ylabel("autocorrelation")
-        axes[2 * row, 0].legend(fontsize=8, title=f"pieces of {length / FPS:g} s", loc="lower left")
-        axes[2 * row, 0].set_title(f"{title}\n{PARAMETERS[0]}", loc="left")
+            axes[0, j].set(xscale="log", yscale="log", xlabel="Hz", title=name)
+            axes[1, j].set(xlabel="s", ylim=(-0.7, 1.05))
+            axes[1, j].axhline(0, color="0.8", lw=0.8, zorder=0)
+        axes[0, 0].set_ylabel("power spectral density")
+        axes[1, 0].set_ylabel("autocorrelation")
+        axes[1, -1].legend(fontsize=8)
     figure.savefig(path, dpi=80)
     print(f"{path.name}: spectra and autocorrelations")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from holdstill.cli.animate_command import run_animate
 from holdstill.cli.apply_command import run_apply
 from holdstill.cli.face_commands import run_model, run_register
 from holdstill.cli.mouth_command import run_mouth
@@ -105,6 +106,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
     "model": run_model,
     "register": run_register,
     "mouth": run_mouth,
+    "animate": run_animate,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from holdstill import __version__
 from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
+from holdstill.cli.animate_command import add_animate
 from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register
 from holdstill.cli.mouth_command import add_mouth
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_model(commands)
     add_register(commands)
     add_mouth(commands)
+    add_animate(commands)
     return parser
 
 

@@ -1,0 +1,208 @@
+"""Writing a picture or a sequence that moves by a model of head movement."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from holdstill.animation.head_warp import FloatArray, HeadWarp, Rgb, displacement
+from holdstill.animation.subjects import Subject, open_subject
+from holdstill.initial import Initial
+from holdstill.motion import MotionModel, compose, decompose
+from holdstill.motion.recorded import frame_rate_of
+from holdstill.outputs import replacing
+from holdstill.recording import is_run
+from holdstill.run_folder import Run, read_run
+from holdstill.segments import Segment
+
+DEFAULT_FPS = 25.0
+"""Of recordings without timestamps."""
+
+STILL_SECONDS = 10.0
+"""Length of the movement of a still picture where none is given."""
+
+
+def animate(
+    subject: str | os.PathLike[str],
+    motion: MotionModel | Run | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    seconds: float | None = None,
+    seed: int = 0,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    initial: Initial = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Give a still image or an aligned talking sequence a natural head movement.
+
+    The head moves about where it is; its surroundings follow less and less, and the borders of the
+    picture stay. The video has no sound: frame k of a sequence stays frame k, so that its own sound
+    fits.
+
+    Parameters
+    ----------
+    subject : str or path
+        A picture; a video seen in the canonical frame, such as a run's ``aligned.mp4``; or a run's
+        folder, whose frames are shown whole, their own head movement replaced.
+    motion : MotionModel, Run, or path
+        Of a model (``.npz``), or of a run that one is fitted to.
+    out : str or path
+        MP4 file; replaced if it exists.
+    seconds : float, optional
+        Length; ten seconds for a still by default, all frames of a sequence.
+    seed : int
+        Equal seeds give equal movements.
+    fps : float, optional
+        Frames per second of `out`; the subject's, where it has timestamps, else the motion's.
+    size : (int, int), optional
+        Height and width of `out`: the pictures are scaled to fill it, what sticks out is cut off.
+    initial : None, path, array_like, mapping or callable
+        Where the head is in pictures that are not aligned; a still's face is detected otherwise.
+    progress : callable (done, total), optional
+
+    Returns
+    -------
+    dict
+        ``out``, ``frames``, ``fps``, ``size``, ``motion`` (text), ``largest_displacement`` (px).
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If something is not what it should be.
+    holdstill.NothingToAlignError
+        If a still's face is not found.
+    holdstill.outputs.OutputError
+        If the file cannot be written.
+    ImportError
+        If OpenCV, PyAV or, for a run, statsmodels is missing.
+    """
+    for name, value in (("seconds", seconds), ("fps", fps)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name}: expected a number > 0, got {value!r}")
+    if size is not None and min(size) < 16:
+        raise ValueError(f"size: expected a height and width of at least 16, got {size!r}")
+    model = _model_of(motion)
+    found = open_subject(subject, initial, model.shape)
+    with found.frames:
+        rate = fps or found.fps or model.fps
+        n = _length(found, seconds, rate)
+        movement = _movement(model, n, rate, seed)
+        return {
+            "out": os.fspath(out),
+            "frames": n,
+            "fps": rate,
+            "motion": repr(model),
+            **_write(found, movement, model.shape, Path(out), rate, size, progress),
+        }
+
+
+def _model_of(motion: MotionModel | Run | str | os.PathLike[str]) -> MotionModel:
+    if isinstance(motion, MotionModel):
+        return motion
+    if isinstance(motion, Run) or is_run(motion):
+        run = motion if isinstance(motion, Run) else read_run(motion)
+        return MotionModel.fit(run, frame_rate_of(run) or DEFAULT_FPS)
+    return MotionModel.load(motion)
+
+
+def _length(subject: Subject, seconds: float | None, fps: float) -> int:
+    if subject.still:
+        return max(1, round((STILL_SECONDS if seconds is None else seconds) * fps))
+    available = len(subject.frames)
+    return available if seconds is None else max(1, min(available, round(seconds * fps)))
+
+
+def _movement(model: MotionModel, n: int, fps: float, seed: int) -> FloatArray:
+    """Canonical motion from the rest position, (n, 3, 3), beginning there."""
+    rest = compose(model.mean, shape=model.shape)
+    count = max(2, int(np.ceil((n - 1) * model.fps / fps)) + 1)
+    drawn = decompose(
+        model.sample(count, seed=seed, start=rest), shape=model.shape, motion=model.motion
+    )
+    drawn[:, 2] = np.unwrap(drawn[:, 2])
+    # Between two frames this goes beyond neither, hence never beyond the observed range.
+    between = PchipInterpolator(np.arange(count) / model.fps, drawn)
+    return np.asarray(np.linalg.inv(rest) @ compose(between(np.arange(n) / fps), shape=model.shape))
+
+
+def _write(
+    subject: Subject,
+    movement: FloatArray,
+    shape: tuple[int, int],
+    out: Path,
+    fps: float,
+    size: tuple[int, int] | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    n = len(movement)
+    pictures = subject.pictures()
+    picture = next(pictures)
+    canvas = _Canvas.of(picture.shape[:2], size)
+    rows = np.zeros(n, dtype=int) if subject.still else np.arange(n)
+    sources = canvas.from_picture @ subject.frame_from_canonical[rows]
+    targets = canvas.from_picture @ subject.rest @ movement
+    warp = HeadWarp(canvas.scaled, shape)
+    with replacing(out, suffix=".tmp.mp4") as temporary:
+        film = Segment(temporary, fps)
+        try:
+            for k in range(n):
+                if k and not subject.still:
+                    picture = next(pictures)
+                film.write(canvas.cut(warp(canvas.scale(picture), sources[k], targets[k])))
+                if progress is not None:
+                    progress(k + 1, n)
+            film.close()
+        except BaseException:
+            film.abandon()
+            raise
+    return {
+        "size": list(canvas.size),
+        "largest_displacement": displacement(sources, targets, shape),
+    }
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """Pictures scaled until they fill the size shown; their middle is cut out at the end."""
+
+    picture: tuple[int, int]
+    scaled: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, picture: tuple[int, ...], size: tuple[int, int] | None) -> _Canvas:
+        height, width = picture
+        shown = (height, width) if size is None else size
+        scale = max(shown[0] / height, shown[1] / width)
+        scaled = max(shown[0], round(scale * height)), max(shown[1], round(scale * width))
+        return cls((height, width), scaled, shown)
+
+    @property
+    def from_picture(self) -> FloatArray:
+        """Pixel q of the picture is (q + 1/2) s - 1/2 of the scaled one."""
+        y, x = (s / p for s, p in zip(self.scaled, self.picture, strict=True))
+        return np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
+
+    def scale(self, picture: Rgb) -> Rgb:
+        import cv2
+
+        if picture.shape[:2] != self.picture:
+            raise ValueError(
+                f"expected pictures of one size, got {picture.shape[:2]} after {self.picture}"
+            )
+        if self.scaled == self.picture:
+            return picture
+        how = cv2.INTER_AREA if self.scaled[0] < self.picture[0] else cv2.INTER_CUBIC
+        scaled = cv2.resize(picture, self.scaled[::-1], interpolation=how)
+        return np.asarray(scaled, dtype=np.uint8)
+
+    def cut(self, picture: Rgb) -> Rgb:
+        top, left = ((a - b) // 2 for a, b in zip(self.scaled, self.size, strict=True))
+        return picture[top : top + self.size[0], left : left + self.size[1]]

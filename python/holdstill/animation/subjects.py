@@ -1,0 +1,155 @@
+"""What can be given a movement: a photograph, an aligned sequence, the frames of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from holdstill.animation.head_warp import FloatArray, Rgb
+from holdstill.fitting import NothingToAlignError
+from holdstill.initial import Initial, make_initial
+from holdstill.motion import compose, decompose
+from holdstill.motion.recorded import frame_rate_of
+from holdstill.pictures import as_rgb8
+from holdstill.recording import is_run
+from holdstill.run_folder import Run, read_run
+from holdstill.sources import FrameSource
+from holdstill.sources import open as open_source
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Pictures, and where the head is in each.
+
+    Attributes
+    ----------
+    frames : FrameSource
+    frame_from_canonical : ndarray, shape (n, 3, 3), float64
+        For each frame.
+    rest : ndarray, shape (3, 3), float64
+        Where the head is in the middle of a movement.
+    fps : float or None
+        Frames per second, where they have timestamps.
+    """
+
+    frames: FrameSource
+    frame_from_canonical: FloatArray
+    rest: FloatArray
+    fps: float | None
+
+    @property
+    def still(self) -> bool:
+        """Whether it is one picture."""
+        return len(self.frames) == 1
+
+    def pictures(self) -> Iterator[Rgb]:
+        """The frames as 8-bit RGB; an unreadable one is the one before."""
+        before: Rgb | None = None
+        for frame in self.frames:
+            if frame.image is not None:
+                before = as_rgb8(frame.image)
+            if before is None:
+                raise ValueError(f"{frame.source}: its first frame is unreadable: {frame.error}")
+            yield before
+
+
+def open_subject(
+    given: str | os.PathLike[str], initial: Initial, shape: tuple[int, int]
+) -> Subject:
+    """Open a still image, an aligned video or the folder of a run.
+
+    Parameters
+    ----------
+    given : str or path
+        One picture, whose face is found by a detector. Several (a video, a folder of images), seen
+        in the canonical frame. Or a run's folder: its sources, with the run's transforms.
+    initial : None, path, array_like, mapping or callable
+        Where the heads are in pictures that are not aligned; see
+        :func:`holdstill.initial.make_initial`.
+    shape : (int, int)
+        Height and width of the canonical frame of the transforms wanted.
+
+    Raises
+    ------
+    holdstill.NothingToAlignError
+        If no face is found.
+    """
+    if is_run(given):
+        return _of_run(read_run(given), shape)
+    frames = open_source(given)
+    try:
+        if len(frames) == 1 or initial is not None:
+            found = _found(frames, initial, shape)
+        else:
+            found = _aligned(frames, shape)
+    except BaseException:
+        frames.close()
+        raise
+    return Subject(frames, found, _middle(found, shape), _rate(frames))
+
+
+def _of_run(run: Run, shape: tuple[int, int]) -> Subject:
+    good = np.where(run.good[:, None, None], run.frame_from_canonical, np.nan)
+    found = _without_gaps(good @ _rescaled(run.shape, shape), shape)
+    return Subject(run.open_frames(), found, _middle(found, shape), frame_rate_of(run))
+
+
+def _found(frames: FrameSource, initial: Initial, shape: tuple[int, int]) -> FloatArray:
+    streams = sum(stream.error is None for stream in frames.streams)
+    track = make_initial(initial, shape, n_rows=len(frames), n_streams=streams).for_track()
+    found = np.full((len(frames), 3, 3), np.nan)
+    for row, frame in enumerate(frames):
+        transform = track.propose(frame, row) if frame.readable else None
+        if transform is not None:
+            found[row] = transform
+    if np.isnan(found).all():
+        raise NothingToAlignError("no face was found; say where it is by --initial")
+    return _without_gaps(found, shape)
+
+
+def _aligned(frames: FrameSource, shape: tuple[int, int]) -> FloatArray:
+    first = next((frame.image for frame in frames if frame.image is not None), None)
+    if first is None:
+        raise ValueError("no frame is readable")
+    return np.tile(_rescaled((first.shape[0], first.shape[1]), shape), (len(frames), 1, 1))
+
+
+def _rescaled(of: tuple[int, int], shape: tuple[int, int]) -> FloatArray:
+    """From a canonical frame to one of another shape; the eye corners stay eye corners."""
+    return np.diag([of[1] / shape[1], of[0] / shape[0], 1.0])
+
+
+def _without_gaps(found: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """Transforms for all frames: those between two are in between, those outside the nearest."""
+    values = decompose(found, shape=shape)
+    present = np.flatnonzero(np.isfinite(values).all(axis=1))
+    if not len(present):
+        raise NothingToAlignError("no frame of the sequence has a good transform")
+    values[present, 2] = np.unwrap(values[present, 2])
+    rows = np.arange(len(values))
+    return compose(
+        np.stack([np.interp(rows, present, column[present]) for column in values.T], axis=1),
+        shape=shape,
+    )
+
+
+def _middle(found: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    values = decompose(found, shape=shape)
+    values[:, 2] = np.unwrap(values[:, 2])
+    return compose(values.mean(axis=0), shape=shape)
+
+
+def _rate(frames: FrameSource) -> float | None:
+    """Frames per second by the first two timestamps."""
+    times: list[Any] = []
+    for frame in frames:
+        times.append(frame.time)
+        if len(times) == 2:
+            break
+    if len(times) < 2 or None in times or times[1] <= times[0]:
+        return None
+    return float(1.0 / (times[1] - times[0]))

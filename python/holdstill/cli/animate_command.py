@@ -1,0 +1,62 @@
+"""``holdstill animate``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from holdstill.cli.parsing import command, given, parse_index, parse_shape
+from holdstill.cli.progress import progress_of
+from holdstill.outputs import OutputError
+
+ANIMATE_OPTIONS = ("seconds", "seed", "fps", "size", "initial")
+"""Options of the command line that are keywords of `holdstill.animation.animate`."""
+
+
+def add_animate(commands: Any) -> None:
+    """The parser of ``animate``."""
+    parser = command(
+        commands,
+        "animate",
+        "Give a still image or an aligned talking sequence a natural head movement.",
+        "holdstill animate portrait.jpg --motion aligned --out portrait.mp4 --seconds 20",
+    )
+    parser.add_argument(
+        "subject",
+        metavar="STILL|ALIGNED_VIDEO|DIR",
+        help="a picture, a video in the canonical frame, or a run's folder",
+    )
+    parser.add_argument(
+        "--motion",
+        required=True,
+        metavar="DIR|MODEL.npz",
+        help="run to learn the movement from, or a model of it",
+    )
+    parser.add_argument("--out", required=True, metavar="FILE.mp4", help="the video, without sound")
+    parser.add_argument("--seconds", type=float, help="length")
+    parser.add_argument("--seed", type=parse_index, help="of the movement")
+    parser.add_argument("--fps", type=float, help="frames per second")
+    parser.add_argument("--size", type=parse_shape, metavar="HxW", help="of the video, pixels")
+    parser.add_argument(
+        "--initial", metavar="FILE", help="where the head is; a still's face is detected otherwise"
+    )
+
+
+def run_animate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Run ``holdstill animate``."""
+    from holdstill.animation import animate
+
+    if not Path(options.out).absolute().parent.is_dir():
+        raise OutputError(f"{options.out}: its folder does not exist")
+    with progress_of(options, "animate", "frames") as progress:
+        result = animate(
+            options.subject,
+            options.motion,
+            options.out,
+            progress=progress,
+            **given(options, ANIMATE_OPTIONS),
+        )
+    height, width = result["size"]
+    text = f"{result['frames']} frames of {width}x{height} by {result['motion']}: {options.out}"
+    return result, text

@@ -1,0 +1,193 @@
+"""A head that moves in a picture whose surroundings stay."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+import holdstill
+from holdstill.animation import HeadWarp, animate, displacement
+from holdstill.animation.head_warp import HEAD_AXES, HEAD_CENTRE
+from holdstill.cli import main
+from holdstill.motion import MotionModel, compose, decompose
+
+cv2 = pytest.importorskip("cv2")
+pytest.importorskip("av")
+needs_statsmodels = pytest.mark.skipif(
+    find_spec("statsmodels") is None, reason="statsmodels is not installed"
+)
+SIZE, SHAPE = (300, 400), (100, 100)
+SOURCE = compose([190.0, 140.0, 0.05, -0.3, 0.01, 0.02], shape=SHAPE)
+
+
+def picture():
+    """Smooth, so that interpolation costs little, and nowhere flat."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    waves = [np.sin(x / a) * np.cos(y / b) for a, b in ((9, 13), (11, 8), (17, 10))]
+    return np.clip(127 + 100 * np.stack(waves, axis=-1), 0, 255).astype(np.uint8)
+
+
+def moved(rng, largest=1.0):
+    spread = np.array([12.0, 10.0, 0.1, 0.05, 0.03, 0.03])
+    values = decompose(SOURCE, shape=SHAPE) + largest * spread * rng.uniform(-1, 1, 6)
+    return compose(values, shape=SHAPE)
+
+
+def head_outline():
+    angle = np.linspace(0, 2 * np.pi, 100)
+    centre, axes = np.array(HEAD_CENTRE), np.array(HEAD_AXES)
+    around = centre + axes * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return around * [SHAPE[1], SHAPE[0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_head_moves_as_a_whole(seed):
+    target = moved(np.random.default_rng(seed))
+    shown = HeadWarp(SIZE, SHAPE)(picture(), SOURCE, target)
+    before = holdstill.warp(picture(), SOURCE, SHAPE).astype(float)
+    after = holdstill.warp(shown, target, SHAPE).astype(float)
+    still = holdstill.warp(picture(), target, SHAPE).astype(float)
+    assert np.abs(after - before).mean() < 1.5
+    assert np.abs(still - before).mean() > 10.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_far_from_the_head_and_the_borders_stay(seed):
+    target = moved(np.random.default_rng(seed))
+    x, y = HeadWarp(SIZE, SHAPE).maps(SOURCE, target)
+    own_y, own_x = np.mgrid[: SIZE[0], : SIZE[1]]
+    away = np.hypot(x - own_x, y - own_y)
+    assert away.max() <= 1.2 * displacement(SOURCE, target, SHAPE)  # a turn reaches on outside
+    border = np.r_[away[0], away[-1], away[:, 0], away[:, -1]]
+    assert border.max() < 1e-4
+    assert away[:, :20].max() < 1e-3  # farther than 2.2 semi-axes
+    assert ((x >= 0) & (x <= SIZE[1] - 1) & (y >= 0) & (y <= SIZE[0] - 1)).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_warp_folds_nowhere_even_when_the_movement_is_large(seed):
+    target = moved(np.random.default_rng(seed), largest=2.5)
+    x, y = (m.astype(float) for m in HeadWarp(SIZE, SHAPE).maps(SOURCE, target))
+    determinant = np.diff(x, axis=1)[:-1] * np.diff(y, axis=0)[:, :-1]
+    determinant -= np.diff(x, axis=0)[:, :-1] * np.diff(y, axis=1)[:-1]
+    assert determinant.min() > 0.0
+
+
+def test_without_movement_the_picture_is_itself():
+    np.testing.assert_array_equal(HeadWarp(SIZE, SHAPE)(picture(), SOURCE, SOURCE), picture())
+
+
+def test_displacement_is_that_of_the_heads_outline():
+    shifted = SOURCE + np.array([[0, 0, 3.0], [0, 0, -4.0], [0, 0, 0]])
+    assert displacement(SOURCE, shifted, SHAPE) == pytest.approx(5.0)
+    target = moved(np.random.default_rng(1))
+    points = np.c_[head_outline(), np.ones(100)]
+    expected = np.linalg.norm(points @ (target - SOURCE).T, axis=1).max()
+    assert displacement(SOURCE, target, SHAPE) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def swaying():
+    """A model of a head that shifts, turns and comes nearer."""
+    steps = np.random.default_rng(0).normal(size=(500, 4)) * [1.0, 0.6, 0.008, 0.003]
+    sway = lfilter([1.0], [1.0, -1.6, 0.65], steps, axis=0)
+    sway += np.array([200.0, 150.0, 0.0, -0.3])
+    return MotionModel.fit(compose(sway, shape=SHAPE), 25.0, shape=SHAPE)
+
+
+@pytest.fixture
+def portrait(tmp_path):
+    """A still, and a file that says where its head is."""
+    cv2.imwrite(str(tmp_path / "still.png"), picture()[:, :, ::-1])
+    cells = ",".join(map(repr, SOURCE.ravel().tolist()))
+    names = ",".join(f"h{i}{j}" for i in range(3) for j in range(3))
+    (tmp_path / "head.csv").write_text(f"frame,{names}\n0,{cells}\n")
+    return tmp_path
+
+
+@needs_statsmodels
+def test_a_still_moves_from_its_own_place_by_the_model(portrait, swaying):
+    facts = animate(
+        portrait / "still.png",
+        swaying,
+        portrait / "out.mp4",
+        seconds=2.0,
+        seed=3,
+        fps=50.0,
+        initial=portrait / "head.csv",
+    )
+    shown = [frame.image.astype(float) for frame in holdstill.open(portrait / "out.mp4")]
+    assert (len(shown), facts["frames"], facts["size"]) == (100, 100, list(SIZE))
+    assert np.abs(shown[0] - picture()).mean() < 4.0  # what encoding costs
+    # The head is where the model says: seen from there it is the same in every frame.
+    rest = compose(swaying.mean, shape=SHAPE)
+    drawn = swaying.sample(51, seed=3, start=rest)
+    before = holdstill.warp(picture().astype(np.float32), SOURCE, SHAPE)
+    for k in (20, 60, 98):
+        target = SOURCE @ np.linalg.inv(rest) @ drawn[k // 2]
+        after = holdstill.warp(shown[k].astype(np.float32), target, SHAPE)
+        assert np.abs(after - before)[20:70, 10:90].mean() < 6.0
+    stayed = [np.abs(frame - shown[0]).mean() for frame in shown]
+    assert max(stayed) > 5.0
+
+
+@needs_statsmodels
+def test_the_frames_of_a_run_keep_their_order_and_get_the_new_movement(run_folder, tmp_path):
+    run = holdstill.read_run(run_folder)
+    facts = animate(run_folder, run, tmp_path / "out.mp4", seconds=2.0, seed=1)
+    assert facts["frames"] == 50
+    shown = [frame.image for frame in holdstill.open(tmp_path / "out.mp4")]
+    assert shown[0].shape == run.open_frames()[0].image.shape
+    model = MotionModel.fit(run)
+    rest = compose(model.mean, shape=run.shape)
+    targets = rest @ np.linalg.inv(rest) @ model.sample(50, seed=1, start=rest)
+    middle = decompose(run.frame_from_canonical, shape=run.shape).mean(axis=0)
+    targets = compose(middle, shape=run.shape) @ np.linalg.inv(rest) @ targets
+    for k in (10, 30, 45):
+        expected = holdstill.warp(run.open_frames()[k].image, run.frame_from_canonical[k], (32, 32))
+        found = holdstill.warp(shown[k], targets[k], (32, 32))
+        inner = np.s_[6:26, 4:28]
+        assert np.abs(found[inner].astype(float) - expected[inner]).mean() < 8.0
+
+
+@needs_statsmodels
+def test_the_command_animates_an_aligned_video(run_folder, tmp_path, capsys):
+    out = tmp_path / "out.mp4"
+    arguments = ["animate", str(run_folder / "aligned.mp4"), "--motion", str(run_folder)]
+    arguments += ["--out", str(out), "--seconds", "1", "--size", "64x48", "--quiet", "--json"]
+    assert main(arguments) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["size"] == [64, 48]
+    frames = list(holdstill.open(out))
+    assert len(frames) == 25
+    assert frames[0].image.shape == (64, 48, 3)
+    first = out.read_bytes()
+    assert main([*arguments, "--seed", "0"]) == 0
+    assert out.read_bytes() == first
+
+
+@needs_statsmodels
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        (["--motion", "none.npz"], 2, "none.npz: no such model of head movement"),
+        (["--out", "no/such/folder/x.mp4"], 4, "does not exist"),
+        (["--seconds", "0"], 2, "seconds"),
+        (["--fps", "nan"], 2, "fps"),
+        (["--size", "4x4"], 2, "size"),
+        ([], 3, "--initial"),
+    ],
+)
+def test_what_cannot_be_animated_is_said(
+    portrait, swaying, command, monkeypatch, change, code, says
+):
+    monkeypatch.chdir(portrait)
+    swaying.save(portrait / "model.npz")
+    given = ["animate", "still.png", "--motion", "model.npz", "--out", "out.mp4", "--quiet"]
+    found, _, message = command(*given, *change)
+    assert (found, says in message) == (code, True), message
+    assert not (portrait / "out.mp4").exists()
