@@ -12,8 +12,11 @@ from scipy.signal import lfilter
 import holdstill
 from holdstill.animation import HeadWarp, animate, displacement
 from holdstill.animation.head_warp import HEAD_AXES, HEAD_CENTRE
+from holdstill.animation.subjects import open_subject
+from holdstill.canonical import eye_corners
 from holdstill.cli import main
 from holdstill.motion import MotionModel, compose, decompose
+from holdstill.reference.motion import map_points
 
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("av")
@@ -21,6 +24,7 @@ needs_statsmodels = pytest.mark.skipif(
     find_spec("statsmodels") is None, reason="statsmodels is not installed"
 )
 SIZE, SHAPE = (300, 400), (100, 100)
+ONE_PIXEL = np.array([[0, 0, 1.0], [0, 0, 1.0], [0, 0, 0]])
 SOURCE = compose([190.0, 140.0, 0.05, -0.3, 0.01, 0.02], shape=SHAPE)
 
 
@@ -130,7 +134,9 @@ def test_a_still_moves_from_its_own_place_by_the_model(portrait, swaying):
     for k in (20, 60, 98):
         target = SOURCE @ np.linalg.inv(rest) @ drawn[k // 2]
         after = holdstill.warp(shown[k].astype(np.float32), target, SHAPE)
-        assert np.abs(after - before)[20:70, 10:90].mean() < 6.0
+        beside = holdstill.warp(shown[k].astype(np.float32), target + ONE_PIXEL, SHAPE)
+        off, one_pixel_off = (np.abs(w - before)[20:70, 10:90].mean() for w in (after, beside))
+        assert off < 0.5 * one_pixel_off
     stayed = [np.abs(frame - shown[0]).mean() for frame in shown]
     assert max(stayed) > 5.0
 
@@ -152,6 +158,18 @@ def test_the_frames_of_a_run_keep_their_order_and_get_the_new_movement(run_folde
         found = holdstill.warp(shown[k], targets[k], (32, 32))
         inner = np.s_[6:26, 4:28]
         assert np.abs(found[inner].astype(float) - expected[inner]).mean() < 8.0
+
+
+def test_the_eyes_stay_the_eyes_in_a_canonical_frame_of_another_shape(run_folder):
+    run = holdstill.read_run(run_folder)
+    for given, eyes in (
+        (run_folder, map_points(run.frame_from_canonical[7], eye_corners(run.shape))),
+        (run_folder / "aligned.mp4", eye_corners(run.shape)),
+    ):
+        subject = open_subject(given, None, (80, 60))
+        subject.frames.close()
+        found = map_points(subject.frame_from_canonical[7], eye_corners((80, 60)))
+        np.testing.assert_allclose(found, eyes, atol=1e-9)
 
 
 @needs_statsmodels
