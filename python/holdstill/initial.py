@@ -19,12 +19,15 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 TRACK_LENGTH = 250
 """Frames of one stream that a track spans at most; its multiples are where tracks are cut."""
 
+ANGLES = ("yaw", "pitch", "roll")
+"""Columns of a file of initial transforms that a run carries through: a tracker's head pose."""
+
 LONGEST_WAIT = 8
 """Frames between two attempts to find a face that stays lost."""
 
 
-class GreyFrame(Protocol):
-    """What an initial transform may depend on."""
+class NumberedFrame(Protocol):
+    """What a row of a file is found by."""
 
     @property
     def source(self) -> str:
@@ -33,6 +36,10 @@ class GreyFrame(Protocol):
     @property
     def frame(self) -> int:
         """Frame number."""
+
+
+class GreyFrame(NumberedFrame, Protocol):
+    """What an initial transform may depend on."""
 
     def grey(self) -> npt.NDArray[Any]:
         """Grey pixels, shape (h, w)."""
@@ -63,6 +70,13 @@ class Initialiser(Protocol):
     @property
     def detections(self) -> int:
         """Number of frames that a face detector has searched."""
+
+    @property
+    def has_angles(self) -> bool:
+        """Whether the head pose is known as well."""
+
+    def angles(self, frame: NumberedFrame) -> FloatArray:
+        """Yaw, pitch and roll of a frame, (3,), as given; NaN where they are not known."""
 
     def for_track(self) -> TrackInitialiser:
         """Start a track: a new object, which knows of no other track."""
@@ -125,9 +139,9 @@ def make_initial(
         return _Given(_checked(initial))
     if isinstance(initial, (str, os.PathLike)):
         table: Mapping[str, npt.NDArray[Any]] = read_transforms(initial, shape=canonical_shape)
-        return _Given(_by_frame(table, n_streams, os.fspath(initial)))
+        return _by_frame(table, n_streams, os.fspath(initial))
     if isinstance(initial, Mapping):
-        return _Given(_by_frame(initial, n_streams, "initial"))
+        return _by_frame(initial, n_streams, "initial")
     return _Given(_by_row(initial, n_rows))
 
 
@@ -185,8 +199,19 @@ class _Given:
 
     detections = 0
 
-    def __init__(self, lookup: Callable[[GreyFrame, int], FloatArray | None]) -> None:
-        self._lookup = lookup
+    def __init__(
+        self,
+        lookup: Callable[[GreyFrame, int], FloatArray | None],
+        angles: Callable[[NumberedFrame], FloatArray] | None = None,
+    ) -> None:
+        self._lookup, self._angles = lookup, angles
+
+    @property
+    def has_angles(self) -> bool:
+        return self._angles is not None
+
+    def angles(self, frame: NumberedFrame) -> FloatArray:
+        return np.full(3, np.nan) if self._angles is None else self._angles(frame)
 
     def for_track(self) -> _Given:
         return self
@@ -207,9 +232,14 @@ class _Detected:
         self.shape = shape
         self.independent = independent
 
+    has_angles = False
+
     @property
     def detections(self) -> int:
         return self.detector.calls
+
+    def angles(self, frame: NumberedFrame) -> FloatArray:
+        return np.full(3, np.nan)
 
     def for_track(self) -> _DetectedTrack:
         return _DetectedTrack(self)
@@ -300,9 +330,7 @@ def _by_row(
     return lookup
 
 
-def _by_frame(
-    table: Mapping[str, npt.NDArray[Any]], n_streams: int, name: str
-) -> Callable[[GreyFrame, int], FloatArray | None]:
+def _by_frame(table: Mapping[str, npt.NDArray[Any]], n_streams: int, name: str) -> _Given:
     if not {"frame", "frame_from_canonical"} <= set(table):
         raise ValueError(
             f"{name}: expected the keys frame and frame_from_canonical, got {','.join(table)}"
@@ -319,7 +347,7 @@ def _by_frame(
             )
         row_of = {frame: row for row, frame in enumerate(frames)}
         _refuse_several(len(row_of) < len(frames), name)
-        return lambda frame, _: _present_at(transforms, row_of.get(frame.frame))
+        return _given_rows(table, transforms, lambda frame: row_of.get(frame.frame), name)
     sources = [str(source) for source in table["source"]]
     by_path = {key: row for row, key in enumerate(zip(sources, frames, strict=True))}
     _refuse_several(len(by_path) < len(frames), name)
@@ -329,14 +357,37 @@ def _by_frame(
         key = (file_name(source), number)
         by_name[key] = None if key in by_name else row
 
-    def lookup(frame: GreyFrame, _: int) -> FloatArray | None:
+    def row_by_source(frame: NumberedFrame) -> int | None:
         source = str(frame.source)
         row = by_path.get((source, frame.frame))
         if row is None:
             row = by_name.get((file_name(source), frame.frame))
-        return _present_at(transforms, row)
+        return row
 
-    return lookup
+    return _given_rows(table, transforms, row_by_source, name)
+
+
+def _given_rows(
+    table: Mapping[str, npt.NDArray[Any]],
+    transforms: FloatArray,
+    row_of: Callable[[NumberedFrame], int | None],
+    name: str,
+) -> _Given:
+    def lookup(frame: GreyFrame, _: int) -> FloatArray | None:
+        return _present_at(transforms, row_of(frame))
+
+    if not set(ANGLES) <= set(table):
+        return _Given(lookup)
+    try:
+        poses = np.stack([np.asarray(table[angle], dtype=np.float64) for angle in ANGLES], axis=1)
+    except ValueError:
+        raise ValueError(f"{name}: expected numbers in {', '.join(ANGLES)}") from None
+
+    def angles(frame: NumberedFrame) -> FloatArray:
+        row = row_of(frame)
+        return np.full(3, np.nan) if row is None else poses[row]
+
+    return _Given(lookup, angles)
 
 
 def _refuse_several(several: bool, name: str) -> None:

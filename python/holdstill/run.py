@@ -17,9 +17,9 @@ import numpy as np
 from holdstill import _core
 from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
-from holdstill.initial import Initial
+from holdstill.initial import ANGLES, Initial, Initialiser
 from holdstill.pictures import canonical_picture
-from holdstill.recording import Recording, peak_memory
+from holdstill.recording import COLUMNS, Recording, peak_memory
 from holdstill.segments import Segment
 from holdstill.sources import Frame, FrameSource
 from holdstill.streaming import (
@@ -111,7 +111,8 @@ def align_to_folder(
 
     The folder gets ``dictionary.npz``, ``transforms.parquet`` (a folder of parts, each complete
     when it appears; one row for every frame), ``aligned.mp4`` and, last, ``run.json``. Given the
-    dictionary, the parts are the same bytes for any number of threads.
+    dictionary, the parts are the same bytes for any number of threads. ``yaw``, ``pitch`` and
+    ``roll`` of a file of initial transforms become columns of the run.
 
     Parameters
     ----------
@@ -155,7 +156,8 @@ def align_to_folder(
     statuses: Counter[str] = Counter()
     iterations = evaluations = good = 0
 
-    with Recording(folder, fps=frame_rate(frames)) as recording:
+    columns = {**COLUMNS, **dict.fromkeys(ANGLES if starts.has_angles else (), "float64")}
+    with Recording(folder, fps=frame_rate(frames), columns=columns) as recording:
         recording.write_dictionary(dictionary.save)
 
         def work(
@@ -183,11 +185,11 @@ def align_to_folder(
                 good += sum(alignment.good for alignment in found)
                 if len(rows) >= PART_ROWS:
                     with stages.timed("write"):
-                        recording.write_part(part, _columns(rows))
+                        recording.write_part(part, _columns(rows, starts))
                     part, rows = part + 1, []
         if rows:
             with stages.timed("write"):
-                recording.write_part(part, _columns(rows))
+                recording.write_part(part, _columns(rows, starts))
         seconds = time.perf_counter() - started
         total = sum(statuses.values())
         solved = total - statuses["not_found"] - statuses["unreadable"]
@@ -286,7 +288,7 @@ def _without_coefficients(found: Alignment) -> Alignment:
     return replace(found, coefficients=nonzero, weights=None)
 
 
-def _columns(rows: list[Alignment]) -> dict[str, Any]:
+def _columns(rows: list[Alignment], starts: Initialiser) -> dict[str, Any]:
     nowhere = np.full((3, 3), np.nan)
     columns: dict[str, Any] = {
         name: [getattr(row, name) for row in rows]
@@ -298,4 +300,6 @@ def _columns(rows: list[Alignment]) -> dict[str, Any]:
     columns["frame_from_canonical"] = np.stack(
         [nowhere if row.frame_from_canonical is None else row.frame_from_canonical for row in rows]
     )
+    if starts.has_angles:
+        columns |= dict(zip(ANGLES, np.stack([starts.angles(row) for row in rows]).T, strict=True))
     return columns

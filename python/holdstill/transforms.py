@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
+from holdstill.landmark_files import KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
 from holdstill.tables import read_csv
 
@@ -28,7 +29,7 @@ BOX_COLUMNS = ("x", "y", "width", "height")
 
 _EXPECTED = (
     "a column frame (and source, where there are several streams) with either h00,h01,...,h22, "
-    "or left_x,left_y,right_x,right_y, or x,y,width,height"
+    f"or left_x,left_y,right_x,right_y, or x,y,width,height; or landmarks: {KNOWN}"
 )
 
 
@@ -129,7 +130,10 @@ def read_transforms(
         CSV file. Its columns are ``frame``, optionally ``source``, and one of three forms: the
         matrix ``h00``, ``h01``, ..., ``h22``; the outer eye corners at the image's left and right,
         ``left_x``, ``left_y``, ``right_x``, ``right_y``; or a face detector's box ``x``, ``y``,
-        ``width``, ``height``. Empty cells (nulls) in all columns of the form mean that the frame
+        ``width``, ``height``. Or landmarks, whose outer eye corners are taken: a ``.pts`` file or a
+        folder with one for each frame, in natural order; or CSV of dlib's or OpenFace's 68 points
+        or MediaPipe's 468 or 478, ``x_0``, ..., ``y_0``, ... in pixels, or the columns ``frame``,
+        ``point``, ``x``, ``y``. Empty cells (nulls) in all columns of the form mean that the frame
         has no transform. A column ``face`` numbers several faces of a frame. Further columns are
         returned as they are.
     shape : (int, int)
@@ -169,6 +173,8 @@ def read_transforms(
         raise FileNotFoundError(f"{file}: no such file or folder of transforms")
     if (file / "transforms.parquet").exists():
         file = file / "transforms.parquet"
+    if has_pts(file):
+        return _interpret(read_pts(file), file, shape)
     if _is_parquet(file):
         return _interpret(_read_parquet(file), file, shape)
     return _interpret(read_csv(file, f"neither Parquet nor CSV; expected {_EXPECTED}"), file, shape)
@@ -211,8 +217,11 @@ def _interpret(
         (BOX_COLUMNS, lambda values: from_box(values, shape)),
     ]
     form = next((form for form in forms if set(form[0]) <= set(columns)), None)
+    if form is None and (landmarks := with_eye_columns(columns, file)) is not None:
+        columns, form = landmarks, forms[1]
     if "frame" not in columns or form is None:
-        raise ValueError(f"{file}: found the columns {','.join(columns)}; expected {_EXPECTED}")
+        found = ",".join([*columns][:20]) + (",..." if len(columns) > 20 else "")
+        raise ValueError(f"{file}: found the columns {found}; expected {_EXPECTED}")
     names, transforms_of = form
     values = np.stack([_finite(columns[name], name, file) for name in names], axis=1)
     missing = np.isnan(values)
