@@ -216,15 +216,17 @@ def test_gaps_bad_frames_and_sources_divide_the_movement(run_folder):
     assert len(stretches_of(run)) == 1 + np.count_nonzero(np.diff(good.astype(int)) == 1) + (
         0 if good[0] else -1
     )
-    status, source = run.status.copy(), run.source.copy()
+    status, number = run.status.copy(), run.rows["frame"].copy()
     status[10] = "collapsed"
-    source[100:] = "another.mp4"
-    number = run.rows["frame"].copy()
+    number[100:] -= 100  # another video
     number[200:] += 5
-    rows = {**run.rows, "status": status, "source": source, "frame": number}
+    rows = {**run.rows, "status": status, "frame": number}
     changed = dataclasses.replace(run, rows=rows)
     assert len(stretches_of(changed)) == len(stretches_of(run)) + 3
     assert sum(map(len, stretches_of(changed))) == good.sum() - good[10]
+    photographs = dataclasses.replace(run, facts={"options": {"independent": True}})
+    with pytest.raises(ValueError, match="unrelated photographs"):
+        stretches_of(photographs)
 
 
 @needs_statsmodels

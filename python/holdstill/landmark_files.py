@@ -65,7 +65,7 @@ def read_pts(path: Path) -> Columns:
     return {"frame": list(range(len(files))), **columns}
 
 
-def with_eye_columns(columns: Columns, file: Path) -> Columns | None:
+def with_eye_columns(columns: Mapping[str, list[Any]], file: Path) -> Columns | None:
     """Columns of a landmark CSV with outer eye corners in the place of landmarks.
 
     OpenFace counts frames from 1, says whether it found a face in ``success``, and numbers faces by
@@ -128,7 +128,7 @@ def _corners(count: int, file: Path) -> tuple[int, int]:
     return OUTER_EYE_CORNERS[count]
 
 
-def _wide(columns: Columns) -> Columns:
+def _wide(columns: Mapping[str, list[Any]]) -> Columns:
     """frame,point,x,y as a row for each frame; a point that is left out is an empty cell."""
     at: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
     cells = zip(*(columns[name] for name in ("frame", "point", "x", "y")), strict=True)

@@ -13,6 +13,7 @@ from scipy.interpolate import PchipInterpolator
 
 from holdstill.animation.head_warp import FloatArray, HeadWarp, Rgb, displacement
 from holdstill.animation.subjects import Subject, open_subject
+from holdstill.checks import positive
 from holdstill.initial import Initial
 from holdstill.motion import MotionModel, compose, decompose
 from holdstill.motion.recorded import frame_rate_of
@@ -84,8 +85,8 @@ def animate(
         If OpenCV, PyAV or, for a run, statsmodels is missing.
     """
     for name, value in (("seconds", seconds), ("fps", fps)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{name}: expected a number > 0, got {value!r}")
+        if value is not None:
+            positive(name, value)
     if size is not None and min(size) < 16:
         raise ValueError(f"size: expected a height and width of at least 16, got {size!r}")
     model = _model_of(motion)

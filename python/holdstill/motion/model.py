@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
+from holdstill.checks import integer, positive
 from holdstill.motion.autoregression import Autoregression, log_densities, with_variance_at_most
 from holdstill.motion.autoregression import fit as fit_process
 from holdstill.motion.bounds import fold, unfold
@@ -197,14 +197,11 @@ class MotionModel:
         """
         generator = np.random.default_rng(seed)
         first, last = (self._given(given, name) for given, name in ((start, "start"), (end, "end")))
-        if int(n) != n or n < max(1, len(first) + len(last)):
-            raise ValueError(
-                f"n: expected an integer of at least {max(1, len(first) + len(last))}, got {n!r}"
-            )
+        n = integer("n", n, max(1, len(first) + len(last)))
         at = [*range(len(first)), *range(n - len(last), n)]
         known = self._to_process(unfold(np.concatenate([first, last]), self.low, self.high))
-        drawn = self.process.draw_between(int(n), generator, at, known)
-        values = np.tile(self.mean, (int(n), 1))
+        drawn = self.process.draw_between(n, generator, at, known)
+        values = np.tile(self.mean, (n, 1))
         values[:, self.spread > 0] += drawn * self.spread[self.spread > 0]
         return compose(fold(values, self.low, self.high), shape=self.shape)
 
@@ -256,8 +253,6 @@ class MotionModel:
             If it cannot be written.
         """
         meta = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
             "fps": self.fps,
             "shape": list(self.shape),
             "motion": self.motion,
@@ -266,7 +261,7 @@ class MotionModel:
         }
         arrays = {name: getattr(self, name) for name in _OWN_ARRAYS}
         process = {name: getattr(self.process, name) for name in _PROCESS_ARRAYS}
-        write_archive(path, meta, {**arrays, **process})
+        write_archive(path, FORMAT, FORMAT_VERSION, meta, {**arrays, **process})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MotionModel:
@@ -329,9 +324,7 @@ def _motion_of(run: Run) -> str:
 def _check_rate(fps: float | None) -> float:
     if fps is None:
         raise ValueError("fps: expected frames per second; the recording has no timestamps")
-    if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps: expected a number of frames per second > 0, got {fps!r}")
-    return float(fps)
+    return positive("fps", fps)
 
 
 def _unwrap(stretches: Sequence[FloatArray], middle: float | None = None) -> None:

@@ -17,7 +17,7 @@ def stretches_of(recorded: Run | npt.ArrayLike | Sequence[npt.ArrayLike]) -> lis
     Parameters
     ----------
     recorded : Run, array_like (n, 3, 3), or sequence of them
-        Of a run the good frames count, and a stretch ends with its source or where a frame number
+        Of a run the good frames count, and a stretch ends with its stream or where a frame number
         is left out. In arrays NaN is a gap, and each array begins a stretch.
 
     Returns
@@ -46,22 +46,19 @@ def frame_rate_of(recorded: Run) -> float | None:
     if "time" not in recorded.rows:
         return None
     times = np.asarray(recorded.rows["time"], dtype=np.float64)
-    same = recorded.source[1:] == recorded.source[:-1]
-    steps = np.diff(times)[same]
+    steps = np.diff(times)[np.diff(recorded.stream) == 0]
     steps = steps[np.isfinite(steps) & (steps > 0)]
     return float(1.0 / np.median(steps)) if len(steps) else None
 
 
 def _of_run(run: Run) -> list[FloatArray]:
-    if "face" in run.rows:
-        raise ValueError("recorded: expected a run of one face; this one has several in a frame")
+    if run.independent:
+        raise ValueError("recorded: expected the frames of a movement, got unrelated photographs")
     transforms = np.where(run.good[:, None, None], run.frame_from_canonical, np.nan)
     numbers = np.asarray(run.rows["frame"], dtype=np.int64)
     steps = np.diff(numbers)
-    # Images given one by one are sources of their own, numbered through.
-    images = len(set(run.source.tolist())) == len(run)
     step = int(np.median(steps)) if len(steps) else 1
-    apart = (steps != step) | (~images & (run.source[1:] != run.source[:-1]))
+    apart = (steps != step) | (np.diff(run.stream) != 0)
     return np.split(transforms, np.flatnonzero(apart) + 1)
 
 
