@@ -254,7 +254,7 @@ def mesh_rows(face: TalkingFace) -> list[Row]:
     found = meshes(list(face.frames), tracking=True)
     if found is None:
         return []
-    points, ms = found
+    points, ms = found[0][..., :2], found[1]
     mean = map_to_canonical(face.initial, points).mean(axis=0)
     homogeneous = np.column_stack([mean, np.ones(len(mean))])
     transforms = np.tile(np.eye(3), (len(points), 1, 1))

@@ -1,16 +1,19 @@
 """MediaPipe's face mesh, which needs an environment of its own: it pins NumPy below 2.
 
-`meshes` makes the environment in ``build/mediapipe`` where it is missing and runs this file in it.
+`meshes` makes the environment in ``build/mediapipe`` where it is missing and runs this file in it,
+which asks MediaPipe as ``holdstill.headpose`` does.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
 import time
 import venv
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ PACKAGE = "mediapipe==0.10.21"
 ENVIRONMENT = Path(__file__).parents[1] / "build" / "mediapipe"
 CORNERS = (33, 263, 133, 362, 61, 291)
 """Outer eye corners, image left and right, the inner ones, the mouth's."""
-N_POINTS = 468
+HEADPOSE = Path(__file__).parents[1] / "python" / "holdstill" / "headpose.py"
 
 
 def meshes(
@@ -36,9 +39,9 @@ def meshes(
 
     Returns
     -------
-    (ndarray, shape (n, 468, 2), float64), (ndarray, shape (n,), float64)
-        Pixels, NaN where no face was found; milliseconds. None, having said so, where the
-        environment cannot be made.
+    (ndarray, shape (n, 468, 3), float64), (ndarray, shape (n,), float64)
+        x and y in pixels and depth, NaN where no face was found; milliseconds. None, having said
+        so, where the environment cannot be made.
     """
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
@@ -62,24 +65,20 @@ def meshes(
 
 
 def worker(given: str, found: str, tracking: bool) -> None:
-    """What runs in the other environment."""
-    import mediapipe
-
-    mesh = mediapipe.solutions.face_mesh.FaceMesh(
-        static_image_mode=not tracking, max_num_faces=1, refine_landmarks=False
-    )
+    """What runs in the other environment, where there is no holdstill but its one file."""
+    spec = importlib.util.spec_from_file_location("headpose", HEADPOSE)
+    assert spec is not None and spec.loader is not None
+    headpose = importlib.util.module_from_spec(spec)
+    sys.modules["headpose"] = headpose
+    spec.loader.exec_module(headpose)
     points, ms = [], []
-    with np.load(given) as pictures:
+    with closing(headpose.FaceMesh(tracking=tracking)) as mesh, np.load(given) as pictures:
         for name in pictures.files:
-            grey = pictures[name]
-            rgb = np.repeat(grey[:, :, None], 3, axis=2)
+            rgb = np.repeat(pictures[name][:, :, None], 3, axis=2)
             started = time.perf_counter()
-            faces = mesh.process(rgb).multi_face_landmarks
+            face = mesh(rgb)
             ms.append(1e3 * (time.perf_counter() - started))
-            landmarks = faces[0].landmark if faces else []
-            # Without half a pixel off: against manual points at any size, the middle of a pixel.
-            at = [(p.x * grey.shape[1], p.y * grey.shape[0]) for p in landmarks]
-            points.append(np.array(at) if at else np.full((N_POINTS, 2), np.nan))
+            points.append(np.full((headpose.N_POINTS, 3), np.nan) if face is None else face)
     np.savez(found, points=np.array(points), ms=np.array(ms))
 
 

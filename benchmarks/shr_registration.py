@@ -262,7 +262,7 @@ def beside_mesh(folder: Path, splits: int) -> None:
         found = meshes([face.picture for face in smaller])
         if found is None:
             return
-        points, ms = found[0][:, list(MESH_CORNERS)], found[1]
+        points, ms = found[0][:, list(MESH_CORNERS), :2], found[1]
         seen = np.isfinite(points).all(axis=(1, 2))
         ours, plain, learnt = measure(runs, by()), Scores(), Scores()
         for trial in runs:

@@ -313,8 +313,6 @@ class MotionModel:
 
 
 def _motion_of(run: Run) -> str:
-    if run.registered:
-        return "similarity"
     motion = run.dictionary().motion
     if motion == "homography":
         raise ValueError("recorded: expected transforms up to affine ones, got homographies")
