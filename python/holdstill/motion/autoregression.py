@@ -15,6 +15,8 @@ from holdstill.motion.parameters import FloatArray
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 100.0)
 """Those tried; the last is as good as Gaussian."""
 
+INSTALL = 'pip install "holdstill[motion]"'
+
 _TYPICAL = 5.0
 """Degrees of freedom while the order is chosen."""
 
@@ -257,7 +259,5 @@ def _arma_process(coefficients: FloatArray) -> Any:
     try:
         from statsmodels.tsa.arima_process import ArmaProcess
     except ImportError:
-        raise ImportError(
-            'a model of head movement needs statsmodels: pip install "holdstill[motion]"'
-        ) from None
+        raise ImportError(f"a model of head movement needs statsmodels: {INSTALL}") from None
     return ArmaProcess(np.r_[1.0, -coefficients], [1.0])
