@@ -6,6 +6,7 @@ import functools
 import re
 import runpy
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import holdstill
 from holdstill.cli import main
 from holdstill.cli.options import build_parser
+from holdstill.initial import ANGLES
 from holdstill.recording import COLUMNS, FACE_COLUMNS
 from holdstill.reference.motion import map_points
 from holdstill.synthetic import TalkingHead
@@ -23,7 +25,13 @@ pytest.importorskip("pyarrow")
 cv2 = pytest.importorskip("cv2")
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/guide.md", "docs/faces.md", "docs/talking_head.md")
+PAGES = (
+    "README.md",
+    "docs/guide.md",
+    "docs/faces.md",
+    "docs/talking_head.md",
+    "docs/motion.md",
+)
 N_FRAMES = 10
 SAMPLE = 6
 
@@ -100,6 +108,8 @@ def test_the_text_explains_every_status_and_every_column():
         assert f"| `{column}` |" in text_of("docs/guide.md")
     for column in set(FACE_COLUMNS) - set(COLUMNS):
         assert f"| `{column}` |" in text_of("docs/faces.md")
+    for column in ANGLES:
+        assert f"| `{column}` |" in text_of("docs/motion.md")
 
 
 def test_the_text_names_everything_public():
@@ -209,6 +219,25 @@ def test_live_follows_a_camera_as_align_follows_a_file(run_example, footage):
     # OpenCV turns the video into RGB, and that into grey: levels differ by rounding.
     assert np.abs(shown["found"].frame_from_canonical - expected)[:2].max() < 0.1
     assert [face.shape for face in shown["faces"]] == [(200, 200, 3)] * N_FRAMES
+
+
+def test_head_motion_draws_a_minute_and_moves_a_portrait(
+    run_folder, footage, tmp_path, monkeypatch
+):
+    pytest.importorskip("statsmodels")
+    shutil.copytree(run_folder, tmp_path / "aligned")
+    portrait = holdstill.open(footage / "interview.mp4")[0].image
+    cv2.imwrite(str(tmp_path / "portrait.jpg"), portrait[:, :, ::-1])
+    monkeypatch.chdir(tmp_path)
+    shown = runpy.run_path(str(PROJECT / "examples" / "head_motion.py"))
+    assert len(shown["minute"]) == len(shown["x"]) == 1500
+    recorded = shown["run"].frame_from_canonical[shown["run"].good]
+    np.testing.assert_allclose(shown["minute"][0], recorded[0], atol=1e-6)
+    assert shown["x"].min() >= shown["model"].low[0] - 1e-9
+    moved = [frame.image for frame in holdstill.open(tmp_path / "portrait.mp4")]
+    assert len(moved) == 25
+    assert moved[0].shape == portrait.shape
+    assert np.abs(moved[0].astype(float) - portrait).mean() < 3.0  # encoded twice
 
 
 def test_faces_registers_enrols_and_identifies(run_example, footage):
