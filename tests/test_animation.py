@@ -114,6 +114,29 @@ def portrait(tmp_path):
 
 
 @needs_statsmodels
+@pytest.mark.parametrize("subject", ["none.jpg", "text.png", "text.mp4", "folder"])
+def test_a_subject_that_is_none_is_said(tmp_path, swaying, command, monkeypatch, subject):
+    monkeypatch.chdir(tmp_path)
+    swaying.save("model.npz")
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "folder").mkdir()
+    code, _, message = command("animate", subject, "--motion", "model.npz", "--out", "out.mp4")
+    assert code in (2, 3), message
+    assert subject in message
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@needs_statsmodels
+def test_pictures_of_several_sizes_are_no_sequence(tmp_path, swaying):
+    for number, height in enumerate((60, 80)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((height, 60, 3), np.uint8))
+    with pytest.raises(ValueError, match="pictures of one size"):
+        animate(tmp_path, swaying, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@needs_statsmodels
 def test_a_still_moves_from_its_own_place_by_the_model(portrait, swaying):
     facts = animate(
         portrait / "still.png",
@@ -196,7 +219,11 @@ def test_the_command_animates_an_aligned_video(run_folder, tmp_path, capsys):
         (["--out", "no/such/folder/x.mp4"], 4, "does not exist"),
         (["--seconds", "0"], 2, "seconds"),
         (["--fps", "nan"], 2, "fps"),
-        (["--size", "4x4"], 2, "size"),
+        (["--fps", "0.01"], 2, "fps: expected at least 1"),
+        (["--seconds", "1e9"], 2, "seconds: expected at most 86400"),
+        (["--size", "4x4"], 2, "size: expected 16 to 8192"),
+        (["--size", "64x99999"], 2, "size: expected 16 to 8192"),
+        (["--initial", "none.csv"], 2, "none.csv"),
         ([], 3, "--initial"),
     ],
 )

@@ -47,7 +47,7 @@ N_POINTS = 468
 COLUMNS = ("frame", *(f"h{i}{j}" for i in range(3) for j in range(3)), "yaw", "pitch", "roll")
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-_ROUNDS = 20
+_ROUNDS, _ENOUGH = 20, 500
 
 
 class HeadPoses(NamedTuple):
@@ -214,7 +214,7 @@ def poses_of(
     present = np.flatnonzero(np.isfinite(meshes).all(axis=(1, 2)))
     if not len(present):
         return transforms, angles
-    body = mean_mesh(meshes[present])
+    body = mean_mesh(meshes[present[:: -(-len(present) // _ENOUGH)]])
     canonical = _canonical_points(body, shape)
     rigid = body[:, 1] < ABOVE_MOUTH
     height, width = size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from scipy.interpolate import PchipInterpolator
 
 from holdstill.animation.head_warp import FloatArray, HeadWarp, Rgb, displacement
 from holdstill.animation.subjects import Subject, open_subject
-from holdstill.checks import positive
+from holdstill.checks import integer, positive
 from holdstill.initial import Initial
 from holdstill.motion import MotionModel, compose, decompose
 from holdstill.motion.recorded import frame_rate_of
@@ -27,6 +28,11 @@ DEFAULT_FPS = 25.0
 
 STILL_SECONDS = 10.0
 """Length of the movement of a still picture where none is given."""
+
+LONGEST, FASTEST, SIDES = 86_400.0, 240.0, (16, 8192)
+"""Seconds, frames per second and sides of a picture that are sensible."""
+
+log = logging.getLogger("holdstill")
 
 
 def animate(
@@ -84,11 +90,8 @@ def animate(
     ImportError
         If OpenCV, PyAV or, for a run, statsmodels is missing.
     """
-    for name, value in (("seconds", seconds), ("fps", fps)):
-        if value is not None:
-            positive(name, value)
-    if size is not None and min(size) < 16:
-        raise ValueError(f"size: expected a height and width of at least 16, got {size!r}")
+    _check(seconds, fps, size)
+    _require_opencv()
     model = _model_of(motion)
     found = open_subject(subject, initial, model.shape)
     with found.frames:
@@ -104,12 +107,33 @@ def animate(
         }
 
 
+def _check(seconds: float | None, fps: float | None, size: tuple[int, int] | None) -> None:
+    for name, value, most in (("seconds", seconds, LONGEST), ("fps", fps, FASTEST)):
+        if value is not None and positive(name, value) > most:
+            raise ValueError(f"{name}: expected at most {most:g}, got {value!r}")
+    if fps is not None and fps < 1.0:
+        raise ValueError(f"fps: expected at least 1, got {fps!r}")
+    if size is not None:
+        for side in size:
+            integer("size", side, *SIDES)
+
+
+def _require_opencv() -> None:
+    try:
+        import cv2  # noqa: F401
+    except ImportError:
+        raise ImportError('moving pictures needs OpenCV: pip install "holdstill[cli]"') from None
+
+
 def _model_of(motion: MotionModel | Run | str | os.PathLike[str]) -> MotionModel:
     if isinstance(motion, MotionModel):
         return motion
     if isinstance(motion, Run) or is_run(motion):
         run = motion if isinstance(motion, Run) else read_run(motion)
-        return MotionModel.fit(run, frame_rate_of(run) or DEFAULT_FPS)
+        rate = frame_rate_of(run)
+        if rate is None:
+            log.info("the run has no timestamps: %g frames/s are assumed", DEFAULT_FPS)
+        return MotionModel.fit(run, rate or DEFAULT_FPS)
     return MotionModel.load(motion)
 
 

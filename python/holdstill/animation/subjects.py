@@ -82,10 +82,15 @@ def open_subject(
         return _of_run(read_run(given), shape)
     frames = open_source(given)
     try:
+        first = next((frame for frame in frames if frame.readable), None)
+        if first is None:
+            raise ValueError(f"{os.fspath(given)}: no frame is readable: {frames[0].error}")
         if len(frames) == 1 or initial is not None:
             found = _found(frames, initial, shape)
         else:
-            found = _aligned(frames, shape)
+            assert first.image is not None
+            own = (first.image.shape[0], first.image.shape[1])
+            found = np.tile(_rescaled(own, shape), (len(frames), 1, 1))
     except BaseException:
         frames.close()
         raise
@@ -107,15 +112,9 @@ def _found(frames: FrameSource, initial: Initial, shape: tuple[int, int]) -> Flo
         if transform is not None:
             found[row] = transform
     if np.isnan(found).all():
-        raise NothingToAlignError("no face was found; say where it is by --initial")
+        name = frames.streams[0].name
+        raise NothingToAlignError(f"{name}: no face was found; say where it is by --initial")
     return _without_gaps(found, shape)
-
-
-def _aligned(frames: FrameSource, shape: tuple[int, int]) -> FloatArray:
-    first = next((frame.image for frame in frames if frame.image is not None), None)
-    if first is None:
-        raise ValueError("no frame is readable")
-    return np.tile(_rescaled((first.shape[0], first.shape[1]), shape), (len(frames), 1, 1))
 
 
 def _rescaled(of: tuple[int, int], shape: tuple[int, int]) -> FloatArray:
