@@ -11,6 +11,7 @@ from scipy.signal import lfilter
 
 import holdstill
 from holdstill.animation import HeadWarp, animate, displacement
+from holdstill.animation.film import _Canvas
 from holdstill.animation.head_warp import HEAD_AXES, HEAD_CENTRE
 from holdstill.animation.subjects import open_subject
 from holdstill.canonical import eye_corners
@@ -193,6 +194,19 @@ def test_the_eyes_stay_the_eyes_in_a_canonical_frame_of_another_shape(run_folder
         subject.frames.close()
         found = map_points(subject.frame_from_canonical[7], eye_corners((80, 60)))
         np.testing.assert_allclose(found, eyes, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [(600, 800), (150, 200), (250, 250), (301, 400)])
+def test_a_picture_is_scaled_to_fill_the_size_and_its_pixels_are_known(size):
+    canvas = _Canvas.of(SIZE, size)
+    shown = canvas.scale(picture())
+    assert canvas.cut(shown).shape[:2] == size
+    back = holdstill.warp(shown.astype(np.float32), canvas.from_picture, SIZE)
+    off = canvas.from_picture + np.array([[0, 0, 0.25], [0, 0, 0.25], [0, 0, 0]])
+    beside = holdstill.warp(shown.astype(np.float32), off, SIZE)
+    inner = np.s_[20:-20, 20:-20]
+    errors = [np.abs(w - picture())[inner].mean() for w in (back, beside)]
+    assert errors[0] < 0.8 * errors[1]
 
 
 @needs_statsmodels

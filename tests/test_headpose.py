@@ -105,13 +105,14 @@ def test_a_tilt_clockwise_has_a_positive_roll_and_angles_come_back_together():
 
 def test_poses_of_known_heads_are_found():
     poses = np.array([(0, 0, 0), (12, 0, 0), (-12, 5, 3), (0, -9, -6), (6, 6, 9), (-6, -2, -6)])
+    poses += np.array([3, 12, -8])  # the front is the face's, not the pose it has on average
     shifts = np.array([(0, 0, 8), (0.5, 0.1, 8), (-0.4, 0, 7), (0, 0.3, 9), (0.2, 0, 8), (0, 0, 8)])
     meshes = meshes_of(poses, shifts.astype(float))
     transforms, angles = headpose.poses_of(meshes, SIZE, focal_length=FOCAL)
-    # The mean mesh is its own front: what all poses share is not seen, nor perspective's part.
+    # MediaPipe's depths know nothing of perspective; that is what is left.
     off = angles - poses
     assert np.abs(off - off.mean(axis=0)).max() < 1.5
-    assert np.abs(off.mean(axis=0)).max() < 1.5
+    assert np.abs(off.mean(axis=0)).max() < 3.0
     for transform, mesh in zip(transforms, meshes, strict=True):
         eyes = map_points(transform, canonical.eye_corners())
         distance = np.linalg.norm(mesh[263, :2] - mesh[33, :2])
