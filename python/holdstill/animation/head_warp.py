@@ -20,7 +20,7 @@ HEAD_CENTRE = (0.5, 0.47)
 HEAD_AXES = (0.52, 0.75)
 """Its semi-axes: a head is 1.7 outer-eye distances wide, and the eyes are at half its height."""
 
-FALLOFF = 2.2
+FALLOFF = 1.7
 """Where the movement has died away, in semi-axes."""
 
 _STEEPEST = 1.5
