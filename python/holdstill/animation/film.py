@@ -88,7 +88,7 @@ def animate(
     holdstill.outputs.OutputError
         If the file cannot be written.
     ImportError
-        If OpenCV, PyAV or, for a run, statsmodels is missing.
+        If OpenCV, PyAV or statsmodels is missing.
     """
     _check(seconds, fps, size)
     _require_opencv()

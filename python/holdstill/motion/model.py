@@ -194,6 +194,8 @@ class MotionModel:
         ------
         ValueError
             If `n` is too small, or `start` or `end` are no such transforms.
+        ImportError
+            If statsmodels is missing and `start` or `end` is given.
         """
         generator = np.random.default_rng(seed)
         first, last = (self._given(given, name) for given, name in ((start, "start"), (end, "end")))
