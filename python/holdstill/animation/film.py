@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from holdstill.checks import integer, positive
 from holdstill.initial import Initial
 from holdstill.motion import MotionModel, compose, decompose
 from holdstill.motion.recorded import frame_rate_of
-from holdstill.outputs import replacing
+from holdstill.picture_files import check_pictures_path, write_pictures
 from holdstill.recording import is_run
 from holdstill.run_folder import Run, read_run
-from holdstill.segments import Segment
+from holdstill.sources.errors import import_optional
 
 DEFAULT_FPS = 25.0
 """Of recordings without timestamps."""
@@ -61,13 +61,14 @@ def animate(
     motion : MotionModel, Run, or path
         Of a model (``.npz``), or of a run that one is fitted to.
     out : str or path
-        MP4 file; replaced if it exists.
+        MP4 file, replaced if it exists; or a folder or ``.zarr`` array, as `holdstill.apply` has
+        them.
     seconds : float, optional
         Length; ten seconds for a still by default, all frames of a sequence.
     seed : int
         Equal seeds give equal movements.
     fps : float, optional
-        Frames per second of `out`; the subject's, where it has timestamps, else the motion's.
+        Frames per second of `out`; a sequence's own, and the motion's for a still, by default.
     size : (int, int), optional
         Height and width of `out`: the pictures are scaled to fill it, what sticks out is cut off.
     initial : None, path, array_like, mapping or callable
@@ -85,13 +86,14 @@ def animate(
         If something is not what it should be.
     holdstill.NothingToAlignError
         If a still's face is not found.
-    holdstill.outputs.OutputError
-        If the file cannot be written.
+    holdstill.outputs.OutputError, FileExistsError
+        If it cannot be written.
     ImportError
         If OpenCV, PyAV or statsmodels is missing.
     """
     _check(seconds, fps, size)
-    _require_opencv()
+    check_pictures_path(out)
+    import_optional("cv2", "moving pictures")
     model = _model_of(motion)
     found = open_subject(subject, initial, model.shape)
     with found.frames:
@@ -103,7 +105,7 @@ def animate(
             "frames": n,
             "fps": rate,
             "motion": repr(model),
-            **_write(found, movement, model.shape, Path(out), rate, size, progress),
+            **_write(found, movement, model.shape, out, rate, size, progress),
         }
 
 
@@ -116,13 +118,6 @@ def _check(seconds: float | None, fps: float | None, size: tuple[int, int] | Non
     if size is not None:
         for side in size:
             integer("size", side, *SIDES)
-
-
-def _require_opencv() -> None:
-    try:
-        import cv2  # noqa: F401
-    except ImportError:
-        raise ImportError('moving pictures needs OpenCV: pip install "holdstill[cli]"') from None
 
 
 def _model_of(motion: MotionModel | Run | str | os.PathLike[str]) -> MotionModel:
@@ -161,32 +156,28 @@ def _write(
     subject: Subject,
     movement: FloatArray,
     shape: tuple[int, int],
-    out: Path,
+    out: str | os.PathLike[str],
     fps: float,
     size: tuple[int, int] | None,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     n = len(movement)
     pictures = subject.pictures()
-    picture = next(pictures)
-    canvas = _Canvas.of(picture.shape[:2], size)
+    first = next(pictures)
+    canvas = _Canvas.of(first.shape[:2], size)
     rows = np.zeros(n, dtype=int) if subject.still else np.arange(n)
     sources = canvas.from_picture @ subject.frame_from_canonical[rows]
     targets = canvas.from_picture @ subject.rest @ movement
     warp = HeadWarp(canvas.scaled, shape)
-    with replacing(out, suffix=".tmp.mp4") as temporary:
-        film = Segment(temporary, fps)
-        try:
-            for k in range(n):
-                if k and not subject.still:
-                    picture = next(pictures)
-                film.write(canvas.cut(warp(canvas.scale(picture), sources[k], targets[k])))
-                if progress is not None:
-                    progress(k + 1, n)
-            film.close()
-        except BaseException:
-            film.abandon()
-            raise
+
+    def moved() -> Iterator[Rgb]:
+        shown = repeat(first, n) if subject.still else islice(chain([first], pictures), n)
+        for done, (picture, source, target) in enumerate(zip(shown, sources, targets, strict=True)):
+            yield canvas.cut(warp(canvas.scale(picture), source, target))
+            if progress is not None:
+                progress(done + 1, n)
+
+    write_pictures(moved(), out, n, fps)
     return {
         "size": list(canvas.size),
         "largest_displacement": displacement(sources, targets, shape),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,9 @@ from holdstill.animation.head_warp import FloatArray, Rgb
 from holdstill.fitting import NothingToAlignError
 from holdstill.initial import Initial, make_initial
 from holdstill.motion import compose, decompose
-from holdstill.motion.recorded import frame_rate_of
 from holdstill.pictures import as_rgb8
 from holdstill.recording import is_run
+from holdstill.run import frame_rate
 from holdstill.run_folder import Run, read_run
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
@@ -33,7 +32,7 @@ class Subject:
     rest : ndarray, shape (3, 3), float64
         Where the head is in the middle of a movement.
     fps : float or None
-        Frames per second, where they have timestamps.
+        Frames per second; None of a still.
     """
 
     frames: FrameSource
@@ -94,13 +93,15 @@ def open_subject(
     except BaseException:
         frames.close()
         raise
-    return Subject(frames, found, _middle(found, shape), _rate(frames))
+    rate = None if len(frames) == 1 else frame_rate(frames)
+    return Subject(frames, found, _middle(found, shape), rate)
 
 
 def _of_run(run: Run, shape: tuple[int, int]) -> Subject:
     good = np.where(run.good[:, None, None], run.frame_from_canonical, np.nan)
     found = _without_gaps(good @ _rescaled(run.shape, shape), shape)
-    return Subject(run.open_frames(), found, _middle(found, shape), frame_rate_of(run))
+    frames = run.open_frames()
+    return Subject(frames, found, _middle(found, shape), frame_rate(frames))
 
 
 def _found(frames: FrameSource, initial: Initial, shape: tuple[int, int]) -> FloatArray:
@@ -140,15 +141,3 @@ def _middle(found: FloatArray, shape: tuple[int, int]) -> FloatArray:
     values = decompose(found, shape=shape)
     values[:, 2] = np.unwrap(values[:, 2])
     return compose(values.mean(axis=0), shape=shape)
-
-
-def _rate(frames: FrameSource) -> float | None:
-    """Frames per second by the first two timestamps."""
-    times: list[Any] = []
-    for frame in frames:
-        times.append(frame.time)
-        if len(times) == 2:
-            break
-    if len(times) < 2 or None in times or times[1] <= times[0]:
-        return None
-    return float(1.0 / (times[1] - times[0]))

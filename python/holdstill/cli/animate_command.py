@@ -7,7 +7,6 @@ from typing import Any
 
 from holdstill.cli.parsing import command, given, parse_index, parse_shape
 from holdstill.cli.progress import progress_of
-from holdstill.outputs import refuse_missing_folder
 
 ANIMATE_OPTIONS = ("seconds", "seed", "fps", "size", "initial")
 """Options of the command line that are keywords of `holdstill.animation.animate`."""
@@ -46,7 +45,6 @@ def run_animate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Run ``holdstill animate``."""
     from holdstill.animation import animate
 
-    refuse_missing_folder(options.out)
     with progress_of(options, "animate", "frames") as progress:
         result = animate(
             options.subject,

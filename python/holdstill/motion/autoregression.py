@@ -11,11 +11,10 @@ from scipy.signal import lfilter
 from scipy.special import gammaln
 
 from holdstill.motion.parameters import FloatArray
+from holdstill.sources.errors import import_optional
 
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 100.0)
 """Those tried; the last is as good as Gaussian."""
-
-INSTALL = 'pip install "holdstill[motion]"'
 
 _TYPICAL = 5.0
 """Degrees of freedom while the order is chosen."""
@@ -256,8 +255,7 @@ def _needed(order: int, k: int) -> int:
 
 
 def _arma_process(coefficients: FloatArray) -> Any:
-    try:
-        from statsmodels.tsa.arima_process import ArmaProcess
-    except ImportError:
-        raise ImportError(f"a model of head movement needs statsmodels: {INSTALL}") from None
-    return ArmaProcess(np.r_[1.0, -coefficients], [1.0])
+    processes = import_optional(
+        "statsmodels.tsa.arima_process", "a model of head movement", "motion"
+    )
+    return processes.ArmaProcess(np.r_[1.0, -coefficients], [1.0])

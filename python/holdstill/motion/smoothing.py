@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 
 from holdstill.canonical import DEFAULT_SHAPE
 from holdstill.checks import positive
-from holdstill.motion.autoregression import INSTALL
 from holdstill.motion.parameters import FloatArray, compose, decompose
+from holdstill.sources.errors import import_optional
 
 _FEWEST = 4
 """Transforms that a noise and a movement can be told apart in."""
@@ -110,8 +110,7 @@ def _likeliest(model: Any) -> FloatArray:
 
 
 def _model(column: FloatArray) -> Any:
-    try:
-        from statsmodels.tsa.statespace.structural import UnobservedComponents
-    except ImportError:
-        raise ImportError(f"smoothing transforms needs statsmodels: {INSTALL}") from None
-    return UnobservedComponents(column, level="smooth trend", use_exact_diffuse=True)
+    structural = import_optional(
+        "statsmodels.tsa.statespace.structural", "smoothing transforms", "motion"
+    )
+    return structural.UnobservedComponents(column, level="smooth trend", use_exact_diffuse=True)
