@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
+from holdstill.decomposition import decompose as take_apart
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def decompose(
     count = _n_parameters(motion)
     present = np.isfinite(transforms).all(axis=(-2, -1))
     found = np.full((*transforms.shape[:-2], 6), np.nan)
-    found[present] = _decompose_present(transforms[present], _centre(shape))
+    found[present] = _decompose_present(transforms[present], shape)
     if count == 4 and (np.abs(found[present][:, 4:]) > _OUTSIDE).any():
         raise ValueError("frame_from_canonical: expected similarities, got sheared transforms")
     return found[..., :count]
@@ -121,19 +122,22 @@ def compose(parameters: npt.ArrayLike, *, shape: tuple[int, int] = DEFAULT_SHAPE
     return transforms
 
 
-def _decompose_present(transforms: FloatArray, centre: FloatArray) -> FloatArray:
-    linear = transforms[:, :2, :2]
-    determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+def _decompose_present(transforms: FloatArray, shape: tuple[int, int]) -> FloatArray:
     if (np.abs(transforms[:, 2] - [0.0, 0.0, 1.0]) > 1e-9).any():
         raise ValueError("frame_from_canonical: expected affine transforms, got homographies")
-    if (determinant <= 0.0).any():
+    if (np.linalg.det(transforms[:, :2, :2]) <= 0.0).any():
         raise ValueError("frame_from_canonical: expected transforms that neither mirror nor vanish")
-    rotation = np.arctan2(linear[:, 1, 0], linear[:, 0, 0])
-    scale = 0.5 * np.log(determinant)
-    stretch = np.log(np.hypot(linear[:, 0, 0], linear[:, 1, 0])) - scale
-    across = np.cos(rotation) * linear[:, 0, 1] + np.sin(rotation) * linear[:, 1, 1]
-    position = linear @ centre + transforms[:, :2, 2]
-    return np.column_stack([position, rotation, scale, stretch, across * np.exp(-scale)])
+    found = take_apart(transforms, check_shape(shape))
+    # Logarithms: what grows and shrinks does so by factors.
+    return np.column_stack(
+        [
+            found.translation,
+            np.radians(found.rotation),
+            np.log(found.scale),
+            np.log(found.aspect),
+            found.shear,
+        ]
+    )
 
 
 def _centre(shape: tuple[int, int]) -> FloatArray:
