@@ -190,6 +190,17 @@ def test_the_size_of_the_video_is_bounded_whatever_it_shows(monkeypatch):
     assert size() > 800_000  # it was the limit that held it
 
 
+def test_the_page_of_ten_thousand_frames_is_bounded_whatever_they_are_called(tmp_path):
+    n, random = 10_000, np.random.default_rng(0)
+    names = [f"{'folder ' * 20}/{k:05d} {'猫' * 60}.jpg" for k in range(n)]
+    columns = columns_of("", n, quality=random.uniform(size=n), residual=random.uniform(size=n))
+    columns.update(source=names, iterations=random.integers(1, 300, n))
+    _, result = report_of(write_run(tmp_path / "run", columns, {}))
+    assert result["pictures"] == 0
+    thumbnails = MOST_WORST * 8_000
+    assert result["bytes"] + thumbnails + 1.05 * pictures.VIDEO_BYTES * 4 / 3 < 10_000_000
+
+
 def test_plots_follow_the_theme_and_share_no_names(numbered, tmp_path):
     pytest.importorskip("matplotlib")
     run = read_run(numbered)

@@ -255,6 +255,7 @@ def test_frames_to_look_at_in_turn(report):
     report.page.keyboard.press("p")
     assert report.said() == 60
     assert "not found" in report.page.locator("#readout").inner_text()
+    assert report.page.locator("#tag-after").inner_text() == "after: not found"
     report.page.keyboard.press("n")
     assert report.said() == 30
 

@@ -32,8 +32,8 @@ def write_report(
 ) -> dict[str, Any]:
     """Write a run as one page: verdict, player, timeline, worst frames, plots, facts.
 
-    The page is one file that loads nothing. It stays below 10 MB: of a long run the player shows
-    every k-th frame, and those that are not good, and says so.
+    The page is one file that loads nothing. That of 10,000 frames stays below 10 MB: of a long run
+    the player shows every k-th frame, and those that are not good, and says so.
 
     Parameters
     ----------

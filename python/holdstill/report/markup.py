@@ -57,7 +57,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 def as_script_data(value: Any) -> str:
     """JSON that cannot end the element that it stands in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

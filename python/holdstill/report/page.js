@@ -35,11 +35,12 @@ const number = (value, digits) => (value === null ? "none" : value.toFixed(digit
 const source = (row) => data.sources[data.source[row]];
 const stateOf = (row) => data.states[data.state[row]];
 
-function describe(row) {
+/** A row in words: its frame, time and status, the metrics given, its source. */
+function describe(row, metrics = data.metrics) {
   const parts = [`Frame ${data.frame[row]}`];
   if (data.time && data.time[row] !== null) parts.push(`${data.time[row].toFixed(2)} s`);
   parts.push(stateOf(row).label);
-  for (const metric of data.metrics) {
+  for (const metric of metrics) {
     if (metric.values[row] !== null) parts.push(`${metric.name} ${number(metric.values[row], metric.digits)}`);
   }
   if (source(row)) parts.push(source(row));
@@ -64,6 +65,7 @@ function show(row, asked = row) {
     part.textContent = `the picture nearest to frame ${data.frame[asked]}`;
     $("readout").append(part);
   }
+  if (player) $("tag-after").textContent = stateOf(row).good ? "after" : `after: ${stateOf(row).label}`;
   $("chart").setAttribute("aria-valuenow", row);
   $("chart").setAttribute("aria-valuetext", parts.join(", "));
   timeline.point(row);

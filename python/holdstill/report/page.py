@@ -31,8 +31,8 @@ METRICS: dict[str, tuple[int, tuple[float, float] | None, float | None]] = {
 }
 """Columns that the timeline shows: digits, range where it is fixed, and what is good from."""
 
-LONGEST_NAME = 80
-"""Characters of a source's name in the data of 10,000 of them."""
+LONGEST_NAME, MANY_NAMES = 40, 500
+"""Characters of a source's name where there are more sources than that; the end tells most."""
 
 
 def render(
@@ -133,7 +133,7 @@ def _data(
         "numbered": len(set(run.stream.tolist())) == 1,
         "time": _rounded(run.rows.get("time"), 2),
         "source": [number[label] for label in labels.tolist()],
-        "sources": [str(name)[-LONGEST_NAME:] for name in sources],
+        "sources": _short(sources),
         "stream": run.stream.tolist(),
         "state": [names.index(name) for name in of_row.tolist()],
         "states": [
@@ -160,6 +160,12 @@ def _data(
         if pictures.video
         else None,
     }
+
+
+def _short(names: list[str]) -> list[str]:
+    if len(names) <= MANY_NAMES:
+        return names
+    return [n if len(n) <= LONGEST_NAME else f"…{n[1 - LONGEST_NAME :]}" for n in names]
 
 
 def _rounded(column: npt.NDArray[Any] | None, digits: int) -> list[float | None] | None:

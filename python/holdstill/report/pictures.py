@@ -28,7 +28,7 @@ SIDE = 288
 THUMBNAIL = 120
 """Longer side of the gallery's."""
 
-VIDEO_BYTES = 5_600_000
+VIDEO_BYTES = 5_200_000
 """Size of the video at most: in base64 it is a third more."""
 
 FPS = 25

@@ -127,7 +127,7 @@ function makeTimeline() {
   const inform = (row) => {
     const tip = $("tip");
     tip.hidden = false;
-    tip.textContent = describe(row).slice(0, 5).join(" · ");
+    tip.textContent = describe(row, metric ? [metric] : []).join(" · ");
     const left = clamp(x(row) - tip.offsetWidth / 2, 0, Math.max(0, box.width - tip.offsetWidth));
     tip.style.transform = `translate(${left}px, ${y(row) > 50 ? y(row) - 40 : y(row) + 14}px)`;
   };
