@@ -238,16 +238,19 @@ def test_without_matplotlib_the_page_says_what_is_missing(numbered, tmp_path, mo
 
 def test_names_are_shown_and_never_run(tmp_path):
     folder = numbered_run(tmp_path / "<b>dir & co", 30, name="frames.npy")
-    columns = columns_of(HOSTILE, 30)
-    columns["source"][15:] = [IMAGE] * 15
+    # Their last parts are the same, so they are shown whole.
+    names = [f"{HOSTILE}a</script>{IMAGE}", f"b</script>{IMAGE}"]
+    columns = columns_of(names[0], 30)
+    columns["source"][15:] = names[1:] * 15
     columns["frame"][15:] = np.arange(15)
-    facts = {**read_run(folder).facts, "sources": [HOSTILE], "command": COMMAND}
+    facts = {**read_run(folder).facts, "sources": names, "command": COMMAND}
     shutil.rmtree(folder)
     folder = write_run(tmp_path / "<script>'run\"", columns, facts)
     page, _ = report_of(folder)
     assert [tag for tag, _ in page.elements].count("script") == 3
     assert not any("onerror" in a or a.get("src") == "x" for _, a in page.elements)
-    assert page.data["sources"] == [HOSTILE, IMAGE]
+    assert page.data["sources"] == names
+    assert "<!--" not in page.text
     assert page.contents["command"] == COMMAND
     assert page.contents["title"].startswith("<script>'run\": 30 frames")
 
