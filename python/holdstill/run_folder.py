@@ -111,7 +111,7 @@ class Run:
     def good(self) -> npt.NDArray[np.bool_]:
         """Frames that converged with a quality of at least 0.5, (n,).
 
-        A run of registered faces has no quality: what converged counts.
+        Where a run does not know the quality, what converged counts.
         """
         unknown = np.full(len(self), np.nan)
         return is_good(self.status, self.rows.get("quality", unknown))

@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+MOST_POINTS = 100_000_000
+"""Frames times points that a CSV may speak of."""
+
 
 def map_to_canonical(frame_from_canonical: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
     """Map points of frames to the canonical frame.
@@ -126,6 +129,13 @@ def _read_points_csv(file: Path, frames: npt.NDArray[Any] | None) -> FloatArray:
     index = values[:, :2]
     if len(values) == 0 or not (np.isfinite(index) & (index >= 0) & (index % 1 == 0)).all():
         raise ValueError(f"{file}: frame and point must be integers from 0; {expected}")
+    # Room is made for every number up to the largest: a wrong one must not ask for gigabytes.
+    rows_needed = index[:, 0].max() + 1 if frames is None else len(frames)
+    if rows_needed * (index[:, 1].max() + 1) > MOST_POINTS:
+        raise ValueError(
+            f"{file}: expected at most {MOST_POINTS} points in all, got numbers up to frame "
+            f"{index[:, 0].max():.0f}, point {index[:, 1].max():.0f}"
+        )
     number, point = index.astype(np.int64).T
     if frames is None:
         frames = np.arange(number.max() + 1)
