@@ -149,7 +149,7 @@ def _data(
                 "values": values,
             }
             for name, (digits, limits, limit) in METRICS.items()
-            if (values := _rounded(columns.get(name), digits + 1)) is not None
+            if (values := _rounded(columns.get(name), digits + 2)) is not None
         ],
         "player": {
             "rows": shown.rows.tolist(),

@@ -222,7 +222,11 @@ def facts(run: Run, found: Evaluation) -> str:
     if "n" in learnt:
         text = f"{learnt['n']} frames, {learnt.get('selection', '')}, seed {learnt.get('seed', '')}"
         rows.append(("Learnt from", text))
-    settings = [f"{name} {value}" for name, value in options.items() if name != "threads"]
+    settings = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in options.items()
+        if name != "threads" and value is not None and value is not False
+    ]
     rows.append(("Options", ", ".join(settings)))
     if not math.isnan(found.iterations.mean):
         mean, most = found.iterations.mean, found.iterations.max

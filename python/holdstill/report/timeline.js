@@ -89,7 +89,7 @@ function makeTimeline() {
     scale();
     axes();
     context.fillStyle = colour("edge");
-    const size = count > 3000 ? 1.5 : count > 600 ? 2 : 3;
+    const size = count > 3000 ? 1.5 : count > 600 ? 2 : count > 100 ? 3 : 5;
     for (let row = 0; row < count; row += 1) {
       if (stateOf(row).good) context.fillRect(x(row) - size / 2, y(row) - size / 2, size, size);
     }
