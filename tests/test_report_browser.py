@@ -326,9 +326,10 @@ def test_on_a_phone(opening, page_file):
         phone.page.locator("#play").tap()
         phone.page.locator("#chart").tap(position={"x": 200, "y": 30})
         assert 40 < phone.said() < 55
-        phone.page.set_viewport_size({"width": 844, "height": 390})
-        phone.page.wait_for_timeout(100)
-        assert phone.page.evaluate("document.documentElement.scrollWidth") <= 844
+        for width, height in ((844, 390), (320, 568)):
+            phone.page.set_viewport_size({"width": width, "height": height})
+            phone.page.wait_for_timeout(100)
+            assert phone.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_thinned_out_player_shows_the_nearest_picture(opening, tmp_path, monkeypatch):
