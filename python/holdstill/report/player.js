@@ -53,6 +53,7 @@ function makePlayer({ rows, fps, ratio, pair }) {
   // The middle of a picture's time: no rounding leads to its neighbour.
   function send() {
     sought = target;
+    canvas.dataset.picture = ""; // what is on the canvas until it arrives may be another one
     film.currentTime = (target + 0.5) / fps;
   }
 
@@ -97,8 +98,7 @@ function makePlayer({ rows, fps, ratio, pair }) {
   });
   film.addEventListener("pause", () => {
     setPlaying(false);
-    // Where playing stopped, between two pictures or not, the one that was announced is shown.
-    send();
+    if (!film.seeking) send();
   });
   film.addEventListener("error", () => {
     $("trouble").textContent = "This browser cannot show the video (H.264 in MP4).";
@@ -112,7 +112,11 @@ function makePlayer({ rows, fps, ratio, pair }) {
   }
   function toggle() {
     if (film.paused) film.play().catch(() => setPlaying(false));
-    else film.pause();
+    else {
+      film.pause();
+      // Playing may have gone on to the next picture: the one that was named is shown.
+      send();
+    }
   }
 
   $("play").addEventListener("click", toggle);
