@@ -8,7 +8,7 @@ CPP_BUILD_TYPE := Release
 CPP_FLAGS :=
 BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_range illumination \
   occlusion verdicts generality dictionary_choice least_squares_vs_l1 shr_registration shr_choice \
-  shr_users shr_verdicts shr_templates shr_recognition shr_landscape speed_vs_ecc reference_speed pipeline threads memory \
+  shr_users shr_verdicts shr_templates shr_recognition shr_landscape speed_vs_ecc reference_speed pipeline live mouth threads memory \
   same_bytes
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 

@@ -330,6 +330,7 @@ def test_warped_picture_is_that_of_the_numpy_twin(dtype: type, channels: int | N
 
 OPTIONS = {"shape": SHAPE, "motion": "affine"}
 GREY = np.zeros((40, 50), np.uint8)
+ENDLESS = np.broadcast_to(np.uint8(0), (2, 2**31 + 9))  # one byte
 
 
 @pytest.mark.parametrize(
@@ -357,6 +358,8 @@ GREY = np.zeros((40, 50), np.uint8)
         (lambda: _core.linearize("image", np.eye(3), **OPTIONS), "image"),
         (lambda: _core.warp(GREY.astype(np.int32), np.eye(3), SHAPE), "image"),
         (lambda: _core.warp(GREY, np.full((3, 3), np.inf), SHAPE), "frame_from_canonical"),
+        (lambda: _core.linearize(ENDLESS, np.eye(3), **OPTIONS), "no side longer than"),
+        (lambda: _core.warp(ENDLESS, np.eye(3), SHAPE), "no side longer than"),
     ],
 )
 def test_wrong_argument_is_named(call: Callable[[], object], named: str) -> None:

@@ -275,3 +275,9 @@ def test_wrong_arguments_are_named():
         core.register(image, np.diag([1.0, 2.0, 1.0]))
     with pytest.raises(ValueError, match="levels"):
         _core.FrameRegistrar([], shape=SHAPE)
+    levels = levels_of(people(8), n_levels=2)
+    means = [level.subspace.mean[:, None] for level in levels]
+    with pytest.raises(ValueError, match="templates: expected 2 on every level"):
+        registrar_of(levels, templates=[np.repeat(means[0], 2, axis=1), means[1]])
+    with pytest.raises(ValueError, match="lowpass_from"):
+        core.register_all(image, INITIAL, lowpass_from=np.diag([1.0, 2.0, 1.0]))

@@ -23,7 +23,7 @@ pytest.importorskip("pyarrow")
 cv2 = pytest.importorskip("cv2")
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/guide.md", "docs/faces.md")
+PAGES = ("README.md", "docs/guide.md", "docs/faces.md", "docs/talking_head.md")
 N_FRAMES = 10
 SAMPLE = 6
 
@@ -181,6 +181,34 @@ def test_was_it_good_prints_a_table_and_draws_it(run_example, footage, capsys):
         assert f"`{column}`" in text_of("docs/guide.md")
     for name in ("variance", "quality", "montage"):
         assert (footage / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_apply_shows_the_eyes_where_they_belong(run_example, footage):
+    shown = run_example("apply")
+    mean = np.load(footage / "mean_face.npy")
+    assert mean.shape == (400, 400, 3)
+    # Twice the pictures of the run itself.
+    with holdstill.open(footage / "aligned" / "aligned.mp4") as aligned:
+        expected = np.mean([frame.image for frame in aligned], axis=0)
+    assert len(shown["run"]) == N_FRAMES
+    assert np.abs(mean[::2, ::2] - expected).mean() < 3
+
+
+def test_other_lips_are_those_asked_for(run_example):
+    shown = run_example("other_lips")
+    assert shown["replacement"].replaced.all()
+    assert shown["replacement"].lips.tolist() == [4, 5, 6, 7, 4, 5, 6, 7, 4, 5]
+    assert [picture.shape for picture in shown["pictures"]] == [(360, 450, 3)] * N_FRAMES
+    # The first of what is said backwards is the last.
+    assert (shown["chosen"][0], shown["chosen"][-1]) == (N_FRAMES - 1, 0)
+
+
+def test_live_follows_a_camera_as_align_follows_a_file(run_example, footage):
+    shown = run_example("live")
+    expected = holdstill.read_transforms(footage / "aligned")["frame_from_canonical"][-1]
+    # OpenCV turns the video into RGB, and that into grey: levels differ by rounding.
+    assert np.abs(shown["found"].frame_from_canonical - expected)[:2].max() < 0.1
+    assert [face.shape for face in shown["faces"]] == [(200, 200, 3)] * N_FRAMES
 
 
 def test_faces_registers_enrols_and_identifies(run_example, footage):

@@ -309,3 +309,5 @@ def test_levels_of_the_core_s_aligner_must_fit() -> None:
         _core.FrameAligner(atoms, coarse=[(coarse.atoms[1:], coarse.roi, 0.0)], **options)
     with pytest.raises(ValueError, match="roi: expected"):
         _core.FrameAligner(atoms, coarse=[(coarse.atoms, np.ones((9, 9)), 0.0)], **options)
+    with pytest.raises(ValueError, match="coarse: expected 2 atoms on every level"):
+        _core.FrameAligner(atoms, coarse=[(coarse.atoms[:, :1], coarse.roi, 0.0)], **options)

@@ -70,9 +70,17 @@ inline CentredTransform parse_transform(const py::array& array, const std::strin
   return *transform;
 }
 
+// The core counts pixels along a side, and octaves of them, in ints.
+inline void check_sides(const py::array& image, const std::string& argument) {
+  constexpr py::ssize_t kLongest = 1 << 20;
+  if (std::max(image.shape(0), image.shape(1)) > kLongest)
+    refuse(argument, "no side longer than " + std::to_string(kLongest) + " pixels", image);
+}
+
 inline FrameView parse_frame(const py::array& array, const std::string& argument) {
   if (array.ndim() != 2 || array.shape(0) < 1 || array.shape(1) < 1)
     refuse(argument, "a grey image (height, width) of uint8, uint16 or float32", array);
+  check_sides(array, argument);
   FrameView view{array.data(),
                  PixelType::uint8,
                  static_cast<int>(array.shape(0)),

@@ -1,34 +1,18 @@
 #include <pybind11/stl.h>
 
-#include <mutex>
 #include <vector>
 
-#include "arrays.hpp"
 #include "holdstill/aligner.hpp"
-#include "holdstill/anderson.hpp"
 #include "holdstill/coarse_to_fine.hpp"
 #include "holdstill/parallel.hpp"
+#include "outer_loop.hpp"
 #include "register.hpp"
 
 namespace holdstill::bindings {
 namespace {
 
-// A coarse level only has to bring the next one near.
-constexpr double kCoarsePixels = 0.05;
 constexpr int kCoarseIterations = 50;
 
-Eigen::Map<const Eigen::MatrixXf> parse_atoms(const FArray<float>& atoms, const py::handle& given,
-                                              const Sampling& sampling, const Region& region) {
-  const py::ssize_t m = static_cast<py::ssize_t>(n_planes(sampling.feature)) * region.n_pixels();
-  if (!atoms || atoms.ndim() != 2 || atoms.shape(0) != m || atoms.shape(1) < 1)
-    refuse("atoms", "shape (" + std::to_string(m) + ", r) for this shape, roi and feature", given);
-  const Eigen::Map<const Eigen::MatrixXf> matrix(atoms.data(), m, atoms.shape(1));
-  if (!matrix.allFinite()) throw py::value_error("atoms: expected finite entries");
-  return matrix;
-}
-
-// The aligner and its idle workspaces: a call takes one and puts it back, so that any number of
-// threads may align at once and none allocates per frame.
 class PyAligner {
  public:
   // coarse: (atoms, roi, kappa) of each further level, their canonical pixels twice as wide as
@@ -42,12 +26,7 @@ class PyAligner {
       : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
     if (!(mu >= 0.0) || !std::isfinite(mu))
       throw py::value_error("mu: expected a number of at least 0, got " + std::to_string(mu));
-    if (!(tolerance > 0.0))
-      throw py::value_error("tolerance: expected a positive number, got " +
-                            std::to_string(tolerance));
-    if (max_iterations < 1)
-      throw py::value_error("max_iterations: expected at least 1, got " +
-                            std::to_string(max_iterations));
+    check_outer_loop(tolerance, max_iterations, acceleration);
     AlignerOptions options;
     options.mu = mu;
     options.tolerance = tolerance;
@@ -57,10 +36,6 @@ class PyAligner {
     if (options.loss != Loss::l2 && !(kappa > 0.0 && std::isfinite(kappa)))
       throw py::value_error("kappa: expected a positive number for loss='" + loss + "', got " +
                             std::to_string(kappa));
-    if (acceleration < 0 || acceleration > Anderson::kMaxDepth)
-      throw py::value_error("acceleration: expected a depth from 0 to " +
-                            std::to_string(Anderson::kMaxDepth) + ", got " +
-                            std::to_string(acceleration));
     options.acceleration = acceleration;
     options.verify = verify;
     if (misfits) {
@@ -75,9 +50,11 @@ class PyAligner {
     std::vector<FrameAligner> levels;
     const auto add = [&](const py::array& columns, const py::object& mask, const Shape& size) {
       Region region = parse_region(mask, size);
-      const auto matrix = FArray<float>::ensure(columns);
-      const auto parsed = parse_atoms(matrix, columns, sampling_, region);
-      levels.emplace_back(parsed, std::move(region), sampling_, options);
+      const auto parsed = parse_columns(columns, "atoms", sampling_, region);
+      // A level starts from the coarser one's coefficients.
+      if (parsed.shape(1) != atoms.shape(1))
+        refuse("coarse", std::to_string(atoms.shape(1)) + " atoms on every level", columns);
+      levels.emplace_back(as_matrix(parsed), std::move(region), sampling_, options);
     };
     add(atoms, roi, shape_);
     options.pixel_tolerance = kCoarsePixels;
@@ -93,9 +70,8 @@ class PyAligner {
       const auto& [columns, mask, unused] =
           coarse.empty() ? std::tuple(atoms, roi, 0.0) : coarse.back();
       const Region region = parse_region(mask, size);
-      const auto matrix = FArray<float>::ensure(columns);
-      searcher = std::make_unique<Search>(parse_atoms(matrix, columns, sampling_, region), region,
-                                          sampling_);
+      const auto parsed = parse_columns(columns, "atoms", sampling_, region);
+      searcher = std::make_unique<Search>(as_matrix(parsed), region, sampling_);
     }
     aligner_ = std::make_unique<PyramidAligner>(std::move(levels), std::move(searcher));
   }
@@ -111,11 +87,11 @@ class PyAligner {
 
   Result align(const py::array& frame, const py::array& initial) {
     const FrameView view = parse_frame(frame, "frame");
-    const Eigen::Matrix3d start = parse_start(initial);
+    const Eigen::Matrix3d start = parse_start(initial, "initial", shape_, sampling_.motion);
     py::array_t<double> coefficients(aligner_->finest().n_coefficients());
     double* x = coefficients.mutable_data();
     FrameAlignment a;
-    std::unique_ptr<PyramidAligner::Workspace> work;
+    Workspace work;
     {
       const py::gil_scoped_release release;
       work = take();
@@ -124,7 +100,7 @@ class PyAligner {
     py::object weights = py::none();
     if (aligner_->finest().options().loss != Loss::l2 && a.iterations > 1)
       weights = map_of(work->weights, 1.0 / largest_weight(aligner_->finest().options().loss));
-    put(std::move(work));
+    idle_.put(std::move(work));
     return {to_array(a.frame_from_canonical),
             name_of(a.status),
             a.iterations,
@@ -152,13 +128,15 @@ class PyAligner {
     if (!starts || starts.ndim() != 3 || starts.shape(0) != n || starts.shape(1) != 3 ||
         starts.shape(2) != 3)
       refuse("initial", "shape (n, 3, 3) = (" + std::to_string(n) + ", 3, 3)", initial);
+    std::vector<py::array> slices;  // a subclass may make new arrays of its parts: they are held
     std::vector<FrameView> views;
     std::vector<Eigen::Matrix3d> matrices;
     for (py::ssize_t i = 0; i < n; ++i) {
-      views.push_back(parse_frame(py::array(frames[py::int_(i)]), "frames"));
+      slices.emplace_back(frames[py::int_(i)]);
+      views.push_back(parse_frame(slices.back(), "frames"));
       matrices.push_back(
           Eigen::Map<const Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(starts.data(i, 0, 0)));
-      check_family(matrices.back(), "initial[" + std::to_string(i) + "]");
+      check_start(matrices.back(), "initial[" + std::to_string(i) + "]", shape_, sampling_.motion);
     }
     py::array_t<double> coefficients({n, r});
     double* x = coefficients.mutable_data();
@@ -166,17 +144,19 @@ class PyAligner {
     {
       const py::gil_scoped_release release;
       const int used = thread_count(threads, static_cast<int>(n));
-      std::vector<std::unique_ptr<PyramidAligner::Workspace>> work;
+      std::vector<Workspace> work;
       for (int i = 0; i < used; ++i) work.push_back(take());
       parallel_for(static_cast<int>(n), used, [&](int thread, int i) {
         found[i] = aligner_->align(views[i], matrices[i], work[thread].get(), x + i * r);
       });
-      for (auto& one : work) put(std::move(one));
+      for (Workspace& one : work) idle_.put(std::move(one));
     }
     return columns_of(found, coefficients);
   }
 
  private:
+  using Workspace = std::unique_ptr<PyramidAligner::Workspace>;
+
   // Pixel values in raster order as a picture, zero outside of the region.
   py::array_t<float> map_of(const std::vector<float>& values, double factor) const {
     py::array_t<float> out({shape_.height, shape_.width});
@@ -190,68 +170,23 @@ class PyAligner {
     return out;
   }
 
-  void check_family(const Eigen::Matrix3d& matrix, const std::string& argument) const {
-    // What cannot be inverted is the frame's own trouble, a status; a shear for a similarity is a
-    // wrong argument.
-    const auto start = centred(matrix, shape_);
-    if (!start) return;
-    if (const auto wrong = outside_family(sampling_.motion, *start))
-      if (std::abs(start->linear.determinant()) > 1e-12)
-        throw py::value_error(argument + ": " + *wrong);
-  }
-
-  Eigen::Matrix3d parse_start(const py::array& initial) const {
-    const Eigen::Matrix3d matrix = parse_matrix(initial, "initial");
-    check_family(matrix, "initial");
-    return matrix;
-  }
-
-  std::unique_ptr<PyramidAligner::Workspace> take() {
-    {
-      const std::lock_guard<std::mutex> lock(idle_mutex_);
-      if (!idle_.empty()) {
-        auto work = std::move(idle_.back());
-        idle_.pop_back();
-        return work;
-      }
-    }
-    return aligner_->make_workspace();
-  }
-
-  void put(std::unique_ptr<PyramidAligner::Workspace> work) {
-    const std::lock_guard<std::mutex> lock(idle_mutex_);
-    idle_.push_back(std::move(work));
+  Workspace take() {
+    return idle_.take([&] { return aligner_->make_workspace(); });
   }
 
   static py::dict columns_of(const std::vector<FrameAlignment>& found,
                              const py::array_t<double>& coefficients) {
-    const py::ssize_t n = static_cast<py::ssize_t>(found.size());
-    py::array_t<double> matrices({n, py::ssize_t{3}, py::ssize_t{3}});
-    py::list status;
-    for (py::ssize_t i = 0; i < n; ++i) {
-      Eigen::Map<Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(matrices.mutable_data(i, 0, 0)) =
-          found[i].frame_from_canonical;
-      status.append(name_of(found[i].status));
-    }
-    const auto column = [&](auto field) {
-      using T = std::decay_t<decltype(field(found[0]))>;
-      py::array_t<T> out(n);
-      for (py::ssize_t i = 0; i < n; ++i) out.mutable_at(i) = field(found[i]);
-      return out;
-    };
-    py::dict out;
-    out["frame_from_canonical"] = matrices;
-    out["status"] = status;
-    out["iterations"] = column([](const FrameAlignment& a) { return a.iterations; });
-    out["evaluations"] = column([](const FrameAlignment& a) { return a.evaluations; });
-    out["n_atoms"] = column([](const FrameAlignment& a) { return a.n_atoms; });
-    out["residual"] = column([](const FrameAlignment& a) { return a.residual; });
-    out["quality"] = column([](const FrameAlignment& a) { return a.quality; });
-    out["step"] = column([](const FrameAlignment& a) { return a.step; });
-    out["objective"] = column([](const FrameAlignment& a) { return a.objective; });
-    out["gap"] = column([](const FrameAlignment& a) { return a.gap; });
-    out["worst_gap"] = column([](const FrameAlignment& a) { return a.worst_gap; });
-    out["outside"] = column([](const FrameAlignment& a) { return a.outside; });
+    py::dict out = ends_of(found);
+    out["iterations"] = column(found, &FrameAlignment::iterations);
+    out["evaluations"] = column(found, &FrameAlignment::evaluations);
+    out["n_atoms"] = column(found, &FrameAlignment::n_atoms);
+    out["residual"] = column(found, &FrameAlignment::residual);
+    out["quality"] = column(found, &FrameAlignment::quality);
+    out["step"] = column(found, &FrameAlignment::step);
+    out["objective"] = column(found, &FrameAlignment::objective);
+    out["gap"] = column(found, &FrameAlignment::gap);
+    out["worst_gap"] = column(found, &FrameAlignment::worst_gap);
+    out["outside"] = column(found, &FrameAlignment::outside);
     out["coefficients"] = coefficients;
     return out;
   }
@@ -259,8 +194,7 @@ class PyAligner {
   Sampling sampling_;
   Shape shape_;
   std::unique_ptr<PyramidAligner> aligner_;
-  std::mutex idle_mutex_;
-  std::vector<std::unique_ptr<PyramidAligner::Workspace>> idle_;
+  WorkspacePool<Workspace> idle_;
 };
 
 // The look around a start on its own, as the twin has it.
@@ -274,12 +208,11 @@ py::tuple search_around(const py::array& image, const py::array& atoms, const py
   const FrameView frame = parse_frame(image, "image");
   const Eigen::Matrix3d start = parse_matrix(initial, "initial");
   if (kept < 1) throw py::value_error("kept: expected at least 1, got " + std::to_string(kept));
-  const auto matrix = FArray<float>::ensure(atoms);
-  const auto parsed = parse_atoms(matrix, atoms, sampling, region);
+  const auto columns = parse_columns(atoms, "atoms", sampling, region);
   std::vector<Search::Scored> scored;
   {
     const py::gil_scoped_release release;
-    const Search search(parsed, region, sampling, {}, kept);
+    const Search search(as_matrix(columns), region, sampling, {}, kept);
     Search::Workspace work = search.make_workspace();
     search.find(frame, start, &work);
     scored = std::move(work.scored);

@@ -68,6 +68,7 @@ PyRaslStep solve(const py::array& d, const py::array& q, const py::object& b, do
     out.sparse = FArray<double>({m, n});
     out.multipliers = FArray<double>({m, n});
   } else {
+    // Goes on in the step's own memory, which is its size of the batch: the step given is used up.
     out = start.cast<PyRaslStep>();
     if (out.sparse.shape(0) != m || out.sparse.shape(1) != n)
       throw py::value_error("start: expected a step of shape (" + std::to_string(m) + ", " +
@@ -97,7 +98,8 @@ PyRaslStep alm(const py::array& d, const py::array& q, const py::object& b, doub
   options.max_iterations = max_iterations;
   options.max_penalty = max_penalty;
   options.certify = certify;
-  if (!(rho > 1.0)) throw py::value_error("rho: expected a number above 1");
+  if (!(rho > 1.0) || !std::isfinite(rho))
+    throw py::value_error("rho: expected a finite number above 1");
   if (penalty && !(*penalty > 0.0 && std::isfinite(*penalty)))
     throw py::value_error("penalty: expected a positive number or None");
   if (!(max_penalty > 0.0)) throw py::value_error("max_penalty: expected a positive number");

@@ -1,22 +1,18 @@
 #include <pybind11/stl.h>
 
-#include <mutex>
 #include <vector>
 
-#include "arrays.hpp"
-#include "holdstill/anderson.hpp"
 #include "holdstill/coarse_to_fine.hpp"
 #include "holdstill/registration.hpp"
+#include "outer_loop.hpp"
 #include "register.hpp"
 
 namespace holdstill::bindings {
 namespace {
 
-constexpr double kCoarsePixels = 0.05;
-
 using Workspaces = std::vector<std::unique_ptr<SubspaceRegistrar::Workspace>>;
 
-// The levels of a face model and idle workspaces, as PyAligner keeps them.
+// The levels of a face model.
 class PyRegistrar {
  public:
   using LevelArrays = std::tuple<py::array, py::array, double, py::array, py::object>;
@@ -29,42 +25,32 @@ class PyRegistrar {
       : sampling_(parse_sampling(motion, features, sigma)), shape_(parse_shape(shape)) {
     RegistrationOptions options;
     options.distance = distance_from_name(distance);
-    if (!(tolerance > 0.0))
-      throw py::value_error("tolerance: expected a positive number, got " +
-                            std::to_string(tolerance));
-    if (max_iterations < 1)
-      throw py::value_error("max_iterations: expected at least 1, got " +
-                            std::to_string(max_iterations));
+    check_outer_loop(tolerance, max_iterations, acceleration);
     if (!(largest_offset > 0.0 && std::isfinite(largest_offset)))
       throw py::value_error("largest_offset: expected a positive number, got " +
                             std::to_string(largest_offset));
     options.tolerance = tolerance;
     options.max_iterations = max_iterations;
     options.largest_offset = largest_offset;
-    if (acceleration < 0 || acceleration > Anderson::kMaxDepth)
-      throw py::value_error("acceleration: expected a depth from 0 to " +
-                            std::to_string(Anderson::kMaxDepth) + ", got " +
-                            std::to_string(acceleration));
     options.acceleration = acceleration;
     if (levels.empty()) throw py::value_error("levels: expected at least one");
     Shape size = shape_;
     for (const auto& [basis, variances, rho, templates, roi] : levels) {
       Region region = parse_region(roi, size);
-      const py::ssize_t m =
-          static_cast<py::ssize_t>(n_planes(sampling_.feature)) * region.n_pixels();
-      const auto parsed_basis = parse_columns(basis, m, "basis");
-      const auto parsed_templates = parse_columns(templates, m, "templates");
+      const auto parsed_basis = parse_columns(basis, "basis", sampling_, region);
+      const auto parsed_templates = parse_columns(templates, "templates", sampling_, region);
       const auto lambdas = CArray<double>::ensure(variances);
       if (!lambdas || lambdas.ndim() != 1 || lambdas.shape(0) != parsed_basis.shape(1))
         refuse("variances", "one for each column of the basis", variances);
       const Eigen::Map<const Eigen::VectorXd> values(lambdas.data(), lambdas.size());
       if (!values.allFinite() || (values.array() <= 0.0).any() || !(rho > 0.0))
         throw py::value_error("variances, rho: expected positive numbers");
-      if (parsed_templates.shape(1) < 1) refuse("templates", "at least one column", templates);
+      if (!levels_.empty() && parsed_templates.shape(1) != levels_.front().n_templates())
+        refuse("templates", std::to_string(levels_.front().n_templates()) + " on every level",
+               templates);
       levels_.emplace_back(as_matrix(parsed_basis), values, rho, as_matrix(parsed_templates),
                            std::move(region), sampling_, options);
       size = {(size.height + 1) / 2, (size.width + 1) / 2};
-      // A coarse level only has to bring the next one near.
       options.tolerance = std::max(tolerance, kCoarsePixels);
     }
   }
@@ -80,7 +66,7 @@ class PyRegistrar {
   Result align(const py::array& frame, const py::array& initial, int which,
                const std::string& search, int n_levels) {
     const FrameView view = parse_frame(frame, "frame");
-    const Eigen::Matrix3d start = parse_start(initial);
+    const Eigen::Matrix3d start = parse_start(initial, "initial", shape_, sampling_.motion);
     if (which < 0 || which >= levels_.front().n_templates())
       throw py::value_error("template: expected 0 to " +
                             std::to_string(levels_.front().n_templates() - 1) + ", got " +
@@ -105,7 +91,7 @@ class PyRegistrar {
       });
       Eigen::Map<Eigen::VectorXd>(y, work[0]->y.size()) = work[0]->y;
       if (std::isnan(found.difs)) std::fill_n(y, work[0]->y.size(), found.difs);
-      put(std::move(work));
+      idle_.put(std::move(work));
     }
     return {to_array(found.frame_from_canonical),
             name_of(found.status),
@@ -121,83 +107,38 @@ class PyRegistrar {
   py::dict align_all(const py::array& frame, const py::array& initial,
                      const py::array& lowpass_from) {
     const FrameView view = parse_frame(frame, "frame");
-    const Eigen::Matrix3d start = parse_start(initial), filter = parse_start(lowpass_from);
-    const py::ssize_t n = levels_.front().n_templates();
-    std::vector<FrameRegistration> found(n);
+    const Eigen::Matrix3d start = parse_start(initial, "initial", shape_, sampling_.motion),
+                          filter =
+                              parse_start(lowpass_from, "lowpass_from", shape_, sampling_.motion);
+    std::vector<FrameRegistration> found(levels_.front().n_templates());
     int warps = 0;
     {
       const py::gil_scoped_release release;
       Workspaces work = take();
       warps = levels_.front().descend_all(view, start, filter, work[0].get(), found.data());
-      put(std::move(work));
+      idle_.put(std::move(work));
     }
-    py::array_t<double> matrices({n, py::ssize_t{3}, py::ssize_t{3}}), difs(n), dffs(n), step(n);
-    py::list status;
-    for (py::ssize_t i = 0; i < n; ++i) {
-      Eigen::Map<Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(matrices.mutable_data(i, 0, 0)) =
-          found[i].frame_from_canonical;
-      status.append(name_of(found[i].status));
-      difs.mutable_at(i) = found[i].difs;
-      dffs.mutable_at(i) = found[i].dffs;
-      step.mutable_at(i) = found[i].step;
-    }
-    py::dict out;
-    out["frame_from_canonical"] = matrices;
-    out["status"] = status;
-    out["difs"] = difs;
-    out["dffs"] = dffs;
-    out["step"] = step;
+    py::dict out = ends_of(found);
+    out["difs"] = column(found, &FrameRegistration::difs);
+    out["dffs"] = column(found, &FrameRegistration::dffs);
+    out["step"] = column(found, &FrameRegistration::step);
     out["evaluations"] = warps;
     return out;
   }
 
  private:
-  static FArray<float> parse_columns(const py::array& given, py::ssize_t m,
-                                     const std::string& name) {
-    const auto columns = FArray<float>::ensure(given);
-    if (!columns || columns.ndim() != 2 || columns.shape(0) != m)
-      refuse(name, "shape (" + std::to_string(m) + ", n) for this shape, roi and feature", given);
-    if (!as_matrix(columns).allFinite()) throw py::value_error(name + ": expected finite entries");
-    return columns;
-  }
-  static Eigen::Map<const Eigen::MatrixXf> as_matrix(const FArray<float>& columns) {
-    return {columns.data(), columns.shape(0), columns.shape(1)};
-  }
-
-  Eigen::Matrix3d parse_start(const py::array& initial) const {
-    const Eigen::Matrix3d matrix = parse_matrix(initial, "initial");
-    const auto start = centred(matrix, shape_);
-    // What cannot be inverted is a status; a transform of another family is a wrong argument.
-    if (start && std::abs(start->linear.determinant()) > 1e-12)
-      if (const auto wrong = outside_family(sampling_.motion, *start))
-        throw py::value_error("initial: " + *wrong);
-    return matrix;
-  }
-
   Workspaces take() {
-    {
-      const std::lock_guard<std::mutex> lock(idle_mutex_);
-      if (!idle_.empty()) {
-        Workspaces work = std::move(idle_.back());
-        idle_.pop_back();
-        return work;
-      }
-    }
-    Workspaces work;
-    for (const SubspaceRegistrar& level : levels_) work.push_back(level.make_workspace());
-    return work;
-  }
-
-  void put(Workspaces work) {
-    const std::lock_guard<std::mutex> lock(idle_mutex_);
-    idle_.push_back(std::move(work));
+    return idle_.take([&] {
+      Workspaces work;
+      for (const SubspaceRegistrar& level : levels_) work.push_back(level.make_workspace());
+      return work;
+    });
   }
 
   Sampling sampling_;
   Shape shape_;
   std::vector<SubspaceRegistrar> levels_;
-  std::mutex idle_mutex_;
-  std::vector<Workspaces> idle_;
+  WorkspacePool<Workspaces> idle_;
 };
 
 }  // namespace

@@ -77,6 +77,7 @@ py::array warp_image(const py::array& image, const py::array& frame_from_canonic
   const std::string expected = "(height, width[, channels]) of uint8, uint16, float32 or float64";
   if ((image.ndim() != 2 && image.ndim() != 3) || image.size() == 0)
     refuse("image", expected, image);
+  check_sides(image, "image");
   if (py::isinstance<py::array_t<std::uint8_t>>(image))
     return warp_as<std::uint8_t>(image, matrix, canonical);
   if (py::isinstance<py::array_t<std::uint16_t>>(image))

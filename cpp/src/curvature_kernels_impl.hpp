@@ -1,5 +1,9 @@
 // What Gauss and Newton leave out of a Hessian: second derivatives of the warped frame against a
-// residual (equations.md §3); a part of kernels_impl.hpp.
+// residual (equations.md §3).
+#pragma once
+
+#include "product_kernels_impl.hpp"
+#include "warp_kernels_impl.hpp"
 
 namespace holdstill::kernels {
 namespace {

@@ -38,7 +38,9 @@ Status Expansion::sample(const FrameView& frame, const CentredTransform& at, dou
                          Patch* patch, Blocks* out) const {
   if (!cover(frame, region_, at, patch)) return Status::collapsed;
   const kernels::Table& kernel = kernels::active();
-  const EntryJacobian chain = column_chain(*patch, sampling_, at);
+  const Eigen::MatrixXf shares =
+      (column_chain(*patch, sampling_, at).array().rowwise() / units_.transpose().array())
+          .cast<float>();
   const int length = sampling_.row_length();
   std::vector<double> along(1 + p_, 0.0);
   std::vector<const float*> rows(1 + p_);
@@ -48,8 +50,8 @@ Status Expansion::sample(const FrameView& frame, const CentredTransform& at, dou
         std::copy_n(columns.row[0], length, to.row[0]);
         for (int k = 0; k < p_; ++k) {
           std::fill_n(to.row[1 + k], length, 0.0f);
-          for (Eigen::Index e = 0; e < chain.rows(); ++e) {
-            const float share = static_cast<float>(chain(e, k) / units_[k]);
+          for (Eigen::Index e = 0; e < shares.rows(); ++e) {
+            const float share = shares(e, k);
             if (share == 0.0f) continue;
             for (int i = 0; i < length; ++i) to.row[1 + k][i] += share * columns.row[1 + e][i];
           }
@@ -145,9 +147,9 @@ Parameters Expansion::through_jacobian(const Parameters& delta, const Weights& p
   return out;
 }
 
-Expansion::Hessian Expansion::through_jacobian(const Parameters& delta,
-                                               const Eigen::MatrixXd& products) const {
-  Hessian out(p_, p_);
+ParameterMatrix Expansion::through_jacobian(const Parameters& delta,
+                                            const Eigen::MatrixXd& products) const {
+  ParameterMatrix out(p_, p_);
   Weights half(n_rows());
   for (int k = 0; k < p_; ++k) {
     half = products.col(first(k));

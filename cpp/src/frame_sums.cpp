@@ -13,6 +13,24 @@ constexpr double kL1Threshold = 0.05;
 // Geman and McClure's scale, in kappa: four standard deviations where kappa is 1.345 of them.
 constexpr double kRedescendingScale = 4.0 / 1.345;
 
+// Entry (i, j) of L moves a sample by m_j along i, m = (a, b, 1): column 2 i + j, or 4 + i for the
+// translation.
+Eigen::Matrix<double, 6, 6> hessian_by_entries(const kernels::Curvature& sums, bool edges) {
+  constexpr int monomial[3][3] = {{3, 4, 1}, {4, 5, 2}, {1, 2, 0}}, linear[3] = {1, 2, 0};
+  const auto column = [](int i, int j) { return j < 2 ? 2 * i + j : 4 + i; };
+  Eigen::Matrix<double, 6, 6> hessian;
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < 3; ++j)
+      for (int k = 0; k < 2; ++k)
+        for (int l = 0; l < 3; ++l) {
+          double sum = sums.second[i + k][monomial[j][l]];
+          if (edges && j < 2) sum += sums.mixed[j][i + k][linear[l]];
+          if (edges && l < 2) sum += sums.mixed[l][i + k][linear[j]];
+          hessian(column(i, j), column(k, l)) = sum;
+        }
+  return hessian;
+}
+
 }  // namespace
 
 Loss loss_from_name(const std::string& name) {
@@ -111,46 +129,43 @@ FrameSums::Curvature FrameSums::curvature(const Patch& patch, const CentredTrans
                                           double factor, const Eigen::VectorXd& x,
                                           Workspace* work) const {
   const kernels::Table& kernel = kernels::active();
-  const kernels::Texels texels = patch.texels();
-  const kernels::Projection projection = patch.projection(transform, false);
   const int planes = n_planes(sampling_.feature);
   choose_support(x, 1.0, work);
   kernels::Curvature sums = {};
-  kernels::Samples samples;
-  kernels::Columns columns;
+  BlockSampler at(patch, region_, sampling_, transform, 0);
   alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock];
   for (int block = 0; block < region_.n_blocks(); ++block) {
-    const float *a = region_.a(block), *b = region_.b(block);
-    const int n = region_.block_size(block);
-    const bool inside = within(texels, projection, region_.box(block));
-    kernel.sample(texels, projection, a, b, n, inside, &samples);
-    if (sampling_.feature == Feature::grey)
-      kernel.grey_columns(samples, projection, 0, &columns);
-    else
-      kernel.edge_columns(samples, projection, 0, false, &columns);
-    if (region_.soft()) kernel.scale_columns(region_.roots(block), planes, 1, &columns);
-    kernel.residual(columns.row[0], static_cast<float>(factor),
+    at.sample(block);
+    kernel.residual(at.columns.row[0], static_cast<float>(factor),
                     atoms_of(block, work->support, work), work->coefficients.data(),
                     static_cast<int>(work->support.size()), row_length_, residual);
     if (region_.soft()) kernel.scale_row(region_.roots(block), planes, residual, residual);
-    kernel.curvature(texels, projection, a, b, n, inside, samples, residual, &sums);
+    kernel.curvature(at.texels, at.projection, region_.a(block), region_.b(block),
+                     region_.block_size(block), at.inside, at.samples, residual, &sums);
   }
-  // Entry (i, j) of L moves a sample by m_j along i, m = (a, b, 1): column 2 i + j, or 4 + i for
-  // the translation.
-  constexpr int monomial[3][3] = {{3, 4, 1}, {4, 5, 2}, {1, 2, 0}}, linear[3] = {1, 2, 0};
-  const auto column = [](int i, int j) { return j < 2 ? 2 * i + j : 4 + i; };
-  Curvature out;
-  for (int i = 0; i < 2; ++i)
-    for (int j = 0; j < 3; ++j)
-      for (int k = 0; k < 2; ++k)
-        for (int l = 0; l < 3; ++l) {
-          double sum = sums.second[i + k][monomial[j][l]];
-          if (planes == 2 && j < 2) sum += sums.mixed[j][i + k][linear[l]];
-          if (planes == 2 && l < 2) sum += sums.mixed[l][i + k][linear[j]];
-          out.hessian(column(i, j), column(k, l)) = sum;
-        }
-  out.steeper = sums.sampled > 0.0 ? sums.own / sums.sampled : 1.0;
-  return out;
+  return {hessian_by_entries(sums, planes == 2),
+          sums.sampled > 0.0 ? sums.own / sums.sampled : 1.0};
+}
+
+// A block's part of the weighted sums: its columns by the roots of the weights for their own
+// products, by the weights for those with atoms.
+void FrameSums::add_weighted(int block, const float* weights, const std::vector<int>& candidates,
+                             kernels::Columns* columns, Workspace* work) const {
+  const kernels::Table& kernel = kernels::active();
+  const int planes = n_planes(sampling_.feature), n_rows = sampling_.n_rows(),
+            n_candidates = static_cast<int>(candidates.size());
+  alignas(64) float roots[kernels::kBlock], scaled[kernels::kMaxPlanes * kernels::kBlock];
+  for (int i = 0; i < kernels::kBlock; ++i) roots[i] = std::sqrt(weights[i]);
+  kernel.scale_columns(roots, planes, n_rows, columns);
+  kernel.self_products(*columns, n_rows, row_length_, work->self.data());
+  kernel.scale_columns(roots, planes, n_rows, columns);
+  const float* const* rows = atoms_of(block, candidates, work);
+  kernel.products(rows, n_candidates, *columns, n_rows, row_length_, work->with_atoms.data());
+  for (int i = 0; i < n_candidates; ++i) {
+    kernel.scale_row(weights, planes, rows[i], scaled);
+    kernel.dots(rows, i + 1, scaled, row_length_,
+                work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
+  }
 }
 
 void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
@@ -177,8 +192,7 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
   double whole = 0.0, visible = 0.0, trusted_residual = 0.0, trusted_value = 0.0;
 
   alignas(64) float residual[kernels::kMaxPlanes * kernels::kBlock],
-      model[kernels::kMaxPlanes * kernels::kBlock], scaled[kernels::kMaxPlanes * kernels::kBlock],
-      roots[kernels::kBlock];
+      model[kernels::kMaxPlanes * kernels::kBlock], scaled[kernels::kMaxPlanes * kernels::kBlock];
   const float* const model_row = model;
   work->outside = for_each_block(
       patch, region_, sampling_, transform, [&](int block, kernels::Columns& columns) {
@@ -215,17 +229,7 @@ void FrameSums::weighted(const Patch& patch, const CentredTransform& transform,
           kernel.dots(atoms_of(block, work->all, work), n_atoms_, scaled, row_length_,
                       work->gradient.data());
         }
-        for (int i = 0; i < kernels::kBlock; ++i) roots[i] = std::sqrt(weights[i]);
-        kernel.scale_columns(roots, planes, n_rows, &columns);
-        kernel.self_products(columns, n_rows, row_length_, work->self.data());
-        kernel.scale_columns(roots, planes, n_rows, &columns);
-        const float* const* rows = atoms_of(block, candidates, work);
-        kernel.products(rows, n_candidates, columns, n_rows, row_length_, work->with_atoms.data());
-        for (int i = 0; i < n_candidates; ++i) {
-          kernel.scale_row(weights, planes, rows[i], scaled);
-          kernel.dots(rows, i + 1, scaled, row_length_,
-                      work->gram_sums.data() + static_cast<std::size_t>(i) * n_candidates);
-        }
+        add_weighted(block, weights, candidates, &columns, work);
       });
   if (review || bounded) work->visible = whole > 0.0 ? visible / whole : 0.0;
   if (review) work->misfit = std::sqrt(trusted_residual / trusted_value) / scale;

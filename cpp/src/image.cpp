@@ -236,7 +236,7 @@ kernels::Projection Patch::projection(const CentredTransform& transform, bool pr
   for (int i = 0; i < 4; ++i) p.l[i] = transform.linear(i / 2, i % 2) * s;
   p.t[0] = transform.translation[0] * s - area_.x0;
   p.t[1] = transform.translation[1] * s - area_.y0;
-  for (int i = 0; i < 2; ++i) p.p[i] = transform.projective[i];
+  for (int i = 0; i < 2; ++i) p.p[i] = projective ? transform.projective[i] : 0.0;
   p.x_min = -area_.x0;
   p.y_min = -area_.y0;
   p.x_max = full_width_ - 1 - area_.x0;

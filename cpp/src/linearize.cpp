@@ -70,8 +70,11 @@ bool cover(const FrameView& frame, const Region& region, const CentredTransform&
 
 bool within(const kernels::Texels& texels, const kernels::Projection& projection,
             const std::array<float, 4>& box) {
-  // A guard against the rounding of samples, and the cell's far side.
-  constexpr double kGuard = 1e-6;
+  // A guard against the rounding of samples, and the cell's far side. Of transforms far beyond any
+  // frame the rounding may pass it.
+  constexpr double kGuard = 1e-6, kLargest = 1e4;
+  for (const double entry : projection.l)
+    if (!(std::abs(entry) < kLargest)) return false;
   const double x_min = std::max(projection.x_min, 0.0) + kGuard,
                x_max = std::min(projection.x_max, texels.width - 1.0) - kGuard,
                y_min = std::max(projection.y_min, 0.0) + kGuard,
@@ -85,6 +88,21 @@ bool within(const kernels::Texels& texels, const kernels::Projection& projection
       if (!(x > x_min && x < x_max && y > y_min && y < y_max)) return false;
     }
   return true;
+}
+
+int BlockSampler::sample(int block) {
+  inside = within(texels, projection, region_.box(block));
+  const int outside = kernel_.sample(texels, projection, region_.a(block), region_.b(block),
+                                     region_.block_size(block), inside, &samples);
+  if (sampling_.feature == Feature::grey)
+    kernel_.grey_columns(samples, projection, n_columns_, &columns);
+  else
+    kernel_.edge_columns(samples, projection, n_columns_, sampling_.feature == Feature::magnitude,
+                         &columns);
+  if (region_.soft())
+    kernel_.scale_columns(region_.roots(block), n_planes(sampling_.feature), 1 + n_columns_,
+                          &columns);
+  return outside;
 }
 
 EntryJacobian column_chain(const Patch& patch, const Sampling& sampling,

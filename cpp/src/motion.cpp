@@ -147,6 +147,14 @@ std::optional<CentredTransform> centred(const Eigen::Matrix3d& frame_from_canoni
   return out;
 }
 
+std::optional<CentredTransform> invertible(const Eigen::Matrix3d& frame_from_canonical,
+                                           const Shape& shape) {
+  constexpr double kLeastArea = 1e-12;
+  const auto transform = centred(frame_from_canonical, shape);
+  if (!transform || !(std::abs(transform->linear.determinant()) > kLeastArea)) return std::nullopt;
+  return transform;
+}
+
 Eigen::Matrix3d matrix(const CentredTransform& transform, const Shape& shape) {
   Eigen::Matrix3d h;
   h.topLeftCorner<2, 2>() =

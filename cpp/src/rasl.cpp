@@ -178,6 +178,28 @@ double finish_alm(const RaslProblem& problem, double nuclear_norm, RaslStep* ste
   return nuclear_norm + problem.lambda * l1;
 }
 
+// Whether the subgradient at a step of the proximal gradient from (a_hat, e_hat, delta_hat) is
+// small beside the step's result.
+bool rests(const RaslProblem& problem, const Gauge& gauge, const MatrixXd& a_hat,
+           const MatrixXd& e_hat, const MatrixXd& delta_hat, double tolerance,
+           const RaslStep& step) {
+  const Index n = problem.n();
+  MatrixXd residual = (step.low_rank - a_hat) + (step.sparse - e_hat);  // T
+  MatrixXd along(problem.n_parameters, n);
+  for (Index i = 0; i < n; ++i) {
+    residual.col(i) -= problem.q_of(i) * (step.delta.col(i) - delta_hat.col(i));
+    along.col(i) = problem.q_of(i).transpose() * residual.col(i);
+  }
+  along += 3.0 * (step.delta - delta_hat);
+  gauge.project(&along);
+  const double subgradient =
+      std::sqrt((3.0 * (a_hat - step.low_rank) + residual).squaredNorm() +
+                (3.0 * (e_hat - step.sparse) + residual).squaredNorm() + along.squaredNorm());
+  const double size =
+      std::sqrt(step.low_rank.squaredNorm() + step.sparse.squaredNorm() + step.delta.squaredNorm());
+  return subgradient <= 3.0 * tolerance * std::max(1.0, size);
+}
+
 }  // namespace
 
 // equations.md §1:
@@ -275,25 +297,9 @@ void rasl_apg(const RaslProblem& problem, double tolerance, int max_iterations, 
     t_old = t;
     t = 0.5 * (1.0 + std::sqrt(1.0 + 4.0 * t * t));
 
-    if (kappa == last_kappa) {
-      MatrixXd residual = (step.low_rank - a_hat) + (step.sparse - e_hat);  // T
-      MatrixXd along(problem.n_parameters, n);
-      for (Index i = 0; i < n; ++i) {
-        residual.col(i) -= problem.q_of(i) * (step.delta.col(i) - delta_hat.col(i));
-        along.col(i) = problem.q_of(i).transpose() * residual.col(i);
-      }
-      along += 3.0 * (step.delta - delta_hat);
-      gauge.project(&along);
-      const double subgradient =
-          std::sqrt((3.0 * (a_hat - step.low_rank) + residual).squaredNorm() +
-                    (3.0 * (e_hat - step.sparse) + residual).squaredNorm() + along.squaredNorm());
-      const double size = std::sqrt(step.low_rank.squaredNorm() + step.sparse.squaredNorm() +
-                                    step.delta.squaredNorm());
-      if (subgradient <= 3.0 * tolerance * std::max(1.0, size)) {
-        step.converged = true;
-        break;
-      }
-    }
+    step.converged =
+        kappa == last_kappa && rests(problem, gauge, a_hat, e_hat, delta_hat, tolerance, step);
+    if (step.converged) break;
     kappa = std::max(0.9 * kappa, last_kappa);
   }
   step.iterations = std::min(step.iterations, max_iterations);

@@ -1,6 +1,10 @@
-// RASL's loops over the values of one image; a part of kernels_impl.hpp. The number of columns of
-// the basis, the motion model's, is compiled in: every value is read once, all sums stay in
-// registers.
+// RASL's loops over the values of one image. The number of columns of the basis, the motion
+// model's, is compiled in: every value is read once, all sums stay in registers.
+#pragma once
+
+#include <cstdint>
+
+#include "lanes_impl.hpp"
 
 namespace holdstill::kernels {
 namespace {

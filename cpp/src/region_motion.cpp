@@ -2,17 +2,30 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace holdstill {
+namespace {
+
+double stretch(const CentredTransform& start, const CentredTransform& now) {
+  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
+  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
+  const double sum = std::sqrt(squares + area),
+               difference = std::sqrt(std::max(squares - area, 0.0));
+  return (sum + difference) / (sum - difference);
+}
+
+}  // namespace
 
 bool all_finite(const FrameView& frame, std::vector<float>* row) {
   if (frame.type != PixelType::float32) return true;
   row->resize(frame.width);
   for (int y = 0; y < frame.height; ++y) {
     frame.read_row(y, 0, frame.width, row->data());
-    float sum = 0.0f;
-    for (const float value : *row) sum += value * 0.0f;  // NaN as soon as one value is not finite
-    if (!(sum == 0.0f)) return false;
+    // All of a row: a loop that may end early, or a sum in order, looks at one value at a time.
+    int finite = 1;
+    for (const float value : *row) finite &= std::abs(value) <= std::numeric_limits<float>::max();
+    if (!finite) return false;
   }
   return true;
 }
@@ -34,12 +47,11 @@ double corner_motion(const Region& region, const CentredTransform& from,
   return largest / scale;
 }
 
-double stretch(const CentredTransform& start, const CentredTransform& now) {
-  const Eigen::Matrix2d motion = start.linear.inverse() * now.linear;
-  const double squares = motion.squaredNorm(), area = 2.0 * std::abs(motion.determinant());
-  const double sum = std::sqrt(squares + area),
-               difference = std::sqrt(std::max(squares - area, 0.0));
-  return (sum + difference) / (sum - difference);
+bool plausible(const CentredTransform& start, const CentredTransform& now,
+               const MotionLimits& limits) {
+  const double area = now.linear.determinant() / start.linear.determinant();
+  const double largest = limits.scale_change * limits.scale_change;
+  return area < largest && area > 1.0 / largest && stretch(start, now) < limits.stretch;
 }
 
 }  // namespace holdstill

@@ -5,20 +5,10 @@
 #include <stdexcept>
 
 #include "holdstill/anderson.hpp"
-#include "holdstill/region_motion.hpp"
+#include "holdstill/normal_equations.hpp"
 #include "holdstill/simplex.hpp"
 
 namespace holdstill {
-namespace {
-
-using SmallMatrix =
-    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
-using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-// Steps are accelerated once they are below this many canonical pixels.
-constexpr double kAccelerateBelow = 1.0;
-
-}  // namespace
 
 Distance distance_from_name(const std::string& name) {
   if (name == "both") return Distance::both;
@@ -31,11 +21,7 @@ struct SubspaceRegistrar::Linear {
   double inverse;  // of ||w||
   Parameters u;    // J_w^T v
   EntryJacobian chain;
-  SmallMatrix gram;  // J^T J
-  SmallMatrix hessian;
-  Parameters units;  // the Hessian's columns are scaled by
-  Eigen::LLT<SmallMatrix> llt;
-  double outside;  // share of the samples
+  ScaledCholesky hessian;  // J^T P J
 };
 
 SubspaceRegistrar::SubspaceRegistrar(const Eigen::Ref<const Eigen::MatrixXf>& basis,
@@ -80,10 +66,9 @@ Status SubspaceRegistrar::prepare(const FrameView& frame, const Eigen::Matrix3d&
                                   const Eigen::Matrix3d& lowpass_from, Workspace* work,
                                   CentredTransform* start) const {
   if (!all_finite(frame, &work->row)) return Status::unreadable;
-  const auto at = centred(initial, region_.shape()),
-             filter = centred(lowpass_from, region_.shape());
-  for (const auto& one : {at, filter})
-    if (!one || !(std::abs(one->linear.determinant()) > 1e-12)) return Status::singular;
+  const auto at = invertible(initial, region_.shape()),
+             filter = invertible(lowpass_from, region_.shape());
+  if (!at || !filter) return Status::singular;
   *start = *at;
   work->norm = 0.0;
   work->patch.choose_filter(frame, sampling_.feature, sampling_.sigma, *filter);
@@ -106,8 +91,7 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Works
         kernel.products(work->rows.data(), n_left, columns, n_rows, row_length_,
                         work->products.data());
       });
-  linear->outside = static_cast<double>(outside) / region_.n_pixels();
-  if (linear->outside > options_.max_outside) return Status::out_of_frame;
+  if (outside > options_.limits.outside * region_.n_pixels()) return Status::out_of_frame;
 
   const Eigen::Map<const RowMajor> self(work->self.data(), n_rows, n_rows);
   const Eigen::Map<const RowMajor> basis(work->products.data(), n_components_, n_rows);
@@ -118,30 +102,17 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Works
   linear->inverse = 1.0 / norm;
   linear->chain = column_chain(work->patch, sampling_, at);
   linear->u = linear->chain.transpose() * self.row(0).tail(e).transpose() * linear->inverse;
-  SmallMatrix entries = self.bottomRightCorner(e, e);
-  entries.triangularView<Eigen::StrictlyLower>() = entries.transpose();
-  linear->gram = linear->chain.transpose() * entries * linear->chain;
-  linear->gram -= linear->u * linear->u.transpose();
-  linear->gram *= linear->inverse * linear->inverse;
+  ParameterMatrix gram = gram_of_jacobian(work->self.data(), linear->chain);
+  gram -= linear->u * linear->u.transpose();
+  gram *= linear->inverse * linear->inverse;
   work->seen = basis.col(0) * linear->inverse;
   work->k.noalias() = linear->inverse * (basis.rightCols(e) * linear->chain);
   work->k.noalias() -= linear->inverse * (work->seen * linear->u.transpose());
 
   work->weighted.noalias() = inside_.asDiagonal() * work->k;
-  linear->hessian = outside_ * linear->gram;
-  linear->hessian.noalias() += work->k.transpose() * work->weighted;
-  linear->units.resize(linear->hessian.rows());
-  for (Eigen::Index k = 0; k < linear->units.size(); ++k) {
-    if (!(linear->gram(k, k) > 0.0) || !(linear->hessian(k, k) > 0.0)) return Status::singular;
-    linear->units[k] = std::sqrt(linear->hessian(k, k));
-  }
-  SmallMatrix scaled = linear->hessian;
-  for (Eigen::Index k = 0; k < scaled.rows(); ++k)
-    for (Eigen::Index j = 0; j < scaled.rows(); ++j)
-      scaled(j, k) /= linear->units[j] * linear->units[k];
-  linear->llt.compute(scaled);
-  const bool full_rank =
-      linear->llt.info() == Eigen::Success && linear->llt.matrixLLT().diagonal().minCoeff() > 1e-5;
+  ParameterMatrix hessian = outside_ * gram;
+  hessian.noalias() += work->k.transpose() * work->weighted;
+  const bool full_rank = (gram.diagonal().array() > 0.0).all() && linear->hessian.compute(hessian);
   return full_rank ? Status::converged : Status::singular;
 }
 
@@ -156,19 +127,6 @@ void SubspaceRegistrar::residual(const Linear& linear, int which, Workspace* wor
   *gradient = linear.chain.transpose() * products.tail(e) - seen * linear.u;
   *gradient *= -outside_ * linear.inverse;
   gradient->noalias() += work->weighted.transpose() * work->y;
-}
-
-// delta = -H^-1 J^T P (v - t)
-Parameters SubspaceRegistrar::step(const Linear& linear, const Parameters& gradient) {
-  const Parameters scaled = gradient.cwiseQuotient(linear.units);
-  return -linear.llt.solve(scaled).cwiseQuotient(linear.units);
-}
-
-bool SubspaceRegistrar::plausible(const CentredTransform& start,
-                                  const CentredTransform& next) const {
-  const double area = next.linear.determinant() / start.linear.determinant();
-  const double largest = options_.max_scale_change * options_.max_scale_change;
-  return area < largest && area > 1.0 / largest && stretch(start, next) < options_.max_stretch;
 }
 
 void SubspaceRegistrar::score(double squared, const Eigen::VectorXd& y,
@@ -197,16 +155,17 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
     ++out.evaluations;
     if (out.status != Status::converged) return out;
     residual(linear, which, work, &gradient);
-    const Parameters delta = step(linear, gradient), tau = parameters(sampling_.motion, current);
+    const Parameters delta = -linear.hessian.solve(gradient),
+                     tau = parameters(sampling_.motion, current);
     ++out.iterations;
     CentredTransform next = transform(sampling_.motion, tau + delta, current);
     out.step = corner_motion(region_, current, next);
     settled = out.step <= options_.tolerance;
-    if (!settled && out.step < kAccelerateBelow)
+    if (!settled && out.step < Anderson::kBegin)
       next = transform(sampling_.motion, anderson.next(tau, delta), current);
     else
       anderson.forget();
-    if (!plausible(start, next)) {
+    if (!plausible(start, next, options_.limits)) {
       out.status = Status::collapsed;
       return out;
     }
@@ -245,7 +204,7 @@ double SubspaceRegistrar::value(const FrameView& frame, const CentredTransform& 
         kernel.dots(work->rows.data(), n_components_ + 1, rest, row_length_, work->products.data());
       });
   *status = Status::out_of_frame;
-  if (outside > options_.max_outside * region_.n_pixels()) return kNone;
+  if (outside > options_.limits.outside * region_.n_pixels()) return kNone;
   *status = Status::singular;
   const double along = work->products[n_components_], t_t = squared_templates_[which];
   const double squared_norm = share * (share * t_t + 2.0 * along) + squared_rest;
@@ -280,13 +239,14 @@ FrameRegistration SubspaceRegistrar::search(const FrameView& frame, const Eigen:
       [&](const Parameters& point) {
         const CentredTransform candidate = at(point);
         Status status = Status::collapsed;
-        const double d = plausible(start, candidate) ? value(frame, candidate, which, work, &status)
-                                                     : std::numeric_limits<double>::infinity();
+        const double d = plausible(start, candidate, options_.limits)
+                             ? value(frame, candidate, which, work, &status)
+                             : std::numeric_limits<double>::infinity();
         if (evaluations++ == 0) refusal = status;
         return d;
       },
       static_cast<int>(units.size()), options_.largest_offset * region_.shape().width,
-      options_.tolerance, 4 * options_.max_iterations);
+      options_.tolerance, std::int64_t{4} * options_.max_iterations);
   out.evaluations = end.evaluations;
   if (!std::isfinite(end.value)) {
     out.status = refusal;

@@ -2,7 +2,6 @@
 // expansion of v each template is left with a polynomial of the motion's few parameters.
 #include <cmath>
 
-#include "holdstill/region_motion.hpp"
 #include "holdstill/registration.hpp"
 
 namespace holdstill {
@@ -32,26 +31,25 @@ struct SubspaceRegistrar::Quartics {
   Eigen::MatrixXd gram, seen, along;  // R^T R; Phi^T R; t^T R, row by row
   Eigen::MatrixXd a, b;               // b row by row
 
-  // Gauss-Newton steps with J(delta) from `delta`; the last step's length.
-  double descend(const Expansion& expansion, int i, double tolerance, Parameters* delta) const;
+  // Gauss-Newton steps with J(delta) from `delta`, which is not finite where they lead nowhere.
+  void descend(const Expansion& expansion, int i, double tolerance, Parameters* delta) const;
 };
 
-double SubspaceRegistrar::Quartics::descend(const Expansion& expansion, int i, double tolerance,
-                                            Parameters* delta) const {
+void SubspaceRegistrar::Quartics::descend(const Expansion& expansion, int i, double tolerance,
+                                          Parameters* delta) const {
   double length = std::numeric_limits<double>::infinity();
   Expansion::Weights off(a.rows());
   for (int step = 0; step < kMaxSteps && length > tolerance; ++step) {
     off.noalias() = a * expansion.weights(*delta);
     off -= b.row(i).transpose();
     const Parameters before = *delta;
-    const Eigen::LDLT<Expansion::Hessian> hessian(expansion.through_jacobian(before, a));
+    const Eigen::LDLT<ParameterMatrix> hessian(expansion.through_jacobian(before, a));
     *delta -= hessian.solve(expansion.through_jacobian(before, off));
     const double furthest = delta->cwiseAbs().maxCoeff();
-    if (!std::isfinite(furthest)) return furthest;
+    if (!std::isfinite(furthest)) return;
     if (furthest > kLeash) *delta *= kLeash / furthest;
     length = (*delta - before).norm();
   }
-  return length;
 }
 
 void SubspaceRegistrar::expand_distance(const Expansion& expansion, const std::vector<int>& which,
@@ -94,7 +92,7 @@ int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d
     quartics.descend(expansion, i, 0.3 * options_.tolerance, &delta);
     if (!delta.allFinite()) return Status::singular;
     const CentredTransform next = expansion.at(delta);
-    if (!plausible(start, next)) return Status::collapsed;
+    if (!plausible(start, next, options_.limits)) return Status::collapsed;
     out.step = corner_motion(region_, ends[t], next);
     ends[t] = next;
     out.frame_from_canonical = matrix(next, region_.shape());
@@ -116,7 +114,7 @@ int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d
       open.swap(rest);
       ++expansions;
       const Status status = expansion.expand(frame, mean_of(motion, ends, members),
-                                             options_.max_outside, &work->patch);
+                                             options_.limits.outside, &work->patch);
       if (status == Status::converged) expand_distance(expansion, members, &quartics);
       for (std::size_t i = 0; i < members.size(); ++i) {
         const int t = members[i];

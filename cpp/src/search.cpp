@@ -92,8 +92,8 @@ double Search::unexplained(const CentredTransform& transform, Workspace* work) c
 void Search::find(const FrameView& frame, const Eigen::Matrix3d& initial, Workspace* work) const {
   work->scored.clear();
   const Shape& shape = region_.shape();
-  const std::optional<CentredTransform> start = centred(initial, shape);
-  if (!start || !(std::abs(start->linear.determinant()) > 1e-12)) return;
+  const std::optional<CentredTransform> start = invertible(initial, shape);
+  if (!start) return;
   // About the middle of the region: that is where a face turns and grows.
   const Eigen::Vector2d middle =
       0.5 * (region_.corners()[0] + region_.corners()[2]) + shape.centre();

@@ -94,7 +94,7 @@ TEST_CASE("a motion that stretches one direction more than allowed has collapsed
   const Frame<float> frame(160, 200, Texture(2));
   for (const double most : {2.0, 1.1}) {
     Case one;
-    one.options.max_stretch = most;
+    one.options.limits.stretch = most;
     Eigen::Matrix3d squeezed = one.truth;
     const Eigen::Vector3d centre = kShape.centre().homogeneous();
     squeezed.col(0) *= 0.85;

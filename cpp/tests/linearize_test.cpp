@@ -126,6 +126,33 @@ TEST_CASE("a patch that grew gives the values of one that was large at once") {
     }
 }
 
+// Whether all samples of a region are taken without looking at the frame's border.
+bool taken_blindly(const Region& region, const CentredTransform& at, bool projective) {
+  const Frame<std::uint8_t> frame(40, 50, Texture(5));
+  Patch patch;
+  patch.choose_filter(frame.view(), Feature::grey, 0.8, at);
+  REQUIRE(cover(frame.view(), region, at, &patch));
+  return within(patch.texels(), patch.projection(at, projective), region.box(0));
+}
+
+TEST_CASE("samples are taken blindly only where rounding cannot lead them out of the frame") {
+  std::vector<float> mask(kShape.height * kShape.width, 0.0f);
+  mask[0] = 1.0f;
+  const Region corner(kShape, mask.data());
+  const auto onto = [&](double scale, const Eigen::Vector2d& place) {
+    CentredTransform at{scale * Eigen::Matrix2d::Identity(), {0.0, 0.0}, {0.0, 0.0}};
+    at.translation = place - at.apply(corner.corners()[0]);
+    return at;
+  };
+  CHECK(taken_blindly(corner, onto(2.0, {20.0, 10.0}), false));
+  CHECK_FALSE(taken_blindly(corner, onto(2.0, {49.0, 10.0}), false));
+  CHECK_FALSE(taken_blindly(corner, onto(1e15, {20.0, 10.0}), false));
+  // A perspective that the motion model does not have does not count: samples know nothing of it.
+  CentredTransform tilted = onto(2.0, {49.5, 10.0});
+  tilted.projective = {1e-2, 0.0};
+  CHECK_FALSE(taken_blindly(corner, tilted, false));
+}
+
 TEST_CASE("the smallest frames and the widest filters are sampled without harm") {
   const Region region(kShape, nullptr);
   for (const auto& [height, width] : {std::pair{1, 1}, {2, 3}, {1, 50}, {50, 1}, {3, 2}})

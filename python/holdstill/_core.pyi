@@ -157,7 +157,7 @@ def rasl_alm(
     tol: float = 1e-7,
     max_iterations: int = 1000,
     threads: int = 0,
-    start: RaslStep | None = None,
+    start: RaslStep | None = None,  # used up
     penalty: float | None = None,
     max_penalty: float = ...,
     certify: bool = True,

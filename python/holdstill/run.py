@@ -23,7 +23,6 @@ from holdstill.recording import Recording, peak_memory
 from holdstill.segments import Segment
 from holdstill.sources import Frame, FrameSource
 from holdstill.streaming import (
-    Aligners,
     Track,
     align_pass,
     initialiser_for,
@@ -32,6 +31,7 @@ from holdstill.streaming import (
     run_passes,
 )
 from holdstill.threads import thread_count
+from holdstill.tracking import Aligners
 
 PART_ROWS = 1000
 """A part holds consecutive whole tracks until it has this many rows."""
@@ -155,7 +155,7 @@ def align_to_folder(
     statuses: Counter[str] = Counter()
     iterations = evaluations = good = 0
 
-    with Recording(folder, fps=_frame_rate(frames)) as recording:
+    with Recording(folder, fps=frame_rate(frames)) as recording:
         recording.write_dictionary(dictionary.save)
 
         def work(
@@ -258,8 +258,8 @@ class _Counter:
             self._progress(self._done, self._total)
 
 
-def _frame_rate(frames: FrameSource) -> float:
-    """Frames per second of the first stream that has times; pictures come without them."""
+def frame_rate(frames: FrameSource) -> float:
+    """Frames per second of the first stream that has times; 25 where there are none."""
     for index, numbers in enumerate(frames.numbers):
         if len(numbers) < 2 or numbers.start < 0:
             continue

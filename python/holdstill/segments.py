@@ -35,6 +35,9 @@ class Segment:
         The file to write.
     fps : float
         Frames per second.
+    clock : Fraction, optional
+        Unit in seconds of the times that pictures are given; by default picture i is shown at
+        i/fps.
 
     Attributes
     ----------
@@ -42,15 +45,17 @@ class Segment:
         Pictures written so far.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, clock: Fraction | None = None) -> None:
         self.path = path
         self.rate = Fraction(fps).limit_denominator(1001)
         self.n_pictures = 0
+        self._clock = clock or 1 / self.rate
+        self._shown_at = -1
         self._container: Any = None
         self._stream: Any = None
         self._shape: tuple[int, ...] = ()
 
-    def write(self, rgb: npt.NDArray[np.uint8]) -> None:
+    def write(self, rgb: npt.NDArray[np.uint8], time: float | None = None) -> None:
         """Append a picture.
 
         Parameters
@@ -58,6 +63,8 @@ class Segment:
         rgb : ndarray, shape (h, w, 3), uint8
             All pictures of a video have one size. An odd side is made even, as yuv420p needs, by
             repeating the last row or column.
+        time : float, optional
+            When it is shown, in seconds; at the earliest a unit of the clock after the one before.
 
         Raises
         ------
@@ -80,7 +87,9 @@ class Segment:
             if self._container is None:
                 self._open(picture.shape)
             frame = load_av().VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame.pts, frame.time_base = self.n_pictures, 1 / self.rate
+            due = self._shown_at + 1 if time is None else round(time / self._clock)
+            self._shown_at = max(due, self._shown_at + 1)
+            frame.pts, frame.time_base = self._shown_at, self._clock
             self._container.mux(self._stream.encode(frame))
         self.n_pictures += 1
 
@@ -116,7 +125,7 @@ class Segment:
         )
         stream.height, stream.width = shape[:2]
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = 1 / self.rate
+        stream.codec_context.time_base = self._clock
         stream.codec_context.colorspace = _BT601
         stream.codec_context.color_range = _LIMITED_RANGE
         # Several segments are encoded at a time; and one thread gives the same bytes every time.

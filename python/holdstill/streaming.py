@@ -8,30 +8,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-import numpy as np
-
 from holdstill import _core
-from holdstill.alignment import Alignment, align_read, without_transform
+from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
-from holdstill.initial import Initial, Initialiser, TrackInitialiser, make_initial
+from holdstill.initial import Initial, Initialiser, make_initial
 from holdstill.initial import tracks as cut_tracks
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources import open as open_source
 from holdstill.threads import ahead, run_in_order, thread_count
+from holdstill.tracking import Aligners, TrackAligner
 
 Result = TypeVar("Result")
 
 RUN_UP = 0.25
 """Most frames decoded in vain for a pass of its own, as a share of the pass before."""
-
-NEAR_ITERATIONS = 50
-"""Most iterations from the frame before: one that takes more has lost its way."""
-
-NEAR_LOSS = 0.05
-"""Loss of quality from frame to frame above which the finest octave alone is not believed.
-
-Locked onto the next eye or brow a frame may still be good, but not as good as the frame before.
-"""
 
 AHEAD = 4
 """Frames, and aligned frames, that may wait between two stages."""
@@ -111,45 +101,6 @@ def align(
     )
     starts = initialiser_for(frames, dictionary, initial, independent=independent, face=face)
     return _align_all(frames, aligners, starts, thread_count(threads), progress)
-
-
-@dataclass(frozen=True, slots=True)
-class Aligners:
-    """What aligns the frames of a track.
-
-    Attributes
-    ----------
-    anywhere : FrameAligner
-        As asked for: coarse to fine, and with a search where that leads nowhere.
-    near : FrameAligner
-        The finest octave alone and few iterations, for starts from the frame before.
-    """
-
-    anywhere: _core.FrameAligner
-    near: _core.FrameAligner
-
-    @classmethod
-    def of(
-        cls,
-        dictionary: Dictionary,
-        *,
-        max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
-        levels: int | None = None,
-        search: bool = True,
-        **options: Any,
-    ) -> Aligners:
-        """Both, by the options of :meth:`Dictionary.aligner`."""
-        return cls(
-            dictionary.aligner(
-                levels=levels, search=search, max_iterations=max_iterations, **options
-            ),
-            dictionary.aligner(
-                levels=1,
-                search=False,
-                max_iterations=min(max_iterations, NEAR_ITERATIONS),
-                **options,
-            ),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,53 +241,15 @@ def _align_tracks(
 ) -> Generator[tuple[Frame, Alignment], None, None]:
     try:
         for track in tracks:
-            initialiser = starts.for_track()
-            previous = None
+            along = TrackAligner(aligners, starts.for_track())
             rows = islice(pictures, len(track.numbers))
             for row, frame in enumerate(rows, start=track.first_row):
                 if stopped():
                     return
-                found = _align_next(frame, row, aligners, initialiser, previous)
-                if found.good:
-                    previous = found
-                yield frame, found
+                yield frame, along.align(frame, row)
     finally:
         if isinstance(pictures, Generator):
             pictures.close()
-
-
-def _align_next(
-    frame: Frame,
-    row: int,
-    aligners: Aligners,
-    start: TrackInitialiser,
-    previous: Alignment | None,
-) -> Alignment:
-    """Align the next frame of a track; `previous` is the last good one."""
-    if not frame.readable:
-        return without_transform(frame, "unreadable")
-    proposal = start.propose(frame, row)
-    if proposal is None:
-        return without_transform(frame, "not_found")
-    if previous is not None and proposal is previous.frame_from_canonical:
-        # A frame later little has moved: coarse octaves would only lead to the same rest.
-        found = align_read(frame, aligners.near, proposal)
-        if not found.good or found.quality < previous.quality - NEAR_LOSS:
-            found = max(found, align_read(frame, aligners.anywhere, proposal), key=_rank)
-    else:
-        found = align_read(frame, aligners.anywhere, proposal)
-    if not found.good:
-        # A cut, or a track that has lost its way: look for the face anew.
-        again = start.retry(frame, row)
-        if again is not None:
-            found = max(found, align_read(frame, aligners.anywhere, again), key=_rank)
-    start.accept(found.frame_from_canonical if found.good else None)
-    return found
-
-
-def _rank(found: Alignment) -> tuple[bool, bool, float]:
-    """What makes one end of a frame better than another."""
-    return found.good, found.converged, 0.0 if np.isnan(found.quality) else found.quality
 
 
 def run_passes(

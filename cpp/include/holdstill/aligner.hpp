@@ -12,6 +12,7 @@
 #include "holdstill/frame_sums.hpp"
 #include "holdstill/l1_least_squares.hpp"
 #include "holdstill/octaves.hpp"
+#include "holdstill/region_motion.hpp"
 #include "holdstill/status.hpp"
 
 namespace holdstill {
@@ -26,10 +27,8 @@ struct AlignerOptions {
   int acceleration = 4;  // depth of the Anderson acceleration of the outer loop; 0: none
   // Misfits that earn a quality of 0.95 and of 0.5; 0: unknown.
   double typical_misfit = 0.0, poor_misfit = 0.0;
-  double typical_visible = 1.0;   // of FrameAlignment::visible, where nothing is hidden
-  double max_scale_change = 2.0;  // of sqrt|det L|, either way, before a frame counts as collapsed
-  double max_stretch = 2.0;  // ratio of the singular values of the linear motion since the start
-  double max_outside = 0.5;  // share of the region's samples that may lie outside the frame
+  double typical_visible = 1.0;  // of FrameAlignment::visible, where nothing is hidden
+  MotionLimits limits;
   // Solve over all atoms in every iteration, not only where the active set may change. Same fixed
   // point; it certifies every inner solve.
   bool verify = false;
@@ -106,7 +105,8 @@ class FrameAligner {
 
  private:
   struct Step;
-  using Square = Anderson::Square;
+  struct Progress;
+  struct Look;
   struct Basis {
     Eigen::MatrixXf columns;       // what is fitted
     Eigen::MatrixXd coefficients;  // from theirs to the atoms'; empty: the columns are the atoms
@@ -114,14 +114,29 @@ class FrameAligner {
   static Basis orthonormal(const Eigen::Ref<const Eigen::MatrixXf>& atoms);
   FrameAligner(Basis basis, Region region, const Sampling& sampling, const AlignerOptions& options);
 
+  bool robust() const { return options_.loss != Loss::l2; }
+  // Without a penalty there is no support to speak of.
+  bool always_all() const { return options_.verify || options_.mu == 0.0; }
+
+  // One linearisation: src/aligner_step.cpp.
+  void sum(const CentredTransform& transform, const std::vector<int>& candidates, bool review,
+           Workspace* work, const Step& step) const;
   bool linearize(const CentredTransform& transform, const std::vector<int>& candidates, bool review,
                  Workspace* work, Step* step) const;
   void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
-  void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
   void correlate_all(const CentredTransform& transform, Workspace* work, Step* step) const;
-  Square newton(const CentredTransform& transform, const std::vector<int>& candidates,
-                Workspace* work, const Step& step) const;
-  bool atom_missing(bool robust, const Workspace& work) const;
+  ParameterMatrix newton(const CentredTransform& transform, const std::vector<int>& candidates,
+                         Workspace* work, const Step& step) const;
+
+  // The outer loop: src/aligner.cpp.
+  Look choose_look(const Progress& at, const FrameAlignment& found, const Workspace& work) const;
+  bool at_rest(const Progress& at, const FrameAlignment& found, double factor) const;
+  void report(const Look& look, const Step& step, const FrameSums::Workspace& sums,
+              FrameAlignment* out) const;
+  bool atom_missing(const Workspace& work) const;
+  bool certify(const Look& look, Progress* at, Workspace* work, FrameAlignment* out) const;
+  void choose_candidates(const Eigen::VectorXd& gradient, Workspace* work) const;
+  CentredTransform advance(const Look& look, int iterations, Workspace* work, Progress* at) const;
   Status iterate(const FrameView& frame, const Eigen::Matrix3d& initial,
                  const Eigen::Matrix3d& lowpass_from, const Level& level, Workspace* work,
                  FrameAlignment* out) const;

@@ -13,16 +13,18 @@ namespace holdstill {
 class Anderson {
  public:
   static constexpr int kMaxDepth = 4;
+  // Worth while once steps are below this many canonical pixels.
+  static constexpr double kBegin = 1.0;
 
   // depth 0: plain steps. scale: what makes the parameters comparable, here canonical pixels per
   // unit of each.
   Anderson(int depth, const Parameters& scale)
-      : depth_(depth), scale_(scale), base_(Square::Identity(scale.size(), scale.size())) {}
+      : depth_(depth),
+        scale_(scale),
+        base_(ParameterMatrix::Identity(scale.size(), scale.size())) {}
 
-  using Square =
-      Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
   // Plain steps are multiplied by `base` from now on. What was learned stays true.
-  void precondition(const Square& base) {
+  void precondition(const ParameterMatrix& base) {
     base_ = scale_.asDiagonal() * base * scale_.cwiseInverse().asDiagonal();
   }
 
@@ -65,7 +67,7 @@ class Anderson {
 
   int depth_, n_seen_ = 0;
   Parameters scale_, x_, f_;
-  Square base_;
+  ParameterMatrix base_;
   Differences dx_{scale_.size(), depth_}, df_{scale_.size(), depth_};
 };
 

@@ -20,8 +20,6 @@ class Expansion {
   static constexpr int kMaxRows =
       1 + 2 * kMaxParameters + kMaxParameters * (kMaxParameters + 1) / 2;
   using Weights = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kMaxRows, 1>;
-  using Hessian =
-      Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 
   Expansion(const Region& region, const Sampling& sampling);
 
@@ -47,7 +45,7 @@ class Expansion {
   // J(delta)^T times what the rows' products with something are.
   Parameters through_jacobian(const Parameters& delta, const Weights& products) const;
   // J(delta)^T A J(delta), where A stands for the rows' products.
-  Hessian through_jacobian(const Parameters& delta, const Eigen::MatrixXd& products) const;
+  ParameterMatrix through_jacobian(const Parameters& delta, const Eigen::MatrixXd& products) const;
 
  private:
   using Blocks = std::vector<kernels::Columns>;  // one for each block of the region

@@ -93,6 +93,8 @@ class FrameSums {
   const float* atom(int block, int k) const {
     return atoms_.data() + (static_cast<std::size_t>(block) * n_atoms_ + k) * row_length_;
   }
+  void add_weighted(int block, const float* weights, const std::vector<int>& candidates,
+                    kernels::Columns* columns, Workspace* work) const;
   void choose_support(const Eigen::VectorXd& x, double scale, Workspace* work) const;
   const float* const* atoms_of(int block, const std::vector<int>& which, Workspace* work) const;
 

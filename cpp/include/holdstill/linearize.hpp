@@ -69,32 +69,45 @@ EntryJacobian column_chain(const Patch& patch, const Sampling& sampling,
 bool within(const kernels::Texels& texels, const kernels::Projection& projection,
             const std::array<float, 4>& box);
 
-// Calls visit(block, columns) with w = f(I o tau) and its derivatives by the transform's entries,
-// not yet of unit norm; returns how many samples lie outside the frame.
+// Samples the region's blocks, one at a time, under one transform: w = f(I o tau) and its
+// derivatives by the transform's entries, `n_columns` of them, not yet of unit norm.
+class BlockSampler {
+ public:
+  BlockSampler(const Patch& patch, const Region& region, const Sampling& sampling,
+               const CentredTransform& transform, int n_columns)
+      : texels(patch.texels()),
+        projection(patch.projection(transform, sampling.motion == MotionModel::homography)),
+        region_(region),
+        sampling_(sampling),
+        n_columns_(n_columns) {}
+
+  // Returns how many samples lie outside the frame.
+  int sample(int block);
+
+  const kernels::Texels texels;
+  const kernels::Projection projection;
+  // Of the last block.
+  bool inside;  // all of it, as within() says
+  kernels::Samples samples;
+  kernels::Columns columns;
+
+ private:
+  const kernels::Table& kernel_ = kernels::active();
+  const Region& region_;
+  const Sampling& sampling_;
+  int n_columns_;
+};
+
+// Calls visit(block, columns), columns the visitor's to change, for all blocks; returns how many
+// samples lie outside the frame.
 template <bool kValuesOnly = false, typename Visitor>
 int for_each_block(const Patch& patch, const Region& region, const Sampling& sampling,
                    const CentredTransform& transform, Visitor&& visit) {
-  const int n_entries = kValuesOnly ? 0 : sampling.n_entries();
-  const kernels::Table& kernel = kernels::active();
-  const kernels::Texels texels = patch.texels();
-  const kernels::Projection projection =
-      patch.projection(transform, sampling.motion == MotionModel::homography);
-  kernels::Samples samples;
-  kernels::Columns columns;  // the visitor's to change
+  BlockSampler sampler(patch, region, sampling, transform, kValuesOnly ? 0 : sampling.n_entries());
   int outside = 0;
   for (int block = 0; block < region.n_blocks(); ++block) {
-    outside += kernel.sample(texels, projection, region.a(block), region.b(block),
-                             region.block_size(block),
-                             within(texels, projection, region.box(block)), &samples);
-    if (sampling.feature == Feature::grey)
-      kernel.grey_columns(samples, projection, n_entries, &columns);
-    else
-      kernel.edge_columns(samples, projection, n_entries, sampling.feature == Feature::magnitude,
-                          &columns);
-    if (region.soft())
-      kernel.scale_columns(region.roots(block), n_planes(sampling.feature), 1 + n_entries,
-                           &columns);
-    visit(block, columns);
+    outside += sampler.sample(block);
+    visit(block, sampler.columns);
   }
   return outside;
 }

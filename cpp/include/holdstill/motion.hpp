@@ -34,10 +34,15 @@ struct CentredTransform {
 // Nothing where F is not finite or sends the canonical centre to infinity.
 std::optional<CentredTransform> centred(const Eigen::Matrix3d& frame_from_canonical,
                                         const Shape& shape);
+// Nor where the transform cannot be inverted.
+std::optional<CentredTransform> invertible(const Eigen::Matrix3d& frame_from_canonical,
+                                           const Shape& shape);
 Eigen::Matrix3d matrix(const CentredTransform& transform, const Shape& shape);
 
 constexpr int kMaxParameters = 8;
 using Parameters = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kMaxParameters, 1>;
+using ParameterMatrix =  // p x p
+    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 // d(entries)/d(parameters): entries are (l11, l12, l21, l22, tx, ty[, p1, p2]), or (tx, ty) alone.
 using EntryJacobian =
     Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;

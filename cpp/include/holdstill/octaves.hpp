@@ -1,6 +1,7 @@
 // A frame at half, a quarter, ... of its size, for coarse searches: computed where it is asked for.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "holdstill/image.hpp"
@@ -11,7 +12,7 @@ class Octaves {
  public:
   // Variance of the blur that an octave comes with, in pixels of its own: each halving blurs by the
   // binomial 1 4 6 4 1, one pixel squared, and then pixels are twice as wide.
-  static double variance(int octave) { return (1.0 - 1.0 / (1 << 2 * octave)) / 3.0; }
+  static double variance(int octave) { return (1.0 - std::ldexp(1.0, -2 * octave)) / 3.0; }
   static int size(int full, int octave) { return ((full - 1) >> octave) + 1; }
 
   // `frame` must live until the next reset.

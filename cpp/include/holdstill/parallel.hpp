@@ -38,7 +38,12 @@ void parallel_for(int n_items, int threads, Work&& work) {
     }
   };
   std::vector<std::thread> pool;
-  for (int thread = 1; thread < threads; ++thread) pool.emplace_back(run, thread);
+  pool.reserve(threads);
+  try {
+    for (int thread = 1; thread < threads; ++thread) pool.emplace_back(run, thread);
+  } catch (const std::exception&) {
+    // The system gives no more: those that run do all of the work.
+  }
   run(0);
   for (std::thread& thread : pool) thread.join();
   if (failure) std::rethrow_exception(failure);

@@ -18,7 +18,14 @@ Parameters pixels_per_unit(MotionModel motion, const Region& region,
 double corner_motion(const Region& region, const CentredTransform& from,
                      const CentredTransform& to);
 
-// Ratio of the singular values of the linear motion since the start, large where it is squeezed.
-double stretch(const CentredTransform& start, const CentredTransform& now);
+// Beyond these an alignment has failed, whatever its residual.
+struct MotionLimits {
+  double scale_change = 2.0;  // of sqrt|det L| since the start, either way
+  double stretch = 2.0;       // ratio of the singular values of the linear motion since the start
+  double outside = 0.5;       // share of the region's samples that may lie outside the frame
+};
+// False, too, where the transform folded over; a start that mirrors may stay mirrored.
+bool plausible(const CentredTransform& start, const CentredTransform& now,
+               const MotionLimits& limits);
 
 }  // namespace holdstill

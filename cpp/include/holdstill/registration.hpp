@@ -14,6 +14,7 @@
 
 #include "holdstill/expansion.hpp"
 #include "holdstill/linearize.hpp"
+#include "holdstill/region_motion.hpp"
 #include "holdstill/status.hpp"
 
 namespace holdstill {
@@ -27,7 +28,7 @@ struct RegistrationOptions {
   int max_iterations = 100;      // of the simplex, a quarter of the evaluations
   int acceleration = 4;          // depth of the Anderson acceleration of the steps; 0: none
   double largest_offset = 0.05;  // of the first simplex: the corners' motion, in canonical widths
-  double max_scale_change = 2.0, max_stretch = 2.0, max_outside = 0.5;  // as the frame aligner's
+  MotionLimits limits;
 };
 
 struct FrameRegistration {
@@ -92,10 +93,8 @@ class SubspaceRegistrar {
   Status linearize(const CentredTransform& at, int which, Workspace* work, Linear* linear) const;
   // y, and half the gradient of d.
   void residual(const Linear& linear, int which, Workspace* work, Parameters* gradient) const;
-  static Parameters step(const Linear& linear, const Parameters& gradient);
   void expand_distance(const Expansion& expansion, const std::vector<int>& which,
                        Quartics* out) const;
-  bool plausible(const CentredTransform& start, const CentredTransform& next) const;
   double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
                Status* status) const;
   void score(double squared, const Eigen::VectorXd& y, FrameRegistration* out) const;

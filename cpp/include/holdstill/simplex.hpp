@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "holdstill/motion.hpp"
 
@@ -17,10 +18,10 @@ struct SimplexEnd {
 };
 
 // Minimises objective(point) from 0: the first vertices are 0 and +-offset along each axis, the
-// better of both signs. Allocates nothing.
+// better of both signs.
 template <typename Objective>
 SimplexEnd minimize_simplex(Objective&& objective, int n, double offset, double tolerance,
-                            int max_evaluations) {
+                            std::int64_t max_evaluations) {
   struct Vertex {
     Parameters point;
     double value;

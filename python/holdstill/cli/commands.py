@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from holdstill.cli.apply_command import run_apply
 from holdstill.cli.face_commands import run_model, run_register
+from holdstill.cli.mouth_command import run_mouth
 from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS
 from holdstill.cli.parsing import facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
@@ -108,10 +110,12 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
     "demo": run_demo,
     "fit": run_fit,
     "align": run_align,
+    "apply": run_apply,
     "evaluate": run_evaluate,
     "report": run_report,
     "model": run_model,
     "register": run_register,
+    "mouth": run_mouth,
 }
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from holdstill import __version__
 from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
+from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register
+from holdstill.cli.mouth_command import add_mouth
 from holdstill.cli.parsing import (
     add_initial,
     add_run,
@@ -42,10 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_fit(commands)
     _add_align(commands)
+    add_apply(commands)
     _add_evaluate(commands)
     _add_report(commands)
     add_model(commands)
     add_register(commands)
+    add_mouth(commands)
     return parser
 
 

@@ -1,0 +1,112 @@
+"""Along a track: each frame starts where the last good one ended, or anew where that fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from holdstill import _core
+from holdstill.alignment import Alignment, FloatArray, align_read, without_transform
+from holdstill.dictionary import Dictionary
+from holdstill.initial import TrackInitialiser
+from holdstill.sources import Frame
+
+NEAR_ITERATIONS = 50
+"""Most iterations from the frame before: one that takes more has lost its way."""
+
+NEAR_LOSS = 0.05
+"""Loss of quality from frame to frame above which the finest octave alone is not believed.
+
+Locked onto the next eye or brow a frame may still be good, but not as good as the frame before.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Aligners:
+    """What aligns the frames of a track.
+
+    Attributes
+    ----------
+    anywhere : FrameAligner
+        As asked for: coarse to fine, and with a search where that leads nowhere.
+    near : FrameAligner
+        The finest octave alone and few iterations, for starts from the frame before.
+    """
+
+    anywhere: _core.FrameAligner
+    near: _core.FrameAligner
+
+    @classmethod
+    def of(
+        cls,
+        dictionary: Dictionary,
+        *,
+        max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+        levels: int | None = None,
+        search: bool = True,
+        **options: Any,
+    ) -> Aligners:
+        """Both, by the options of :meth:`Dictionary.aligner`."""
+        return cls(
+            dictionary.aligner(
+                levels=levels, search=search, max_iterations=max_iterations, **options
+            ),
+            dictionary.aligner(
+                levels=1,
+                search=False,
+                max_iterations=min(max_iterations, NEAR_ITERATIONS),
+                **options,
+            ),
+        )
+
+
+class TrackAligner:
+    """Aligns the frames of one track, one after the other.
+
+    Parameters
+    ----------
+    aligners : Aligners
+    start : TrackInitialiser
+        Of :meth:`~holdstill.initial.Initialiser.for_track`.
+    """
+
+    def __init__(self, aligners: Aligners, start: TrackInitialiser) -> None:
+        self._aligners = aligners
+        self._start = start
+        self._last_good: Alignment | None = None
+
+    def align(self, frame: Frame, row: int) -> Alignment:
+        """Align the next frame of the track."""
+        if not frame.readable:
+            return without_transform(frame, "unreadable")
+        proposal = self._start.propose(frame, row)
+        if proposal is None:
+            return without_transform(frame, "not_found")
+        found = self._from(proposal, frame)
+        if not found.good:
+            # A cut, or a track that has lost its way: look for the face anew.
+            again = self._start.retry(frame, row)
+            if again is not None:
+                anew = align_read(frame, self._aligners.anywhere, again)
+                found = max(found, anew, key=_rank)
+        self._start.accept(found.frame_from_canonical if found.good else None)
+        if found.good:
+            self._last_good = found
+        return found
+
+    def _from(self, proposal: FloatArray, frame: Frame) -> Alignment:
+        anywhere, last = self._aligners.anywhere, self._last_good
+        if last is None or proposal is not last.frame_from_canonical:
+            return align_read(frame, anywhere, proposal)
+        # A frame later little has moved: coarse octaves would only lead to the same rest.
+        found = align_read(frame, self._aligners.near, proposal)
+        if not found.good or found.quality < last.quality - NEAR_LOSS:
+            found = max(found, align_read(frame, anywhere, proposal), key=_rank)
+        return found
+
+
+def _rank(found: Alignment) -> tuple[bool, bool, float]:
+    """What makes one end of a frame better than another."""
+    return found.good, found.converged, 0.0 if np.isnan(found.quality) else found.quality

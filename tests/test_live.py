@@ -1,0 +1,101 @@
+"""Frames as they come: the same results as those of a whole source."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from holdstill import LiveAligner, align, fit
+from holdstill.synthetic import TalkingHead
+
+pytest.importorskip("cv2")
+
+SHAPE = (48, 48)
+HEAD = TalkingHead(18, size=(360, 450), shape=SHAPE, occlusion=False)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """A head that is gone for three frames, and comes back elsewhere."""
+    frames = np.stack(list(HEAD))
+    frames[6:9] = 0
+    frames[9:] = np.roll(frames[9:], (20, -50), axis=(1, 2))
+    return frames
+
+
+@pytest.fixture(scope="module")
+def dictionary():
+    return fit(np.stack(list(HEAD)), HEAD.initial(), n=9, shape=SHAPE, motion="similarity")
+
+
+def same(one, other):
+    assert one.status == other.status
+    assert (one.iterations, one.evaluations) == (other.iterations, other.evaluations)
+    if other.frame_from_canonical is None:
+        assert one.frame_from_canonical is None
+    else:
+        np.testing.assert_array_equal(one.frame_from_canonical, other.frame_from_canonical)
+        np.testing.assert_array_equal(one.coefficients, other.coefficients)
+        assert one.quality == other.quality
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "huber", "face": "center"}])
+def test_frames_one_by_one_end_where_the_whole_source_does(frames, dictionary, options):
+    live = LiveAligner(dictionary, **options)
+    statuses = []
+    for number, (frame, expected) in enumerate(
+        zip(frames, align(frames, dictionary, **options), strict=True)
+    ):
+        found = live.align(frame, time=number / 25)
+        same(found, expected)
+        assert (found.source, found.frame, found.time) == ("live", number, number / 25)
+        statuses.append(found.good)
+    assert statuses == [True] * 6 + [False] * 3 + [True] * 9
+
+
+def test_a_reset_is_the_beginning_of_a_track(frames, dictionary, monkeypatch):
+    monkeypatch.setattr("holdstill.initial.TRACK_LENGTH", 5)
+    live = LiveAligner(dictionary)
+    for number, expected in enumerate(align(frames, dictionary, threads=1)):
+        if number % 5 == 0:
+            live.reset()
+        same(live.align(frames[number]), expected)
+
+
+def test_the_detector_is_asked_only_where_the_track_is_lost(frames, dictionary):
+    live = LiveAligner(dictionary)
+    for frame in frames[:6]:
+        live.align(frame)
+    assert live.detections == 1
+    live.reset()
+    live.align(frames[0])
+    assert live.detections == 2
+
+
+def test_a_lost_frame_does_not_end_the_track(frames, dictionary):
+    live = LiveAligner(dictionary)
+    assert live.align(frames[0]).good
+    assert live.align(None).status == "unreadable"
+    assert live.align(frames[1]).good
+    assert live.detections == 1
+
+
+def test_grey_and_other_kinds_of_frames_will_do(frames, dictionary):
+    live, grey = LiveAligner(dictionary), frames[0].mean(axis=2)
+    whole = live.align(grey).frame_from_canonical
+    assert whole is not None
+    again = live.align((grey * 200).astype(np.uint16)).frame_from_canonical
+    assert np.abs(whole - again).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    "frame", [np.zeros(9), np.zeros((2, 9, 9, 3)), np.zeros((9, 9), complex), np.zeros((9, 9, 2))]
+)
+def test_what_is_not_a_frame_is_refused(dictionary, frame):
+    with pytest.raises(ValueError, match="frame: expected"):
+        LiveAligner(dictionary).align(frame)
+
+
+def test_an_unknown_face_is_refused(dictionary):
+    with pytest.raises(ValueError, match="face: expected"):
+        LiveAligner(dictionary, face="smallest")
