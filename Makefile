@@ -84,7 +84,7 @@ $(VENV)/.base:
 
 # Built in place of an isolated build: a second build recompiles what has changed only.
 $(VENV)/.installed: $(VENV)/.base $(SOURCES)
-	$(PIP) install --no-build-isolation -C cmake.define.HOLDSTILL_WERROR=ON ".[test]"
+	$(PIP) install --no-build-isolation -C cmake.define.HOLDSTILL_WERROR=ON ".[test,browser]"
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.installed

@@ -136,6 +136,17 @@ def test_evaluate_reads_a_run_of_registrations(album, registered_run, tmp_path, 
     assert found["quality"]["mean"] > 0.5 and found["pictures"] == found["good"]
 
 
+def test_a_report_of_registrations(album, registered_run, command):
+    code, text, _ = command("report", registered_run, "--json", "--quiet")
+    found = json.loads(text)
+    assert code == 0 and found["verdict"].startswith("6 faces, 100")
+    assert found["frames"] == found["pictures"] == 6
+    page = (registered_run / "report.html").read_text(encoding="utf-8")
+    # There is nothing to compare unrelated photographs with.
+    assert '"pair":false' in page and "registered to a face model" in page
+    assert page.count('class="tile"') == 6 and "005.png" in page
+
+
 def test_json_and_quiet_and_help(album, tmp_path, command):
     code, text, err = command(
         "register", album.folder / "photographs", "--model", album.model, "--out",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill import __version__
 from holdstill.alignment import warp
 from holdstill.evaluate import EyeCornerTable, eye_corner_table
 from holdstill.fitting import fit
 from holdstill.outputs import output_errors
+from holdstill.report import write_report
 from holdstill.run import align_to_folder
 from holdstill.segments import Segment
 from holdstill.sources import open as open_source
@@ -26,6 +29,7 @@ N_FRAMES = 320
 N_SAMPLE = 60
 LOSS = "huber"
 """A hand passes over the face."""
+VIDEO, INITIAL = "talking_head.mp4", "initial.csv"
 OUTER_INNER_INNER_OUTER = (0, 1, 2, 3)
 """Eye corners among the head's landmarks, from image left to image right."""
 
@@ -81,12 +85,18 @@ def run(
             threads=threads,
             loss=LOSS,
             progress=progress,
+            facts={
+                **_facts(folder),
+                "seconds_of_fit": fitted,
+                "provenance": dict(dictionary.provenance),
+            },
         )
         rows = read_transforms(folder / "aligned")
         picture = folder / "before_after.png"
         _write_picture(picture, frames, initial, rows["frame_from_canonical"], head.shape)
 
     points = head.points()
+    page = write_report(folder / "aligned", points=points, eye_corners=OUTER_INNER_INNER_OUTER)
     before = eye_corner_table(initial, points, OUTER_INNER_INNER_OUTER, head.shape)
     after = eye_corner_table(
         rows["frame_from_canonical"], points, OUTER_INNER_INNER_OUTER, head.shape
@@ -96,6 +106,7 @@ def run(
     )
     result = {
         "folder": str(folder),
+        "report": page["report"],
         "seconds": {"render": rendered, "fit": fitted, **summary["seconds"]},
         "frames": summary["frames"],
         "status": summary["status"],
@@ -109,16 +120,35 @@ def run(
     return result, _text(folder, result, before, after, hidden)
 
 
+def _command(folder: Path) -> str:
+    """The run as the command line would make it."""
+    video, initial = (shlex.quote(str(folder / name)) for name in (VIDEO, INITIAL))
+    return (
+        f"holdstill align {video} --initial {initial} --n {N_SAMPLE} --loss {LOSS} "
+        "--out OTHER_FOLDER"
+    )
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says about how the run was made."""
+    return {
+        "holdstill": __version__,
+        "command": _command(folder),
+        "sources": str(folder / VIDEO),
+        "initial": str(folder / INITIAL),
+    }
+
+
 def _write_inputs(folder: Path, head: TalkingHead, initial: npt.NDArray[np.float64]) -> Path:
     """The video, and the initial transforms as a tracker would hand them over."""
-    video = folder / "talking_head.mp4"
+    video = folder / VIDEO
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         segment = Segment(video, head.fps)
         for frame in head:
             segment.write(frame)
         segment.close()
-        with (folder / "initial.csv").open("w", newline="", encoding="utf-8") as file:
+        with (folder / INITIAL).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["frame", *MATRIX_COLUMNS])
             for number, matrix in enumerate(initial):
@@ -179,10 +209,9 @@ def _text(
             line("initial transforms", before),
             line("aligned", after),
             line("  under a passing hand", hidden),
-            f"look at   {folder / 'before_after.png'}",
-            f"and at    {folder / 'aligned' / 'aligned.mp4'}",
+            f"look at   {result['report']}",
+            f"and at    {folder / 'before_after.png'}, {folder / 'aligned' / 'aligned.mp4'}",
             "the same by hand:",
-            f"  holdstill align {folder / 'talking_head.mp4'} --initial {folder / 'initial.csv'} "
-            f"--n {N_SAMPLE} --loss {LOSS} --out OTHER_FOLDER",
+            f"  {_command(folder)}",
         ]
     )

@@ -50,7 +50,7 @@ FACE_COLUMNS = {
 
 _OWN_FILES = (
     "run.json", "aligned.mp4", "dictionary.npz", "model.npz", "contact_sheet.png", "transforms.csv",
-    "evaluation.json", "evaluation.parquet",
+    "evaluation.json", "evaluation.parquet", "report.html",
 )  # fmt: skip
 _PARTS = "transforms.parquet"
 _SEGMENTS = ".segments"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["evaluate", "no-such-run", "--quiet"])
     2
     """
-    options = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = build_parser().parse_args(given)
+    options.command_line = shlex.join(["holdstill", *given])
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.ERROR if options.quiet else logging.INFO,

@@ -16,12 +16,13 @@ from holdstill.cli.mouth_command import run_mouth
 from holdstill.cli.options import ALIGN_OPTIONS, FIT_OPTIONS
 from holdstill.cli.parsing import facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
-from holdstill.cli.texts import counted, listed
+from holdstill.cli.texts import counted, listed, quoted, report_text
 from holdstill.dictionary import Dictionary
 from holdstill.evaluate import evaluate_run, write_evaluation
 from holdstill.fitting import fit
 from holdstill.outputs import refuse_missing_folder
 from holdstill.recording import refuse_other_contents
+from holdstill.report import write_report
 from holdstill.run import align_to_folder
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
@@ -97,12 +98,22 @@ def run_evaluate(options: argparse.Namespace) -> Output:
     return found.to_dict(), str(found)
 
 
+def run_report(options: argparse.Namespace) -> Output:
+    """``holdstill report``."""
+    with progress_of(options, "report", "pictures") as progress:
+        result = write_report(
+            options.run, progress=progress, **given(options, ("initial", "points", "eye_corners"))
+        )
+    return result, report_text(result)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], Output]] = {
     "demo": run_demo,
     "fit": run_fit,
     "align": run_align,
     "apply": run_apply,
     "evaluate": run_evaluate,
+    "report": run_report,
     "model": run_model,
     "register": run_register,
     "mouth": run_mouth,
@@ -146,5 +157,6 @@ def _align_text(out: str, summary: dict[str, Any]) -> str:
             f"{summary['mean_iterations'] or 0:.1f} iterations a frame, "
             f"{summary['detections']} detections",
             listed(out),
+            f"to look at it: holdstill report {quoted(out)}",
         ]
     )

@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_align(commands)
     add_apply(commands)
     _add_evaluate(commands)
+    _add_report(commands)
     add_model(commands)
     add_register(commands)
     add_mouth(commands)
@@ -112,6 +113,32 @@ def _add_evaluate(commands: Any) -> None:
         "holdstill evaluate aligned --points landmarks.npy --eye-corners 36,39,42,45",
     )
     parser.add_argument("run", metavar="DIR", help="folder of the run")
+    _add_points(parser)
+    parser.add_argument(
+        "--region", help=f"where variance is measured: {', '.join(ROIS)}, or a mask image"
+    )
+    _add_compared(parser)
+    parser.add_argument(
+        "--no-frames",
+        action="store_true",
+        default=False,
+        help="do not look at the frames: no variance, no sharpness",
+    )
+
+
+def _add_report(commands: Any) -> None:
+    parser = command(
+        commands,
+        "report",
+        "Write a run as one page to look at: DIR/report.html.",
+        "holdstill report aligned",
+    )
+    parser.add_argument("run", metavar="DIR", help="folder of the run")
+    _add_points(parser)
+    _add_compared(parser)
+
+
+def _add_points(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--points",
         metavar="FILE",
@@ -123,19 +150,13 @@ def _add_evaluate(commands: Any) -> None:
         metavar="OUTER_L,INNER_L,INNER_R,OUTER_R",
         help="point indices, from image left to image right",
     )
-    parser.add_argument(
-        "--region", help=f"where variance is measured: {', '.join(ROIS)}, or a mask image"
-    )
+
+
+def _add_compared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--initial",
         metavar="FILE",
         help="transforms to compare with; else the run's own",
-    )
-    parser.add_argument(
-        "--no-frames",
-        action="store_true",
-        default=False,
-        help="do not look at the frames: no variance, no sharpness",
     )
 
 

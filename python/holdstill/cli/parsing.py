@@ -27,6 +27,7 @@ def facts_of(options: argparse.Namespace) -> dict[str, Any]:
     """What run.json says about how a run was made."""
     return {
         "holdstill": __version__,
+        "command": options.command_line,
         "processor": processor(),
         "instruction_set": _core.instruction_set(),
         "sources": sources_of(options),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def counted(counts: dict[str, int]) -> str:
@@ -14,3 +17,17 @@ def listed(folder: str) -> str:
     """A run's folder and what is in it."""
     files = sorted(path.name for path in Path(folder).iterdir() if not path.name.startswith("."))
     return f"{folder}: {', '.join(files)}"
+
+
+def quoted(path: str) -> str:
+    """A path as a command line needs it."""
+    return shlex.quote(path)
+
+
+def report_text(result: Mapping[str, Any]) -> str:
+    """What `holdstill.report.write_report` returned."""
+    lines = [f"{result['verdict']}."]
+    if result["pictures"] and result["pictures"] < result["frames"]:
+        lines.append(f"the player shows {result['shown']}: {result['pictures']} pictures")
+    lines.append(f"{result['report']}: {result['bytes'] / 1e6:.1f} MB")
+    return "\n".join(lines)
