@@ -21,15 +21,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+import matplotlib.style
 import numpy as np
 import numpy.typing as npt
 from common import OUT, Claims, data_folder, machine_line
-from matplotlib.figure import Figure
 from peers import FloatArray, Grey, mean_picture, peers
 from rasl_peers import Batch, Settings, run_peer
 from talking_face import SHAPE, TalkingFace
 
 import holdstill
+import holdstill.plot
 from holdstill.canonical import roi_mask
 from holdstill.evaluate import EyeCornerTable, eye_corner_table, region_variance
 from holdstill.synthetic import TalkingHead
@@ -51,6 +53,8 @@ GRID_FRAMES = (1000, 3000, 9375)
 class Page:
     """What is printed, and kept for the documentation."""
 
+    images: Path
+    """Where its pictures go; the page names them relative to the folder above."""
     lines: list[str] = field(default_factory=list)
 
     def say(self, text: str = "") -> None:
@@ -119,7 +123,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="Markdown page to write")
     parser.add_argument("--only", nargs="+", choices=list(sections), default=list(sections))
     options = parser.parse_args()
-    faces, page, claims = load(), Page(), Claims()
+    images = OUT if options.out is None else options.out.parent / "images"
+    faces, page, claims = load(), Page(images), Claims()
     page.say(
         f"{faces.name}: {len(faces.frames)} frames, {int(faces.opened.sum())} with open eyes; "
         f"affine, canonical frame {SHAPE[0]}×{SHAPE[1]}, n = {N}. {machine_line()}; "
@@ -229,24 +234,26 @@ def figure1(faces: Faces, page: Page, claims: Claims) -> None:
     results = {"initial transforms": faces.initial}
     for name, options in VARIANTS.items():
         results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes, rows, totals = figure.add_subplot(), [], {}
+    rows, variances = [], {}
     for name, transforms in results.items():
         pixels = [
             holdstill.warp(frame, at, SHAPE)[mask]
             for frame, at in zip(faces.frames, transforms, strict=True)
         ]
-        found = region_variance(np.stack(pixels))
-        totals[name] = found.total
-        axes.plot(range(1, 1 + len(found.accumulated)), found.accumulated, "o-", ms=3, label=name)
-        share = found.total / totals["initial transforms"]
+        found = variances[name] = region_variance(np.stack(pixels))
+        share = found.total / variances["initial transforms"].total
         rows.append([name, f"{found.total:.4g}", f"{share:.2f}",
                      *(f"{found.accumulated[k - 1]:.3f}" for k in (1, 5, 10, 20))])  # fmt: skip
-    axes.set(xlabel="principal components", ylabel="accumulated share of the variance")
-    axes.set_xticks(range(0, 21, 5))
-    axes.legend(frameon=False)
-    OUT.mkdir(exist_ok=True)
-    figure.savefig(OUT / "mouth_variance.png", dpi=120)
+    with matplotlib.style.context("default"):  # the package `rasl` sets another
+        axes = holdstill.plot.accumulated_variance(variances)
+        figure = axes.figure
+        figure.set_size_inches(6.4, 4.0)
+    page.images.mkdir(exist_ok=True)
+    figure.savefig(page.images / "mouth_variance.png", dpi=100, facecolor="white")
+    page.say(
+        "![Share of the mouth's variance in its first principal components]"
+        f"({page.images.name}/mouth_variance.png)"
+    )
     page.table(("", "total variance", "of the initial", "first", "5", "10", "20"), rows)
     page.say(
         "The paper: a total of 0.80 of the tracker's, and larger shares in the first 20. As "
@@ -254,7 +261,7 @@ def figure1(faces: Faces, page: Page, claims: Claims) -> None:
         "the mouth of a head that nods moves the more against them: for mouths take the region "
         "`face`, or `eyes-nose`."
     )
-    least = min(totals[name] for name in VARIANTS) / totals["initial transforms"]
+    least = min(variances[name].total for name in VARIANTS) / variances["initial transforms"].total
     claims.check(least < 1, f"the mouth's variance falls to {least:.2f} of the initial one")
 
 

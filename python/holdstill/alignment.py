@@ -46,7 +46,7 @@ def is_good(
     return np.asarray((np.asarray(status) == "converged") & ~(np.asarray(quality) < GOOD))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
     """One aligned frame, or why it is not.
 
@@ -117,7 +117,7 @@ class Alignment:
         return int(np.count_nonzero(self.coefficients))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AlignmentBatch:
     """The fields of :class:`Alignment` as arrays of length n, in the order of the frames."""
 

@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 DEFAULT = Options()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Registration:
     """One registered frame, or why it is not.
 
