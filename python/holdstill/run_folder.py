@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,6 +23,9 @@ from holdstill.sources import open as open_source
 from holdstill.transforms import read_transforms
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+INITIAL_TRANSFORMS, FIXED_CROP = "the initial transforms", "a fixed crop"
+"""What frames may be shown by as they were before alignment, for a caption."""
 
 
 class NotARunError(FileNotFoundError):
@@ -121,9 +125,9 @@ class Run:
         """Whether the run registered faces to a face model, rather than to a dictionary."""
         return (self.folder / "model.npz").is_file()
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the canonical frame.
+        """Height and width of the canonical frame; read from the folder once.
 
         Raises
         ------
@@ -199,7 +203,7 @@ class Run:
         frame_from_canonical : ndarray, shape (n, 3, 3)
             NaN where there is none.
         what : str
-            What they are, for a caption.
+            What they are, for a caption: `INITIAL_TRANSFORMS`, `FIXED_CROP`, or why there are none.
 
         Raises
         ------
@@ -209,13 +213,13 @@ class Run:
         named = initial if initial is not None else self.facts.get("initial")
         if isinstance(named, (str, os.PathLike)):
             try:
-                return self._initial(self._found(os.fspath(named))), "the initial transforms"
+                return self._initial(self._found(os.fspath(named))), INITIAL_TRANSFORMS
             except (FileNotFoundError, ValueError):
                 if initial is not None:
                     raise
         if self.independent:
             return np.full((len(self), 3, 3), np.nan), "nothing: the pictures are unrelated"
-        return _fixed_crops(self.stream, self.frame_from_canonical, self.good), "a fixed crop"
+        return _fixed_crops(self.stream, self.frame_from_canonical, self.good), FIXED_CROP
 
     def _initial(self, path: str) -> FloatArray:
         streams = len(np.unique(self.stream[self.rows["frame"] >= 0]))

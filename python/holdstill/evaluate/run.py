@@ -22,7 +22,7 @@ from holdstill.evaluate.eye_corners import (
 from holdstill.evaluate.jitter import Jitter, JitterOfFrames, corner_jitter, point_jitter
 from holdstill.evaluate.pictures import Pictures, look_at, spread_evenly
 from holdstill.evaluate.points import FloatArray, invertible, read_points
-from holdstill.run_folder import Run, read_run
+from holdstill.run_folder import INITIAL_TRANSFORMS, Run, read_run
 from holdstill.sources import open as open_source
 
 FACE = "face"
@@ -230,7 +230,7 @@ def _jitter(
 
     after = measure(run.frame_from_canonical)
     # The corners of a fixed crop do not move at all.
-    moving = points is not None or caption == "the initial transforms"
+    moving = points is not None or caption == INITIAL_TRANSFORMS
     start = measure(before).overall if moving else None
     return BeforeAfter(start, after.overall), after.per_frame
 

@@ -20,7 +20,7 @@ from holdstill.plot.style import (
     grid_of_axes,
     legend,
 )
-from holdstill.run_folder import Run
+from holdstill.run_folder import INITIAL_TRANSFORMS, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,7 +117,7 @@ def transforms(
     if isinstance(results, Run):
         shape = results.shape if shape is None else shape
         given, what = results.before()
-        if before is None and what == "the initial transforms":
+        if before is None and what == INITIAL_TRANSFORMS:
             before = given
     if shape is None:
         raise ValueError("shape: expected (height, width) of the canonical frame")
