@@ -8,7 +8,7 @@ function makePlayer({ rows, fps, ratio, pair }) {
   let view = "single";
   let wipe = 0.5;
 
-  function film64() {
+  function videoBytes() {
     const text = $("video").textContent;
     $("video").remove();
     if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
@@ -146,7 +146,7 @@ function makePlayer({ rows, fps, ratio, pair }) {
   $("view").value = matchMedia("(max-width: 40rem)").matches ? "wipe" : "pair";
   setView($("view").value);
   setWipe(0.5);
-  film.src = URL.createObjectURL(new Blob([film64()], { type: "video/mp4" }));
+  film.src = URL.createObjectURL(new Blob([videoBytes()], { type: "video/mp4" }));
   tick();
   return { seek, toggle, wanted: () => target };
 }
