@@ -27,7 +27,7 @@ from common import Claims, data_folder, print_table
 from synthetic_video import SyntheticVideo
 
 import holdstill
-from holdstill.recording import peak_memory
+from holdstill.memory import peak_memory
 from holdstill.run import align_to_folder
 
 SHAPE = (64, 64)

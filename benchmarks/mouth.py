@@ -27,7 +27,8 @@ from PIL import Image
 import holdstill
 from holdstill.applying import positions
 from holdstill.reference.motion import map_points
-from holdstill.run import align_to_folder, frame_rate
+from holdstill.run import align_to_folder
+from holdstill.streaming import frame_rate
 from holdstill.talking.region import CENTRE, depth, outline
 from holdstill.talking.sound import write_video
 

@@ -24,7 +24,8 @@ from clips import (
 import holdstill
 import holdstill.run
 from holdstill.cli import main
-from holdstill.recording import COLUMNS
+from holdstill.parts import COLUMNS
+from holdstill.stores import LocalStore
 from holdstill.transforms import read_transforms
 
 av = pytest.importorskip("av")
@@ -132,8 +133,10 @@ def test_no_video_and_csv_choose_the_files(clip, dictionary, tmp_path):
         clip, dictionary, tmp_path / "run", "--no-video", "--csv", "--stop", 5
     )
     assert main(arguments) == 0
-    names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"dictionary.npz", "run.json", "transforms.csv", "transforms.parquet"}
+    names = set(LocalStore(tmp_path / "run").names())
+    assert names == {
+        "blocks", "dictionary.npz", "job.json", "run.json", "transforms.csv", "transforms.parquet"
+    }  # fmt: skip
     with (tmp_path / "run" / "transforms.csv").open(newline="") as file:
         text = list(csv.DictReader(file))
     assert [row["h02"] for row in text] == [str(v) for v in rows_of(tmp_path / "run")["h02"]]

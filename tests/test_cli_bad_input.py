@@ -21,7 +21,7 @@ from clips import (
 )
 
 import holdstill
-import holdstill.run
+import holdstill.jobs.work
 from holdstill.cli import main
 from holdstill.transforms import read_transforms
 
@@ -44,7 +44,7 @@ def sound_only(path):
 # --- options --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", ["--resume", "--dask=local:2", "--zarr", "--inital"])
+@pytest.mark.parametrize("option", ["--resum", "--dusk=local:2", "--zar", "--inital"])
 def test_unknown_options_are_refused(command, tmp_path, option):
     code, _, err = command("align", "clip.mp4", "--out", tmp_path / "run", option)
     assert (code, "unrecognized arguments" in err) == (2, True)
@@ -386,7 +386,8 @@ def test_a_full_disk_exits_with_4_and_leaves_nothing_half_written(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (code, "cannot write" in err) == (4, True)
-    assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == []
+    left = [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert left == [".lock"]
 
 
 def test_a_folder_that_holds_a_run_or_other_files_is_left_alone(
@@ -403,37 +404,46 @@ def test_a_folder_that_holds_a_run_or_other_files_is_left_alone(
     assert part_bytes(tmp_path / "run") == before
 
 
-def test_ctrl_c_exits_with_130_and_keeps_the_parts_written_so_far(
-    clip, dictionary, run_folder, tmp_path, monkeypatch, command
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_exits_with_130_keeps_its_blocks_and_goes_on(
+    clip, dictionary, run_folder, tmp_path, monkeypatch, command, how
 ):
-    part = tmp_path / "run" / "transforms.parquet" / "part-00000.parquet"
-    picture = holdstill.run.canonical_picture
+    run = tmp_path / "run"
+    picture = holdstill.jobs.work.canonical_picture
 
-    def interrupt_in_the_second_track(frame, *rest):
+    def interrupt_in_the_second_block(frame, *rest):
         if frame.frame == 252:
             deadline = time.monotonic() + 20.0
-            while not part.exists() and time.monotonic() < deadline:
+            while not (run / "blocks" / "0000000.json").exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(how)
         return picture(frame, *rest)
 
-    monkeypatch.setattr(holdstill.run, "PART_ROWS", 100)
-    monkeypatch.setattr(holdstill.run, "canonical_picture", interrupt_in_the_second_track)
     # A shell starts background jobs with SIGINT ignored, and Python leaves it so.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    arguments = align_arguments(clip, dictionary, run, "--threads", 1, "--block-frames", 100)
     try:
-        arguments = align_arguments(clip, dictionary, tmp_path / "run", "--threads", 1)
-        code, out, err = command(*arguments)
+        with monkeypatch.context() as patch:
+            patch.setattr(holdstill.jobs.work, "canonical_picture", interrupt_in_the_second_block)
+            code, out, err = command(*arguments)
     finally:
         signal.signal(signal.SIGINT, inherited)
     assert (code, out) == (130, "")
-    assert "interrupted" in err
-    kept, whole = read_transforms(tmp_path / "run"), read_transforms(run_folder)
+    assert "--resume" in err
+    kept, whole = read_transforms(run), read_transforms(run_folder)
     np.testing.assert_array_equal(kept["frame_from_canonical"], whole["frame_from_canonical"][:250])
-    left = {p.relative_to(tmp_path / "run").as_posix() for p in (tmp_path / "run").rglob("*")}
+    left = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
     assert left == {
-        "dictionary.npz", "transforms.parquet", "transforms.parquet/part-00000.parquet"
+        ".lock", "blocks/0000000.json", "dictionary.npz", "job.json", "segments/0000000.mp4",
+        "transforms.parquet/part-0000000.parquet",
     }  # fmt: skip
+    code, out, _ = command("status", run)
+    assert (code, "interrupted, 250 of" in out, "to go on: holdstill align" in out) == (0, 1, 1)
+    assert command(*arguments, "--resume")[0] == 0
+    for name in ("h02", "status", "quality"):
+        np.testing.assert_array_equal(read_transforms(run).get(name), whole.get(name))
+    assert (run / "aligned.mp4").read_bytes() == (run_folder / "aligned.mp4").read_bytes()
+    assert "complete, " in command("status", run)[1]
 
 
 def test_a_folder_can_be_used_again_after_a_run_that_wrote_no_part(

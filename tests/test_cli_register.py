@@ -16,9 +16,10 @@ from holdstill.cli import main
 from holdstill.face_run import register_to_folder
 from holdstill.faces import FaceDetector
 from holdstill.initial import make_initial
+from holdstill.parts import FACE_COLUMNS
 from holdstill.pictures import ContactSheet, canonical_picture
-from holdstill.recording import FACE_COLUMNS
 from holdstill.reference.motion import map_points
+from holdstill.stores import LocalStore
 from holdstill.transforms import from_box, from_eye_corners, read_transforms
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -105,7 +106,7 @@ def test_no_pictures_and_csv_choose_the_files(album, registered_run, register, t
     with Image.open(registered_run / "contact_sheet.png") as sheet:
         assert sheet.width > 6 * 100
     code, *_ = register(album.folder / "photographs", options=("--no-pictures", "--csv"))
-    names = {path.name for path in (tmp_path / "run").iterdir()}
+    names = set(LocalStore(tmp_path / "run").names())
     assert (code, names) == (0, {"model.npz", "run.json", "transforms.csv", "transforms.parquet"})
     with (tmp_path / "run" / "transforms.csv").open(newline="") as file:
         text = list(csv.DictReader(file))

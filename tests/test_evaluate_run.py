@@ -200,7 +200,7 @@ def test_a_run_of_no_rows_is_refused(copy, command):
 
 
 def test_a_run_of_one_row_has_no_variance(copy):
-    first = copy / "transforms.parquet" / "part-00000.parquet"
+    first = copy / "transforms.parquet" / "part-0000000.parquet"
     for part in (copy / "transforms.parquet").iterdir():
         if part != first:
             part.unlink()

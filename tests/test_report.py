@@ -294,7 +294,7 @@ def test_columns_of_others_do_no_harm(numbered, tmp_path):
 
     copy = tmp_path / "run"
     shutil.copytree(numbered, copy)
-    part = copy / "transforms.parquet" / "part-00000.parquet"
+    part = copy / "transforms.parquet" / "part-0000000.parquet"
     table = pq.read_table(part).append_column("yaw", pa.array(["<x>"] * 120))
     pq.write_table(table, part)
     page, _ = report_of(copy)

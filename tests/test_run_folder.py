@@ -102,7 +102,7 @@ def test_another_table_is_no_run(clip, tmp_path):
     folder = tmp_path / "run" / "transforms.parquet"
     folder.mkdir(parents=True)
     columns = {f"h{i}{j}": [float(i == j)] for i in range(3) for j in range(3)}
-    pq.write_table(pa.table({"frame": [0], **columns}), folder / "part-00000.parquet")
+    pq.write_table(pa.table({"frame": [0], **columns}), folder / "part-0000000.parquet")
     with pytest.raises(ValueError, match="iterations, source, status missing"):
         read_run(folder.parent)
 

@@ -40,8 +40,8 @@ def test_little_is_decoded_in_vain_however_far_apart_keyframes_are(
     tmp_path: Path, keyframe_every: int
 ) -> None:
     source = open_source(write_noise(tmp_path / "video.mp4", 1500, keyframe_every))
-    tracks = plan_tracks(source)
-    passes = plan_passes(source, tracks)
+    tracks = list(plan_tracks(source))
+    passes = list(plan_passes(source, tracks))
     assert [track for tracks in passes for track in tracks] == tracks
     in_vain = [source.run_up(0, tracks[0].numbers.start) for tracks in passes]
     assert in_vain == [tracks[0].numbers.start % keyframe_every for tracks in passes]
@@ -52,7 +52,7 @@ def test_little_is_decoded_in_vain_however_far_apart_keyframes_are(
 
 def test_a_video_with_one_keyframe_is_decoded_once(tmp_path: Path) -> None:
     source = open_source(write_noise(tmp_path / "video.mp4", 580, 600))
-    assert len(plan_passes(source, plan_tracks(source))) == 1
+    assert len(list(plan_passes(source, plan_tracks(source)))) == 1
 
 
 def test_streams_are_passes_of_their_own(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_streams_are_passes_of_their_own(tmp_path: Path) -> None:
     for path in paths:
         np.save(path, stack)
     source = open_source(paths)
-    passes = plan_passes(source, plan_tracks(source))
+    passes = list(plan_passes(source, plan_tracks(source)))
     assert [(p[0].stream, len(p), p[0].first_row) for p in passes] == [
         (0, 1, 0), (0, 1, 250), (1, 1, 300), (1, 1, 550)
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_track_survives_a_leap_that_the_finest_octave_alone_does_not(
     frames = np.stack([still, leapt])
     source = open_source(frames)
     start = FromTheFrameBefore(small_head.initial[0])
-    pairs = align_pass(source, plan_tracks(source), Aligners.of(dictionary), start)
+    pairs = align_pass(source, list(plan_tracks(source)), Aligners.of(dictionary), start)
     first, second = (found for _, found in pairs)
     assert first.good and second.good
     alone = align_frame(
@@ -143,7 +143,7 @@ def test_a_frame_that_falls_off_is_looked_at_on_all_octaves_and_the_better_end_s
 ) -> None:
     source = open_source(np.zeros((2, 8, 8), np.uint8))
     aligners = Aligners(anywhere=Found(0.9, *anywhere), near=Found(near))  # type: ignore[arg-type]
-    pairs = align_pass(source, plan_tracks(source), aligners, FromTheFrameBefore(np.eye(3)))
+    pairs = align_pass(source, list(plan_tracks(source)), aligners, FromTheFrameBefore(np.eye(3)))
     assert [found.quality for _, found in pairs] == [0.9, expected]
     assert not aligners.anywhere.qualities and not aligners.near.qualities  # type: ignore[attr-defined]
 
@@ -154,7 +154,7 @@ def test_stages_on_threads_change_nothing(small_head: SmallHead) -> None:
     def found(staged: bool) -> np.ndarray:
         pairs = align_pass(
             source,
-            plan_tracks(source),
+            list(plan_tracks(source)),
             Aligners.of(small_head.dictionary),
             make_initial(small_head.initial),
             staged=staged,

@@ -119,8 +119,8 @@ def test_parquet_reads_like_csv(tmp_path, name):
         (tmp_path / name).mkdir()
         for part in (1, 0):
             keep = {k: v[part * 2 : part * 2 + 2] for k, v in rows.items()}
-            pq.write_table(pa.table(keep), tmp_path / name / f"part-{part:05d}.parquet")
-        (tmp_path / name / ".part-00002.parquet.tmp").write_bytes(b"unfinished")
+            pq.write_table(pa.table(keep), tmp_path / name / f"part-{part:07d}.parquet")
+        (tmp_path / name / ".part-0000002.parquet.tmp").write_bytes(b"unfinished")
     else:
         pq.write_table(pa.table(rows), tmp_path / name)
     text = "frame,x,y,width,height\n0,1,1,50,50\n1,,,,\n2,3,3,70,70\n"

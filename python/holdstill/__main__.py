@@ -4,4 +4,5 @@ import sys
 
 from holdstill.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # worker processes import it, too
+    sys.exit(main())

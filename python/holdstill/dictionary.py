@@ -317,6 +317,10 @@ class Dictionary:
         seen = self.robust_residuals[:, 2]
         return float(np.median(seen)) if len(seen) else 1.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What has been made of it is made again where it arrives.
+        return {name: value for name, value in self.__dict__.items() if name != "_aligners"}
+
     @cached_property
     def _aligners(self) -> dict[tuple[Any, ...], _core.FrameAligner]:
         return {}

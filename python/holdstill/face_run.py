@@ -20,11 +20,13 @@ from holdstill.canonical import check_shape
 from holdstill.face_model import FaceModel
 from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
+from holdstill.memory import peak_memory
+from holdstill.parts import FACE_COLUMNS
 from holdstill.pictures import ContactSheet, canonical_picture
-from holdstill.recording import FACE_COLUMNS, Recording, peak_memory
+from holdstill.recording import Recording
 from holdstill.reference.registration import SEARCHES
 from holdstill.registration import Registration, identify, register
-from holdstill.run import PART_ROWS, refuse_nothing
+from holdstill.run import refuse_nothing
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources.paths import kind_of
 from holdstill.threads import run_in_order, thread_count
@@ -186,6 +188,10 @@ def register_to_folder(
         recording.finish(summary, csv=csv)
     refuse_nothing(summary, f"{summary['faces']} faces could be registered")
     return summary
+
+
+PART_ROWS = 1000
+"""Rows of a part, unless it is the last."""
 
 
 class _Rows:

@@ -54,6 +54,10 @@ Initial: TypeAlias = (
 class TrackInitialiser(Protocol):
     """Initial transforms along one track, frame after frame."""
 
+    @property
+    def detections(self) -> int:
+        """Number of the track's frames that a face detector has searched."""
+
     def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
         """Return frame_from_canonical to start from, (3, 3); None: the frame is `not_found`."""
 
@@ -64,7 +68,14 @@ class TrackInitialiser(Protocol):
         """Take the aligned transform of the frame just proposed for; None: the face is lost."""
 
 
-class Initialiser(Protocol):
+class Tracks(Protocol):
+    """What begins tracks."""
+
+    def for_track(self) -> TrackInitialiser:
+        """Start a track: a new object, which knows of no other track."""
+
+
+class Initialiser(Tracks, Protocol):
     """Source of initial transforms; shared by all tracks, which may run on several threads."""
 
     @property
@@ -77,9 +88,6 @@ class Initialiser(Protocol):
 
     def angles(self, frame: NumberedFrame) -> FloatArray:
         """Yaw, pitch and roll of a frame, (3,), as given; NaN where they are not known."""
-
-    def for_track(self) -> TrackInitialiser:
-        """Start a track: a new object, which knows of no other track."""
 
 
 def make_initial(
@@ -187,10 +195,11 @@ def tracks(
         )
     stop = n_frames if stop is None else min(stop, n_frames)
     cut: list[tuple[int, int]] = []
-    for frame in range(start, stop, every):
-        if not cut or frame >= cut[-1][1]:
-            end = (frame // TRACK_LENGTH + 1) * TRACK_LENGTH
-            cut.append((frame, min(end, stop)))
+    frame = start
+    while frame < stop:
+        end = min((frame // TRACK_LENGTH + 1) * TRACK_LENGTH, stop)
+        cut.append((frame, end))
+        frame += -(-(end - frame) // every) * every
     return cut
 
 
@@ -261,6 +270,7 @@ class _DetectedTrack:
         self._wait = 1
         self._frames_to_skip = 0
         self._was_detected = False
+        self.detections = 0
 
     def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
         self._was_detected = False
@@ -287,6 +297,7 @@ class _DetectedTrack:
             self._frames_to_skip -= 1
             return None
         self._was_detected = True
+        self.detections += 1
         box = self._shared.detector.detect(frame.grey())
         if box is None:
             self._attempt_failed()

@@ -70,19 +70,19 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 def as_json(value: Any) -> str:
     """A value as JSON text; NumPy values and paths become plain ones, NaN and infinity null."""
-    return json.dumps(_finite(value), indent=2, allow_nan=False)
+    return json.dumps(as_plain(value), indent=2, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Turn NumPy values and paths into plain ones, and numbers that are not finite into None."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _finite(value.tolist())
+        return as_plain(value.tolist())
     if isinstance(value, (list, tuple, set)):
-        return [_finite(item) for item in value]
+        return [as_plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _finite(value.item())
+        return as_plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, os.PathLike):

@@ -41,26 +41,27 @@ class Progress:
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._started: float | None = None
+        self._before = 0  # done when the first report came
         self._shown = 0.0
 
     def __call__(self, done: int, total: int) -> None:
         """Report that `done` of `total` are finished."""
         now = time.monotonic()
         if self._started is None:  # the work begins with its first report, not with its preparation
-            self._started = now
+            self._started, self._before = now, done
             self._shown = 0.0 if self._terminal else now
         every = 0.2 if self._terminal else 10.0
         if self._quiet or (now - self._shown < every and done < total):
             return
         self._shown = now
-        rate = done / max(now - self._started, 1e-9)
+        rate = (done - self._before) / max(now - self._started, 1e-9)
         line = f"{self._label}: {done}/{total} {self._unit}"
         if now > self._started:
             line += f", {rate:.3g}/s"
         if self._open_ended:
             line = f"{self._label}: {done} {self._unit}, {now - self._started:.0f} s"
-        elif done and now > self._started:
-            line += f", {_clock((total - done) / rate)} left"
+        elif rate and now > self._started:
+            line += f", {clock((total - done) / rate)} left"
         if self._terminal:
             self._stream.write(f"\r{line}\033[K" + ("\n" if done >= total else ""))
         else:
@@ -74,7 +75,8 @@ class Progress:
             self._stream.flush()
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as a clock shows them."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,11 @@ _ENCODERS: dict[str, dict[str, str]] = {
 
 _BT601, _LIMITED_RANGE = 6, 1
 """What the conversion from RGB to yuv420p does, in FFmpeg's numbers, so that players undo it."""
+
+
+def as_rate(fps: float) -> Fraction:
+    """Frames per second as a fraction that containers bear, such as 30000/1001."""
+    return Fraction(fps).limit_denominator(1001)
 
 
 class Segment:
@@ -49,7 +54,7 @@ class Segment:
 
     def __init__(self, path: Path, fps: float, clock: Fraction | None = None) -> None:
         self.path = path
-        self.rate = Fraction(fps).limit_denominator(1001)
+        self.rate = as_rate(fps)
         self.n_pictures = 0
         self._clock = clock or 1 / self.rate
         self._shown_at = -1
@@ -135,15 +140,29 @@ class Segment:
         self._stream = stream
 
 
-def concatenate(segments: Sequence[Segment], path: Path) -> None:
-    """Join closed segments without encoding again; picture i is shown at i/fps."""
+def concatenate(segments: Iterable[Path], rate: Fraction, path: Path) -> None:
+    """Join closed segments without encoding again; picture i is shown at i/rate.
+
+    Parameters
+    ----------
+    segments : iterable of path
+        Taken one by one, each read before the next is asked for.
+    rate : Fraction
+        Frames per second.
+    path : path
+        The file to write.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     av = load_av()
-    rate = segments[0].rate
     position = 0
-    with av.open(str(path), "w", format="mp4") as joined:
+    with output_errors(path), av.open(str(path), "w", format="mp4") as joined:
         stream: Any = None
         for segment in segments:
-            with av.open(str(segment.path)) as part:
+            with av.open(str(segment)) as part:
                 if stream is None:
                     stream = joined.add_stream_from_template(part.streams.video[0])
                     stream.time_base = 1 / rate

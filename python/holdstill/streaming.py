@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
+
+import numpy as np
 
 from holdstill import _core
 from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
-from holdstill.initial import Initial, Initialiser, make_initial
+from holdstill.initial import Initial, Initialiser, Tracks, make_initial
 from holdstill.initial import tracks as cut_tracks
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources import open as open_source
+from holdstill.sources.paths import is_url
 from holdstill.threads import ahead, run_in_order, thread_count
 from holdstill.tracking import Aligners, TrackAligner
 
@@ -22,6 +25,9 @@ Result = TypeVar("Result")
 
 RUN_UP = 0.25
 """Most frames decoded in vain for a pass of its own, as a share of the pass before."""
+
+PASS_BEHIND_URL = 2000
+"""Frames decoded in one pass at least where opening a video costs round trips."""
 
 AHEAD = 4
 """Frames, and aligned frames, that may wait between two stages."""
@@ -103,6 +109,13 @@ def align(
     return _align_all(frames, aligners, starts, thread_count(threads), progress)
 
 
+_DEFAULT_FPS = 25.0
+
+
+class LostFrame(Frame):
+    """An unreadable frame that was there when its source was opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """Consecutive selected frames of one stream, the first of which starts from nothing."""
@@ -112,29 +125,28 @@ class Track:
     first_row: int
 
 
-def plan_tracks(frames: FrameSource) -> list[Track]:
+def plan_tracks(frames: FrameSource) -> Iterator[Track]:
     """Cut all selected frames into tracks, by frame number alone.
 
     Parameters
     ----------
     frames : FrameSource
 
-    Returns
-    -------
-    list of Track
+    Yields
+    ------
+    Track
         In the order of the rows.
     """
-    planned: list[Track] = []
     row = 0
     for stream, numbers in enumerate(frames.numbers):
         if numbers.start < 0:  # a source that could not be opened: its one row
-            pieces = [(numbers.start, numbers.stop)] if len(numbers) else []
+            pieces: Iterable[tuple[int, int]] = [(numbers.start, numbers.stop)] * bool(numbers)
         else:
             pieces = cut_tracks(numbers.stop, numbers.start, numbers.stop, numbers.step)
         for first, end in pieces:
-            planned.append(Track(stream, range(first, end, numbers.step), row))
-            row += len(planned[-1].numbers)
-    return planned
+            track = Track(stream, range(first, end, numbers.step), row)
+            row += len(track.numbers)
+            yield track
 
 
 def initialiser_for(
@@ -156,7 +168,9 @@ def initialiser_for(
     )
 
 
-def plan_passes(frames: FrameSource, planned: Sequence[Track]) -> list[list[Track]]:
+def plan_passes(
+    frames: FrameSource, planned: Iterable[Track], behind_url: int = PASS_BEHIND_URL
+) -> Iterator[list[Track]]:
     """Group tracks into passes of one decoder, the unit of parallel work.
 
     Where keyframes are close, every track is a pass of its own. A pass that begins far from one
@@ -165,36 +179,49 @@ def plan_passes(frames: FrameSource, planned: Sequence[Track]) -> list[list[Trac
     Parameters
     ----------
     frames : FrameSource
-    planned : sequence of Track
+    planned : iterable of Track
         Of :func:`plan_tracks`.
+    behind_url : int
+        Frames in a pass over a video behind a URL, at least.
 
-    Returns
-    -------
-    list of list of Track
+    Yields
+    ------
+    list of Track
         In order.
     """
-    passes: list[list[Track]] = []
+    tracks: list[Track] = []
     for track in planned:
-        before = passes[-1] if passes else []
-        if before and before[0].stream == track.stream:
-            length = before[-1].numbers.stop - before[0].numbers.start
-            if frames.run_up(track.stream, track.numbers.start) > RUN_UP * length:
-                before.append(track)
-                continue
-        passes.append([track])
-    return passes
+        if tracks and not _joined(frames, tracks, track, behind_url):
+            yield tracks
+            tracks = []
+        tracks.append(track)
+    if tracks:
+        yield tracks
+
+
+def _joined(frames: FrameSource, before: Sequence[Track], track: Track, behind_url: int) -> bool:
+    if before[0].stream != track.stream:
+        return False
+    n_frames = sum(len(one.numbers) for one in before)
+    if n_frames < behind_url and is_url(frames.streams[track.stream].name):
+        return True
+    length = before[-1].numbers.stop - before[0].numbers.start
+    return frames.run_up(track.stream, track.numbers.start) > RUN_UP * length
 
 
 def align_pass(
     frames: FrameSource,
     tracks: Sequence[Track],
     aligners: Aligners,
-    starts: Initialiser,
+    starts: Tracks,
     stopped: Callable[[], bool] = lambda: False,
     *,
     staged: bool = False,
 ) -> Generator[tuple[Frame, Alignment], None, None]:
     """Align the frames of consecutive tracks of one stream, decoded in one pass.
+
+    Every frame of the tracks has its row: one that the stream has lost since it was opened, or that
+    reading fails at, is unreadable.
 
     Parameters
     ----------
@@ -202,7 +229,7 @@ def align_pass(
     tracks : sequence of Track
         Of :func:`plan_passes`.
     aligners : Aligners
-    starts : Initialiser
+    starts : Tracks
         Of :func:`initialiser_for`.
     stopped : callable
         Asked before each frame; the pass ends early where it says so.
@@ -213,9 +240,7 @@ def align_pass(
     ------
     Frame, Alignment
     """
-    first, last = tracks[0], tracks[-1]
-    step = first.numbers.step
-    pictures = frames.read(first.stream, first.numbers.start, last.numbers.stop, step)
+    pictures = _planned(frames, tracks)
     if staged:
         pictures = ahead(_with_grey(pictures), AHEAD)
     pairs = _align_tracks(pictures, tracks, aligners, starts, stopped)
@@ -223,6 +248,20 @@ def align_pass(
         pairs = ahead(pairs, AHEAD)
     with closing(pairs):
         yield from pairs
+
+
+def _planned(frames: FrameSource, tracks: Sequence[Track]) -> Generator[Frame, None, None]:
+    stream, numbers = tracks[0].stream, tracks[0].numbers
+    numbers = range(numbers.start, tracks[-1].numbers.stop, numbers.step)
+    error, read = "the stream ends before this frame", 0
+    try:
+        for frame in frames.read(stream, numbers.start, numbers.stop, numbers.step):
+            yield frame
+            read += 1
+    except OSError as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    for number in numbers[read:]:
+        yield LostFrame(frames.streams[stream].name, number, error=error)
 
 
 def _with_grey(pictures: Iterator[Frame]) -> Generator[Frame, None, None]:
@@ -236,7 +275,7 @@ def _align_tracks(
     pictures: Iterator[Frame],
     tracks: Sequence[Track],
     aligners: Aligners,
-    starts: Initialiser,
+    starts: Tracks,
     stopped: Callable[[], bool],
 ) -> Generator[tuple[Frame, Alignment], None, None]:
     try:
@@ -254,7 +293,7 @@ def _align_tracks(
 
 def run_passes(
     work: Callable[[list[Track], Callable[[], bool], bool], Iterator[Result]],
-    passes: Sequence[list[Track]],
+    passes: Iterable[list[Track]],
     threads: int,
 ) -> Generator[Result, None, None]:
     """Run `work` on all passes, on threads, and yield all its results in order.
@@ -266,24 +305,26 @@ def run_passes(
     ----------
     work : callable (tracks, stopped, staged) -> iterator of results
         See :func:`align_pass`.
-    passes : sequence of list of Track
-        Of :func:`plan_passes`.
+    passes : iterable of list of Track
+        Of :func:`plan_passes`; taken one by one.
     threads : int
 
     Yields
     ------
     result
     """
-    staged = threads >= 2 * len(passes)
-    if threads == 1 or len(passes) == 1:
-        for tracks in passes:
+    remaining = iter(passes)
+    first = list(islice(remaining, threads + 1))
+    staged = threads >= 2 * len(first)
+    if threads == 1 or len(first) == 1:
+        for tracks in chain(first, remaining):
             yield from work(tracks, lambda: False, staged)
         return
 
     def together(tracks: list[Track], stopped: Callable[[], bool]) -> list[Result]:
         return list(work(tracks, stopped, staged))
 
-    with closing(run_in_order(together, passes, threads)) as pieces:
+    with closing(run_in_order(together, chain(first, remaining), threads)) as pieces:
         for results in pieces:
             yield from results
 
@@ -307,3 +348,25 @@ def _align_all(
             if progress is not None:
                 progress(done, total)
             yield found
+
+
+def frame_rate(frames: FrameSource) -> float:
+    """Frames per second of the first stream that has times; 25 where there are none."""
+    for index, numbers in enumerate(frames.numbers):
+        if len(numbers) < 2 or numbers.start < 0:
+            continue
+        times = [
+            frame.time
+            for frame in frames.read(
+                index, numbers.start, numbers.start + 2 * numbers.step, numbers.step
+            )
+        ]
+        if (
+            len(times) == 2
+            and times[0] is not None
+            and times[1] is not None
+            and times[1] > times[0]
+        ):
+            return float(np.clip(1.0 / (times[1] - times[0]), 1.0, 240.0))
+        return _DEFAULT_FPS
+    return _DEFAULT_FPS

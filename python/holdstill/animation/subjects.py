@@ -14,10 +14,10 @@ from holdstill.initial import Initial, make_initial
 from holdstill.motion import compose, decompose
 from holdstill.pictures import as_rgb8
 from holdstill.recording import is_run
-from holdstill.run import frame_rate
 from holdstill.run_folder import Run, read_run
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
+from holdstill.streaming import frame_rate
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from holdstill.cli.commands import COMMANDS
 from holdstill.cli.options import build_parser
 from holdstill.fitting import NothingToAlignError
+from holdstill.jobs.job import JobIncompleteError
 from holdstill.outputs import OutputError, as_json
 from holdstill.run import NothingAlignedError
 
-OK, USAGE, NOTHING_ALIGNED, OUTPUT, INTERRUPTED = 0, 2, 3, 4, 130
+OK, INCOMPLETE, USAGE, NOTHING_ALIGNED, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes."""
 
 
@@ -28,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: every frame has a row. 2: wrong usage, or no source readable. 3: no frame could be
-        aligned. 4: output could not be written. 130: interrupted.
+        0: every frame has a row. 1: workers failed at some blocks. 2: wrong usage, or no source
+        readable. 3: no frame could be aligned. 4: output could not be written. 130: interrupted, by
+        Ctrl-C or SIGTERM.
 
     Examples
     --------
@@ -45,11 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(message)s",
     )
     try:
-        result, text = COMMANDS[options.command](options)
+        with _stopped_by_sigterm():
+            result, text = COMMANDS[options.command](options)
     except KeyboardInterrupt:
         return _fail(
-            "interrupted; what has been written under its final name is complete", INTERRUPTED
+            "interrupted; what has been written under its final name is complete, and a run of "
+            "'holdstill align' goes on by --resume",
+            INTERRUPTED,
         )
+    except JobIncompleteError as error:
+        return _fail(error, INCOMPLETE)
     except NothingAlignedError as error:
         if options.json:
             print(as_json(error.summary))
@@ -62,6 +73,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, USAGE)
     print(as_json(result) if options.json else text)
     return OK
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which schedulers stop a job, do what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _fail(message: object, code: int) -> int:

@@ -10,9 +10,9 @@ from holdstill.applying import INTERPOLATIONS, apply
 from holdstill.cli.parsing import add_sources, command, given, parse_shape, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.picture_files import check_pictures_path, write_pictures
-from holdstill.run import frame_rate
 from holdstill.run_folder import read_run
 from holdstill.run_frames import RunFrames
+from holdstill.streaming import frame_rate
 
 Output = tuple[dict[str, Any], str]
 

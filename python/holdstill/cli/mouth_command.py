@@ -16,9 +16,9 @@ import numpy.typing as npt
 from holdstill.cli.parsing import command, given, parse_shape
 from holdstill.cli.progress import progress_of
 from holdstill.outputs import OutputError, refuse_missing_folder
-from holdstill.run import frame_rate
 from holdstill.run_folder import read_run
 from holdstill.run_frames import RunFrames
+from holdstill.streaming import frame_rate
 from holdstill.talking.blending import BLENDS
 from holdstill.talking.replacing import MouthReplacement, replace_mouth
 from holdstill.talking.sound import has_sound, write_video

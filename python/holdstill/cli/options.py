@@ -6,32 +6,15 @@ import argparse
 from typing import Any
 
 from holdstill import __version__
-from holdstill.alignment import LOSSES
 from holdstill.canonical import ROIS
+from holdstill.cli.align_command import add_align
 from holdstill.cli.animate_command import add_animate
 from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register
+from holdstill.cli.fit_options import add_fit_options, add_shared_options
 from holdstill.cli.mouth_command import add_mouth
-from holdstill.cli.parsing import (
-    add_initial,
-    add_run,
-    add_sampling,
-    add_sources,
-    command,
-    parse_four_indices,
-    parse_index,
-    parse_positive,
-)
-from holdstill.reference.motion import MOTIONS
-from holdstill.selection import SELECTIONS
-
-FIT_OPTIONS = (
-    "n", "selection", "seed", "shape", "motion", "features", "sigma", "roi", "face", "threads",
-)  # fmt: skip
-"""Options of the command line that are keywords of `holdstill.fit`."""
-
-ALIGN_OPTIONS = ("threads", "independent", "face", "mu", "tolerance", "loss")
-"""Options of the command line that are keywords of `holdstill.run.align_to_folder`."""
+from holdstill.cli.parsing import add_sources, command, parse_four_indices, parse_positive
+from holdstill.cli.status_command import add_status
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_fit(commands)
-    _add_align(commands)
+    add_align(commands)
     add_apply(commands)
     _add_evaluate(commands)
     _add_report(commands)
@@ -52,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_register(commands)
     add_mouth(commands)
     add_animate(commands)
+    add_status(commands)
     return parser
 
 
@@ -75,34 +59,8 @@ def _add_fit(commands: Any) -> None:
     )
     add_sources(parser)
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="the dictionary")
-    _add_fit_options(parser)
-    _add_shared_options(parser)
-
-
-def _add_align(commands: Any) -> None:
-    parser = command(
-        commands,
-        "align",
-        "Align every frame; learn the dictionary first unless one is given.",
-        "holdstill align interview.mp4 --out aligned --roi upper-face",
-    )
-    add_sources(parser)
-    add_run(parser)
-    parser.add_argument("--dictionary", metavar="FILE.npz", help="of 'holdstill fit'")
-    _add_fit_options(parser)
-    _add_shared_options(parser)
-    parser.add_argument("--mu", type=float, help="weight of the l1 norm of the coefficients")
-    parser.add_argument(
-        "--loss", choices=LOSSES, help="what a pixel's residual costs; huber ignores what hides it"
-    )
-    parser.add_argument("--tolerance", type=float, help="stop at this norm of the last step")
-    parser.add_argument("--start", type=parse_index, help="first frame of each stream")
-    parser.add_argument("--stop", type=parse_index, help="frame before which to stop")
-    parser.add_argument("--every", type=parse_positive, help="take every n-th frame")
-    parser.add_argument(
-        "--independent", action="store_true", help="unrelated photographs: a detection on each"
-    )
-    parser.add_argument("--no-video", action="store_true", default=False, help="no aligned.mp4")
+    add_fit_options(parser)
+    add_shared_options(parser)
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -158,18 +116,3 @@ def _add_compared(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="transforms to compare with; else the run's own",
     )
-
-
-def _add_shared_options(parser: argparse.ArgumentParser) -> None:
-    add_initial(parser)
-    parser.add_argument("--face", choices=("largest", "center"), help="which face of several")
-    parser.add_argument("--threads", type=parse_positive, help="threads")
-
-
-def _add_fit_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("dictionary")
-    group.add_argument("--n", type=parse_positive, help="frames in the sample")
-    group.add_argument("--selection", choices=SELECTIONS, help="how the sample is drawn")
-    group.add_argument("--seed", type=parse_index, help="of the random choice")
-    group.add_argument("--motion", choices=MOTIONS, help="motion model")
-    add_sampling(group)

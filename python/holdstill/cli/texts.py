@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from holdstill.stores import open_store
 
 
 def counted(counts: dict[str, int]) -> str:
@@ -15,8 +16,7 @@ def counted(counts: dict[str, int]) -> str:
 
 def listed(folder: str) -> str:
     """A run's folder and what is in it."""
-    files = sorted(path.name for path in Path(folder).iterdir() if not path.name.startswith("."))
-    return f"{folder}: {', '.join(files)}"
+    return f"{folder}: {', '.join(open_store(folder).names())}"
 
 
 def quoted(path: str) -> str:

@@ -60,6 +60,10 @@ def _frame_image(values: npt.ArrayLike) -> npt.NDArray[Any]:
     return np.ascontiguousarray(image, dtype)
 
 
+IN_MEMORY = "array"
+"""Name of the stream of an array in memory."""
+
+
 class StackFrames:
     """Reads the frames of a stack.
 

@@ -73,6 +73,8 @@ class ImageFiles:
         Name of the stream.
     paths : sequence of str
         The files, in order.
+    numbers : range, optional
+        Their frame numbers; from 0 by default.
 
     Raises
     ------
@@ -80,16 +82,21 @@ class ImageFiles:
         If Pillow is not installed.
     """
 
-    def __init__(self, name: str, paths: Sequence[str]) -> None:
+    def __init__(self, name: str, paths: Sequence[str], numbers: range | None = None) -> None:
         import_optional("PIL.Image", "reading images")
-        self.stream = Stream(name, len(paths))
+        self._numbers = range(len(paths)) if numbers is None else numbers
+        self.stream = Stream(name, self._numbers.stop)
         self._paths = tuple(paths)
+
+    def files(self, numbers: range) -> tuple[str, ...]:
+        """Paths of the frames of these numbers."""
+        return tuple(self._paths[self._numbers.index(number)] for number in numbers)
 
     def run_up(self, number: int) -> int:
         return 0
 
     def frame(self, number: int) -> Frame:
-        path = self._paths[number]
+        path = self._paths[self._numbers.index(number)]
         try:
             return Frame(path, number, image=read_image(path))
         # A damaged file makes Pillow raise nearly anything (OSError, SyntaxError, struct.error,

@@ -6,9 +6,10 @@ import builtins
 import glob
 import os
 import re
-from typing import IO, Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias, cast
 
 from .errors import SourceError, import_optional
+from .retrying import RetryingFile, again
 
 Kind: TypeAlias = Literal["image", "video", "npy", "zarr"]
 
@@ -43,44 +44,44 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def file_system(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it."""
     fsspec = import_optional("fsspec", f"reading {url!r}")
     try:
-        file_system, path = fsspec.core.url_to_fs(url)
+        files, path = fsspec.core.url_to_fs(url)
     except ValueError as error:
         raise SourceError(f"{url}: {error}") from error
-    return file_system, path
+    return files, path
 
 
 def open_binary(path: str) -> IO[bytes]:
     """Open a file or URL for reading; seeking is possible."""
     if is_url(path):
-        file_system, inner = _file_system(path)
-        handle: IO[bytes] = file_system.open(inner, "rb")
-        return handle
+        files, inner = file_system(path)
+        return cast(IO[bytes], RetryingFile(lambda: files.open(inner, "rb")))
     return builtins.open(path, "rb")
 
 
 def read_range(url: str, start: int, stop: int) -> bytes:
     """The bytes from `start` to before `stop` of what is behind a URL."""
-    file_system, inner = _file_system(url)
-    content: bytes = file_system.cat_file(inner, start=start, end=stop)
+    files, inner = file_system(url)
+    content: bytes = again(lambda: files.cat_file(inner, start=start, end=stop))
     return content
 
 
 def exists(path: str) -> bool:
     """Whether there is something at this path or URL."""
     if is_url(path):
-        file_system, inner = _file_system(path)
-        return bool(file_system.exists(inner))
+        files, inner = file_system(path)
+        return bool(again(lambda: files.exists(inner)))
     return os.path.exists(path)
 
 
 def is_folder(path: str) -> bool:
     """Whether the path or URL is a folder."""
     if is_url(path):
-        file_system, inner = _file_system(path)
-        return bool(file_system.isdir(inner))
+        files, inner = file_system(path)
+        return bool(again(lambda: files.isdir(inner)))
     return os.path.isdir(path)
 
 
@@ -104,17 +105,17 @@ def kind_of(path: str) -> Kind:
 
 def _glob(pattern: str) -> list[str]:
     if is_url(pattern):
-        file_system, inner = _file_system(pattern)
-        return [file_system.unstrip_protocol(match) for match in file_system.glob(inner)]
+        files, inner = file_system(pattern)
+        return [files.unstrip_protocol(match) for match in again(lambda: files.glob(inner))]
     return glob.glob(pattern, recursive=True)
 
 
 def _list_folder(folder: str) -> list[str]:
     if is_url(folder):
-        file_system, inner = _file_system(folder)
+        files, inner = file_system(folder)
         return [
-            file_system.unstrip_protocol(entry["name"])
-            for entry in file_system.ls(inner, detail=True)
+            files.unstrip_protocol(entry["name"])
+            for entry in again(lambda: files.ls(inner, detail=True))
             if entry["type"] == "file"
         ]
     with os.scandir(folder) as entries:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import paths
-from .arrays import StackFrames, open_npy, open_zarr
+from .arrays import IN_MEMORY, StackFrames, open_npy, open_zarr
 from .errors import SourceError
 from .frame import Frame
 from .images import ImageFiles
@@ -139,6 +139,10 @@ class FrameSource:
         """
         return self._readers[stream].run_up(number)
 
+    def reader(self, stream: int) -> FrameReader:
+        """What reads a stream, by its position in `streams`."""
+        return self._readers[stream]
+
     def close(self) -> None:
         """Close the files that random access keeps open; nothing can be read afterwards."""
         self._closed = True
@@ -243,7 +247,7 @@ def _check_selection(start: int, stop: int | None, every: int) -> None:
 
 def _readers(source: Any) -> list[FrameReader]:
     if isinstance(source, np.ndarray):
-        return [StackFrames("array", source)]
+        return [StackFrames(IN_MEMORY, source)]
     if isinstance(source, (str, os.PathLike)):
         return _open_paths([os.fspath(source)])
     if isinstance(source, Sequence) and all(isinstance(s, (str, os.PathLike)) for s in source):

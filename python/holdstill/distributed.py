@@ -1,0 +1,289 @@
+"""Alignment on the workers of a Dask cluster: paths travel, pixels do not.
+
+The dictionary goes to each worker once. A task is a block: thousands of frames, on one thread of a
+worker, whose other threads have blocks of their own. There are few tasks at a time, however long
+the job: the scheduler's memory does not grow with it. The rows are the same, bit for bit, as
+without Dask.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from holdstill import _core
+from holdstill.alignment import Alignment
+from holdstill.dictionary import Dictionary
+from holdstill.initial import Initial
+from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
+from holdstill.jobs.job import Job
+from holdstill.jobs.records import Record
+from holdstill.jobs.work import Count, Task, align_block, align_rows
+from holdstill.outputs import OutputError
+from holdstill.sources import open as open_source
+from holdstill.sources.errors import import_optional
+from holdstill.sources.source import SourceLike
+
+TASKS_PER_THREAD = 2
+"""Tasks that a worker's thread has at a time: one that it does, and one that waits."""
+
+ATTEMPTS = 3
+"""How often a block is given to workers that die of it, or that lose what it needs."""
+
+log = logging.getLogger("holdstill")
+
+
+def align(
+    source: SourceLike,
+    dictionary: Dictionary,
+    client: Any,
+    initial: Initial = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    independent: bool = False,
+    face: str = "largest",
+    mu: float = _core.DEFAULT_MU,
+    tolerance: float = _core.DEFAULT_TOLERANCE,
+    max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+    loss: str = "l2",
+    block_frames: int = BLOCK_FRAMES,
+) -> Iterator[Alignment]:
+    """Align every frame of a source on the workers of a Dask cluster.
+
+    `holdstill.run.align_to_folder` with a `client` writes a run instead, of which workers write the
+    parts: only figures come back.
+
+    Parameters
+    ----------
+    source : path, list of paths or FrameSource
+        As :func:`holdstill.open` takes it. Workers open the same paths or URLs.
+    dictionary : Dictionary
+    client : dask.distributed.Client
+    initial, independent, face, mu, tolerance, max_iterations, loss
+        As in :func:`holdstill.align`; a callable must be one that can be pickled.
+    progress : callable (done, total), optional
+        Called after every block.
+    block_frames : int
+        Frames of a block, at least.
+
+    Yields
+    ------
+    Alignment
+        One for every frame, in order, without the weights of the pixels. Closing the iterator
+        cancels the work.
+
+    Raises
+    ------
+    TypeError
+        If the source is an array in memory.
+    ValueError
+        If an argument is wrong.
+
+    Examples
+    --------
+    >>> from dask.distributed import Client  # doctest: +SKIP
+    >>> client = Client("tcp://scheduler:8786")  # doctest: +SKIP
+    >>> for found in align("s3://talks/*.mp4", dictionary, client):  # doctest: +SKIP
+    ...     print(found.source, found.frame, found.status)
+    """
+    frames = open_source(source)
+    solver = {"mu": mu, "tolerance": tolerance, "max_iterations": max_iterations, "loss": loss}
+    task = Task(
+        dictionary=dictionary,
+        initial=initial,
+        options=solver,
+        independent=independent,
+        face=face,
+        n_rows=len(frames),
+        n_streams=sum(stream.error is None for stream in frames.streams),
+    )
+    _ = task.aligners, task.starts  # refuse wrong arguments here, not on a worker
+    blocks = (
+        PortableBlock.of(block, frames, Versions({})) for block in plan_blocks(frames, block_frames)
+    )
+    first = next(blocks)  # of an array in memory, an error
+    return _in_order(client, task, first, blocks, Count(0, len(frames), progress))
+
+
+def _in_order(
+    client: Any, task: Task, first: PortableBlock, blocks: Iterator[PortableBlock], count: Count
+) -> Generator[Alignment, None, None]:
+    there = client.scatter(task, broadcast=True, hash=False)
+    waiting = deque([_submitted(client, align_rows, there, first)])
+    try:
+        waiting.extend(
+            _submitted(client, align_rows, there, block)
+            for block in islice(blocks, _capacity(client) - 1)
+        )
+        while waiting:
+            rows = waiting.popleft().result()
+            waiting.extend(_submitted(client, align_rows, there, b) for b in islice(blocks, 1))
+            count(len(rows))
+            yield from rows
+    finally:
+        client.cancel(list(waiting))
+
+
+def _submitted(client: Any, work: Callable[..., Any], *arguments: Any) -> Any:
+    return client.submit(work, *arguments, pure=False, retries=ATTEMPTS - 1)
+
+
+def _capacity(client: Any) -> int:
+    """Tasks to have at a time."""
+    threads: int = sum(client.nthreads().values())
+    return TASKS_PER_THREAD * max(1, threads)
+
+
+def on_dask(
+    job: Job, client: Any, progress: Callable[[int, int], None] | None = None
+) -> Generator[Record, None, None]:
+    """Do the blocks of a job that are pending, and yield each one's record when it is written.
+
+    Parameters
+    ----------
+    job : Job
+        Its folder is one that the workers can write to: a shared disk, or a URL.
+    client : dask.distributed.Client
+    progress : callable (done, total), optional
+        Called after every block.
+
+    Yields
+    ------
+    mapping
+        As they come. Closing the iterator cancels the work. A block that workers failed at is left
+        out, with a warning in the log; it can be done by going on with the job.
+
+    Raises
+    ------
+    holdstill.outputs.OutputError
+        If a worker cannot write.
+    ValueError, TypeError
+        If initial transforms do not fit, or the source is an array in memory.
+    """
+    dask = import_optional("dask.distributed", "aligning on workers", "dask")
+    count = Count(job.rows_done, job.task.n_rows, progress)
+    count(0)
+    crew = _Crew(client, job)
+    pending = job.pending()
+    running = dask.as_completed()
+    try:
+        for block in islice(pending, _capacity(client)):
+            running.add(crew.submit(block))
+        for future in running:
+            block, record = crew.result_of(future)
+            if record is not None:
+                count(len(block.rows))
+                yield record
+            elif crew.may_try_again(block):
+                running.add(crew.submit(block))
+            # Workers may have come or gone.
+            free = max(0, _capacity(client) - running.count())
+            for following in islice(pending, free):
+                running.add(crew.submit(following))
+    finally:
+        client.cancel(crew.futures)
+
+
+class _Crew:
+    """The workers, what they hold, and which block each of them is at."""
+
+    def __init__(self, client: Any, job: Job) -> None:
+        self._client, self._job = client, job
+        self._dask = import_optional("dask.distributed", "aligning on workers", "dask")
+        self._blocks: dict[str, Block] = {}
+        self._attempts: dict[int, int] = {}
+        self._futures: dict[str, Any] = {}
+        self._task: Any = None
+
+    @property
+    def futures(self) -> list[Any]:
+        """Of the blocks that are under way."""
+        return list(self._futures.values())
+
+    def submit(self, block: Block) -> Any:
+        """Have a block done."""
+        if self._task is None:
+            self._task = self._client.scatter(self._job.task, broadcast=True, hash=False)
+        future = _submitted(
+            self._client, align_block, self._task, self._job.outputs, self._job.portable(block)
+        )
+        self._blocks[future.key], self._futures[future.key] = block, future
+        self._attempts[block.index] = self._attempts.get(block.index, 0) + 1
+        return future
+
+    def result_of(self, future: Any) -> tuple[Block, Record | None]:
+        """The block of a future that has ended, and its record; None where it failed."""
+        block = self._blocks.pop(future.key)
+        del self._futures[future.key]
+        try:
+            record: Record = future.result()
+        except (OutputError, ValueError, TypeError):
+            raise
+        except self._dask.CancelledError:
+            # All workers that held the dictionary have died: it cannot be computed again.
+            self._task = None
+            log.warning("block %d: its workers are gone; it is given to others", block.index)
+            return block, None
+        except Exception as error:
+            log.warning("block %d failed: %s", block.index, error)
+            return block, None
+        self._attempts.pop(block.index)
+        return block, record
+
+    def may_try_again(self, block: Block) -> bool:
+        """Whether a block that failed is worth another attempt."""
+        return self._attempts[block.index] < ATTEMPTS
+
+
+def workers_of(client: Any) -> dict[str, Any]:
+    """What ``run.json`` says of a cluster: its address, workers and their threads."""
+    threads = client.nthreads()
+    return {
+        "dask": client.scheduler.address,
+        "workers": len(threads),
+        "threads": sum(threads.values()),
+    }
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of a cluster by its address, or of one on this machine.
+
+    Parameters
+    ----------
+    address : str
+        ``tcp://host:port`` (or any other address of a scheduler), or ``local:N`` for N worker
+        processes of one thread each, which end with it.
+
+    Yields
+    ------
+    dask.distributed.Client
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    ImportError
+        If dask.distributed is missing.
+    OSError
+        If there is no scheduler.
+    """
+    dask = import_optional("dask.distributed", "aligning on workers", "dask")
+    kind, _, number = address.partition(":")
+    if kind == "local":
+        if not number.isdecimal() or int(number) < 1:
+            raise ValueError(f"dask: expected local:N with N from 1, got {address!r}")
+        cluster = dask.LocalCluster(
+            n_workers=int(number), threads_per_worker=1, dashboard_address=None
+        )
+        with cluster, dask.Client(cluster) as client:
+            yield client
+        return
+    if "://" not in address:
+        raise ValueError(f"dask: expected tcp://host:port or local:N, got {address!r}")
+    with dask.Client(address, timeout="10s") as client:
+        yield client

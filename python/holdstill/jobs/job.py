@@ -1,0 +1,386 @@
+"""A job: a source, a dictionary, a folder, and what of it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from holdstill import _core
+from holdstill.checks import integer
+from holdstill.dictionary import Dictionary
+from holdstill.initial import Initial
+from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
+from holdstill.jobs.crops import Crops
+from holdstill.jobs.manifest import (
+    manifest_of,
+    read_manifest,
+    refuse_changes,
+    write_manifest,
+)
+from holdstill.jobs.records import (
+    RECORDS,
+    Record,
+    digest_of_file,
+    holds,
+    read_record,
+    record_name,
+    segment_name,
+)
+from holdstill.jobs.summary import summarise
+from holdstill.jobs.work import Outputs, Task
+from holdstill.parts import load_pyarrow
+from holdstill.recording import clear, refuse_other_contents, write_csv, write_summary
+from holdstill.segments import as_rate, concatenate, load_av
+from holdstill.sources import FrameSource
+from holdstill.stores import lock, open_store, scratch
+from holdstill.streaming import frame_rate
+
+VIDEO, DICTIONARY = "aligned.mp4", "dictionary.npz"
+
+
+class JobIncompleteError(RuntimeError):
+    """Some blocks of a job failed; the others are written, and the job can be gone on with."""
+
+
+class Job:
+    """A run in blocks, which any number of threads and processes may share.
+
+    A context manager, which holds the run's folder for this process. Do every block of
+    :meth:`pending` (here by :func:`holdstill.jobs.on_threads`, elsewhere by
+    :func:`holdstill.jobs.align_block` with :attr:`task`, :attr:`outputs` and what :meth:`portable`
+    makes of it), in any order, give the records to :meth:`add`, then call :meth:`finish`.
+
+    Parameters
+    ----------
+    frames : FrameSource
+        Of :func:`holdstill.open`.
+    dictionary : Dictionary
+    folder : str or path
+        Of the run: new, empty or, with `resume`, that of the same job; a path or an fsspec URL.
+    initial, independent, face, mu, tolerance, max_iterations, loss
+        As in :func:`holdstill.align`.
+    video : bool
+        Write ``aligned.mp4``.
+    zarr : bool
+        Write ``aligned.zarr``.
+    block_frames : int
+        Frames of a block, at least.
+    resume : bool
+        Go on with what the folder holds: blocks that are there, to the byte, are not done again.
+        Where it holds nothing, begin.
+    facts : mapping
+        Further entries for ``run.json``.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something else, or a run (without `resume`).
+    JobChangedError
+        If inputs, options or dictionary are not those of the job that the folder holds.
+    holdstill.outputs.OutputError
+        If it cannot be written to, or another process writes there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import holdstill
+    >>> from holdstill.jobs import align_block
+    >>> from holdstill.synthetic import TalkingHead
+    >>> head = TalkingHead(12, size=(144, 180), shape=(40, 40), occlusion=False)
+    >>> stack, initial = np.stack(list(head)), head.initial()
+    >>> dictionary = holdstill.fit(stack, initial, n=8, shape=(40, 40), motion="similarity")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/head.npy", stack)
+    ...     frames = holdstill.open(f"{folder}/head.npy")
+    ...     with Job(frames, dictionary, f"{folder}/run", initial, video=False) as job:
+    ...         for block in job.pending():  # wherever you like
+    ...             job.add(align_block(job.task, job.outputs, job.portable(block)))
+    ...         summary = job.finish()
+    >>> summary["status"]
+    {'converged': 12}
+    """
+
+    def __init__(
+        self,
+        frames: FrameSource,
+        dictionary: Dictionary,
+        folder: str | os.PathLike[str],
+        initial: Initial = None,
+        *,
+        independent: bool = False,
+        face: str = "largest",
+        mu: float = _core.DEFAULT_MU,
+        tolerance: float = _core.DEFAULT_TOLERANCE,
+        max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
+        loss: str = "l2",
+        video: bool = True,
+        zarr: bool = False,
+        block_frames: int = BLOCK_FRAMES,
+        resume: bool = False,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        load_pyarrow()
+        if video:
+            load_av()
+        self.block_frames = integer("block_frames", block_frames)
+        self.frames, self.folder, self._facts = frames, folder, dict(facts or {})
+        self._open = ExitStack()
+        self._store = store = open_store(folder)
+        self._started = time.perf_counter()
+        solver = {
+            "mu": mu, "tolerance": tolerance, "max_iterations": max_iterations, "loss": loss,
+        }  # fmt: skip
+        self.options = {"independent": independent, "face": face, **solver}
+        crops = Crops(store, len(frames), dictionary.shape, _is_colour(frames)) if zarr else None
+        self.outputs = Outputs(store, frame_rate(frames), video, crops)
+        self.task = Task(
+            dictionary=dictionary,
+            initial=initial,
+            options=solver,
+            independent=independent,
+            face=face,
+            n_rows=len(frames),
+            n_streams=sum(stream.error is None for stream in frames.streams),
+        )
+        _ = (
+            self.task.aligners,
+            self.task.starts,
+        )  # refuse wrong arguments before anything is written
+        self._records: dict[int, Record] = {}
+        self._done_before: set[int] = set()
+        self._joined: dict[str, str] = {}
+        self._is_new = False
+        try:
+            self._begin(resume)
+        except BaseException:
+            self._leave()
+            raise
+
+    def _begin(self, resume: bool) -> None:
+        what = {"video": self.outputs.video, "zarr": self.outputs.crops is not None}
+        manifest = manifest_of(
+            self.frames,
+            self.task.initial,
+            self.task.dictionary.digest,
+            {**self.options, **what, "block_frames": self.block_frames},
+            self._facts,
+        )
+        known = dict(manifest["inputs"])
+        self.versions = Versions(
+            {s.name: known[s.name] for s in self.frames.streams if s.name in known}
+        )
+        before = read_manifest(self._store) if resume else None
+        if before is None:
+            refuse_other_contents(self.folder)
+        self._open.enter_context(lock(self._store))
+        if before is not None:
+            refuse_changes(self._store.address, before, manifest)
+            self._look_around()
+            return
+        self._is_new = True
+        if self._store.local is not None:
+            _sweep(self._store.local)
+        clear(self._store)
+        with scratch(self._store) as folder:
+            self.task.dictionary.save(folder / DICTIONARY)
+            self._store.put(DICTIONARY, folder / DICTIONARY)
+        write_manifest(self._store, manifest)
+        if self.outputs.crops is not None:
+            self.outputs.crops.create()
+
+    def _look_around(self) -> None:
+        """Find out what is done already."""
+        if self._store.local is not None:
+            _sweep(self._store.local)
+        found = {}
+        there = set(self._store.names(RECORDS))
+        for block in plan_blocks(self.frames, self.block_frames):
+            if record_name(block.index).rpartition("/")[2] in there:
+                record = read_record(self._store, block.index)
+                if record is not None:
+                    found[block.index] = record
+        lost = any(record["lost"] for record in found.values())
+        self._joined = {} if lost else self._files_of_finished()
+        if self.outputs.crops is not None:
+            self.outputs.crops.create()
+        self._records = {
+            index: record
+            for index, record in found.items()
+            if not record["lost"]
+            and holds(self._store, record, self.outputs.crops, video_is_there=bool(self._joined))
+        }
+        self._done_before = set(self._records)
+
+    def _files_of_finished(self) -> dict[str, str]:
+        """The joined video with its digest, if it is there to the byte."""
+        try:
+            expected = json.loads(self._store.read("run.json"))["files"][VIDEO]
+            with scratch(self._store) as folder:
+                fetched = folder / VIDEO
+                self._store.fetch(VIDEO, fetched)
+                return {VIDEO: expected} if digest_of_file(fetched) == expected else {}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return {}
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._open, contextlib.suppress(OSError):
+            if self._is_new and not self._store.names(RECORDS):
+                # Without a block there is nothing to keep, and the rest would bar the next run.
+                clear(self._store)
+
+    @property
+    def rows_done(self) -> int:
+        """Rows of the blocks that are done."""
+        return sum(record["rows"][1] - record["rows"][0] for record in self._records.values())
+
+    def pending(self) -> Iterator[Block]:
+        """The blocks that are still to be done, in the order of the rows, made one by one."""
+        done = self._done_before
+        for block in plan_blocks(self.frames, self.block_frames):
+            if block.index not in done:
+                yield block
+
+    def portable(self, block: Block) -> PortableBlock:
+        """A block as :func:`holdstill.jobs.align_block` takes it, in any process.
+
+        Raises
+        ------
+        TypeError
+            If the source is an array in memory.
+        """
+        return PortableBlock.of(block, self.frames, self.versions)
+
+    def add(self, record: Record) -> None:
+        """Take the record of a block that has been done."""
+        self._records[record["block"]] = record
+
+    def finish(
+        self, *, csv: bool = False, facts: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Join the video and the pictures, and write ``run.json``.
+
+        Parameters
+        ----------
+        csv : bool
+            Write ``transforms.csv`` beside.
+        facts : mapping, optional
+            Further options of this session for ``run.json``.
+
+        Returns
+        -------
+        dict
+            The contents of ``run.json``.
+
+        Raises
+        ------
+        JobIncompleteError
+            If blocks have not been done.
+        holdstill.outputs.OutputError
+            If something cannot be written.
+        """
+        planned = plan_blocks(self.frames, self.block_frames)
+        missing = [block for block in planned if block.index not in self._records]
+        if missing:
+            rows = sum(len(block.rows) for block in missing)
+            raise JobIncompleteError(
+                f"{len(missing)} blocks with {rows} frames are not done; the rest is in "
+                f"{self._store.address}: go on with --resume"
+            )
+        new = [r for k, r in sorted(self._records.items()) if k not in self._done_before]
+        files = self._join()
+        if csv:
+            write_csv(self._store, self.task.columns)
+        summary = summarise(
+            [self._records[k] for k in sorted(self._records)],
+            new,
+            seconds=time.perf_counter() - self._started,
+            facts={
+                **self._facts,
+                "options": {**(facts or {}), **self.options},
+                "dictionary": {
+                    "sha256": self.task.dictionary.digest,
+                    "summary": repr(self.task.dictionary),
+                },
+                "files": files,
+            },
+        )
+        write_summary(self._store, summary)
+        if not summary["lost"]:  # else the video is joined anew when the sources are back
+            self._store.remove("segments")
+        return summary
+
+    def _join(self) -> dict[str, str]:
+        if self.outputs.crops is not None:
+            self.outputs.crops.join()
+        if not self.outputs.video:
+            return {}
+        if self._joined:
+            return self._joined
+        with scratch(self._store) as folder:
+            joined = folder / VIDEO
+            concatenate(self._segments(folder), as_rate(self.outputs.fps), joined)
+            found = {VIDEO: digest_of_file(joined)}
+            self._store.put(VIDEO, joined)
+        return found
+
+    def _segments(self, folder: Path) -> Iterator[Path]:
+        for index in sorted(self._records):
+            name = segment_name(index)
+            if self._store.local is not None:
+                yield self._store.local / name
+                continue
+            fetched = folder / "segment.mp4"
+            self._store.fetch(name, fetched)
+            yield fetched
+
+
+def dictionary_of(folder: str | os.PathLike[str]) -> Dictionary | None:
+    """The dictionary of the job that a folder holds; None if it holds none.
+
+    Raises
+    ------
+    JobChangedError
+        If the job's own file is damaged.
+    ValueError, FileNotFoundError
+        If the dictionary is, or is missing.
+    """
+    store = open_store(folder)
+    if read_manifest(store) is None:
+        return None
+    with scratch(store) as place:
+        store.fetch(DICTIONARY, place / DICTIONARY)
+        return Dictionary.load(place / DICTIONARY)
+
+
+def _is_colour(frames: FrameSource) -> bool:
+    """Whether the first readable picture is."""
+    first = next((frame.image for frame in frames if frame.image is not None), None)
+    return first is not None and first.ndim == 3
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left under hidden names."""
+    for left in [*folder.glob(".scratch-*"), *folder.rglob(".*.tmp")]:
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -1,0 +1,259 @@
+"""Where a run's folder is: on a local disk, or behind fsspec.
+
+Whatever is written appears at once and whole: a local file is renamed into its place, and an object
+store shows an object only when all of it has arrived.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from holdstill.outputs import OutputError, output_errors, replacing
+from holdstill.sources.errors import import_optional
+from holdstill.sources.paths import is_url
+from holdstill.sources.retrying import again
+
+_LOCK = ".lock"
+
+
+class Store(Protocol):
+    """A folder, by the names of what is in it, with ``/`` between folders."""
+
+    @property
+    def address(self) -> str:
+        """Path or URL of the folder."""
+
+    @property
+    def local(self) -> Path | None:
+        """The folder on this machine's disks; None behind a URL."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all; OutputError if that fails."""
+
+    def put(self, name: str, file: Path) -> None:
+        """The same with the content of a local file, which may be moved away."""
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; FileNotFoundError if there is none."""
+
+    def fetch(self, name: str, file: Path) -> None:
+        """Copy a file to a local one."""
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of this name."""
+
+    def names(self, folder: str = "") -> list[str]:
+        """What is directly in a folder, sorted, without hidden files; empty if it is missing."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file or folder, if it is there."""
+
+
+def open_store(address: str | os.PathLike[str]) -> Store:
+    """The store at a path, or at a URL that fsspec knows.
+
+    Parameters
+    ----------
+    address : str or path
+        It need not exist.
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    ImportError
+        If fsspec, or its package for this kind of URL, is missing.
+    OutputError
+        If fsspec does not know this kind of URL.
+
+    Examples
+    --------
+    >>> store = open_store("memory://runs/first")
+    >>> store.write("parts/a.txt", b"abc")
+    >>> store.names("parts"), store.read("parts/a.txt")
+    (['a.txt'], b'abc')
+    """
+    text = os.fspath(address)
+    return RemoteStore(text) if is_url(text) else LocalStore(text)
+
+
+class LocalStore:
+    """A folder on a disk."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+
+    @property
+    def address(self) -> str:
+        return str(self._folder)
+
+    @property
+    def local(self) -> Path:
+        return self._folder
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._replacing(name) as temporary:
+            temporary.write_bytes(content)
+
+    def put(self, name: str, file: Path) -> None:
+        with self._replacing(name) as temporary:
+            shutil.move(file, temporary)
+
+    @contextlib.contextmanager
+    def _replacing(self, name: str) -> Iterator[Path]:
+        path = self._folder / name
+        with output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            yield temporary
+
+    def read(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+    def fetch(self, name: str, file: Path) -> None:
+        shutil.copyfile(self._folder / name, file)
+
+    def exists(self, name: str) -> bool:
+        return (self._folder / name).exists()
+
+    def names(self, folder: str = "") -> list[str]:
+        try:
+            found = os.listdir(self._folder / folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in found if not name.startswith("."))
+
+    def remove(self, name: str) -> None:
+        path = self._folder / name
+        with output_errors(path):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+class RemoteStore:
+    """A folder behind an fsspec URL, such as ``s3://bucket/runs/first``."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        fsspec = import_optional("fsspec", f"writing {url!r}")
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self._url)
+        except ValueError as error:
+            raise OutputError(f"cannot write {url}: {error}") from error
+
+    @property
+    def address(self) -> str:
+        return self._url
+
+    @property
+    def local(self) -> None:
+        return None
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else str(self._root)
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._output_errors(name):
+            again(lambda: self._files.pipe_file(self._path(name), content))
+
+    def put(self, name: str, file: Path) -> None:
+        with self._output_errors(name):
+            again(lambda: self._files.put_file(str(file), self._path(name)))
+
+    def read(self, name: str) -> bytes:
+        content: bytes = again(lambda: self._files.cat_file(self._path(name)))
+        return content
+
+    def fetch(self, name: str, file: Path) -> None:
+        again(lambda: self._files.get_file(self._path(name), str(file)))
+
+    def exists(self, name: str) -> bool:
+        self._files.invalidate_cache()
+        return bool(again(lambda: self._files.exists(self._path(name))))
+
+    def names(self, folder: str = "") -> list[str]:
+        self._files.invalidate_cache()
+        try:
+            found = again(lambda: self._files.ls(self._path(folder), detail=False))
+        except FileNotFoundError:
+            return []
+        names = {path.rstrip("/").rpartition("/")[2] for path in found}
+        return sorted(name for name in names if name and not name.startswith("."))
+
+    def remove(self, name: str) -> None:
+        with self._output_errors(name), contextlib.suppress(FileNotFoundError):
+            again(lambda: self._files.rm(self._path(name), recursive=True))
+
+    @contextlib.contextmanager
+    def _output_errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise OutputError(f"cannot write {self._url}/{name}: {error}") from error
+
+
+@contextlib.contextmanager
+def scratch(store: Store) -> Iterator[Path]:
+    """A folder for unfinished files: beside what they become, or a temporary one."""
+    if store.local is not None:
+        with output_errors(store.local):
+            store.local.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=store.local) as folder:
+        yield Path(folder)
+
+
+def lock(store: Store) -> Any:
+    """Hold a run's folder for this process alone; a context manager.
+
+    The operating system lets go of it when the process ends, however it ends. Behind a URL there
+    are no locks: two runs there would write the same bytes, each for nothing.
+
+    Raises
+    ------
+    OutputError
+        If another process holds it.
+    ImportError
+        If filelock is missing.
+    """
+    if store.local is None:
+        return contextlib.nullcontext()
+    with output_errors(store.local):
+        store.local.mkdir(parents=True, exist_ok=True)
+    filelock = import_optional("filelock", "writing a run")
+    held = filelock.FileLock(store.local / _LOCK)
+    try:
+        held.acquire(timeout=0)
+    except filelock.Timeout:
+        raise OutputError(
+            f"{store.local}: another process is writing this run; wait for its end, or choose "
+            f"another folder (--out)"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"cannot write {store.local}: {error.strerror or error}") from error
+    return held
+
+
+def is_locked(store: Store) -> bool:
+    """Whether some process is writing there; False where that cannot be known."""
+    if store.local is None or not (store.local / _LOCK).exists():
+        return False
+    filelock = import_optional("filelock", "looking at a run")
+    held = filelock.FileLock(store.local / _LOCK)
+    try:
+        held.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return False
+    held.release()
+    return False
