@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -193,14 +193,16 @@ def tracks(
             "n_frames, start, stop, every: expected integers from 0 (every from 1), got "
             f"{n_frames}, {start}, {stop}, {every}"
         )
-    stop = n_frames if stop is None else min(stop, n_frames)
-    cut: list[tuple[int, int]] = []
-    frame = start
-    while frame < stop:
-        end = min((frame // TRACK_LENGTH + 1) * TRACK_LENGTH, stop)
-        cut.append((frame, end))
-        frame += -(-(end - frame) // every) * every
-    return cut
+    return list(each_track(range(start, n_frames if stop is None else min(stop, n_frames), every)))
+
+
+def each_track(numbers: range) -> Iterator[tuple[int, int]]:
+    """The same of selected frame numbers, one by one."""
+    frame = numbers.start
+    while frame < numbers.stop:
+        end = min((frame // TRACK_LENGTH + 1) * TRACK_LENGTH, numbers.stop)
+        yield frame, end
+        frame += -(-(end - frame) // numbers.step) * numbers.step
 
 
 class _Given:
