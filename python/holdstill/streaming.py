@@ -123,6 +123,11 @@ class Track:
     numbers: range
     first_row: int
 
+    @property
+    def rows(self) -> range:
+        """Rows of the source that the frames are."""
+        return range(self.first_row, self.first_row + len(self.numbers))
+
 
 def plan_tracks(frames: FrameSource) -> Iterator[Track]:
     """Cut all selected frames into tracks, by frame number alone.

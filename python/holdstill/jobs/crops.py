@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,18 +113,18 @@ class Crops:
                 array[row : row + len(pictures)] = pictures
         self.store.remove(_FRAGMENTS)
 
-    def digest(self, rows: range) -> str:
-        """SHA-256 of the pictures of consecutive rows, joined or not."""
-        array, found = self._array("r"), hashlib.sha256()
+    def digest(self, tracks: Iterable[range]) -> str:
+        """Digest of the pictures of consecutive tracks, joined or not; see `digest_of`."""
+        array = self._array("r")
         apart = {int(n.removesuffix(".npy")): n for n in self.store.names(_FRAGMENTS)}
-        for first in range(rows.start, rows.stop, TRACK_LENGTH):
-            end = min(first + TRACK_LENGTH, rows.stop)
-            pictures = np.array(array[first:end])
+        found = []
+        for rows in tracks:
+            pictures = np.array(array[rows.start : rows.stop])
             for row, name in apart.items():
-                if first - TRACK_LENGTH < row < end:
-                    _overlay(pictures, self._fragment(name), row - first)
-            found.update(pictures.tobytes())
-        return found.hexdigest()
+                if rows.start - self.chunk < row < rows.stop:
+                    _overlay(pictures, self._fragment(name), row - rows.start)
+            found.append(digest_of(pictures))
+        return digest_of_all(found)
 
     def _fragment(self, name: str) -> Pictures:
         content = self.store.read(f"{_FRAGMENTS}/{name}")
@@ -142,6 +143,16 @@ class Crops:
         return import_optional("zarr", "writing aligned.zarr", "zarr").open(
             self._address, mode=mode
         )
+
+
+def digest_of(pictures: Pictures) -> str:
+    """SHA-256 of the pictures of a track."""
+    return hashlib.sha256(pictures.tobytes()).hexdigest()
+
+
+def digest_of_all(digests: Iterable[str]) -> str:
+    """SHA-256 of those of several tracks, in order."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _overlay(pictures: Pictures, fragment: Pictures, offset: int) -> None:

@@ -200,22 +200,24 @@ class Job:
         """Find out what is done already."""
         if self._store.local is not None:
             _sweep(self._store.local)
-        found = {}
+        found: list[tuple[Block, Record]] = []
         there = set(self._store.names(RECORDS))
         for block in plan_blocks(self.frames, self.block_frames):
             if record_name(block.index).rpartition("/")[2] in there:
                 record = read_record(self._store, block.index)
                 if record is not None:
-                    found[block.index] = record
-        lost = any(record["lost"] for record in found.values())
+                    found.append((block, record))
+        lost = any(record["lost"] for _, record in found)
         self._joined = {} if lost else self._files_of_finished()
         if self.outputs.crops is not None:
             self.outputs.crops.create()
         self._records = {
-            index: record
-            for index, record in found.items()
+            block.index: record
+            for block, record in found
             if not record["lost"]
-            and holds(self._store, record, self.outputs.crops, video_is_there=bool(self._joined))
+            and holds(
+                self._store, block, record, self.outputs.crops, video_is_there=bool(self._joined)
+            )
         }
         self._done_before = set(self._records)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from holdstill.jobs.blocks import Block
 from holdstill.jobs.crops import Crops
 from holdstill.outputs import as_plain
 from holdstill.stores import Store
@@ -65,12 +66,15 @@ def read_record(store: Store, block: int) -> Record | None:
     return found if isinstance(found, dict) and found.get("block") == block else None
 
 
-def holds(store: Store, record: Record, crops: Crops | None, *, video_is_there: bool) -> bool:
+def holds(
+    store: Store, block: Block, record: Record, crops: Crops | None, *, video_is_there: bool
+) -> bool:
     """Whether all that a block has written is there, to the byte.
 
     Parameters
     ----------
     store : Store
+    block : Block
     record : Record
     crops : Crops or None
         The array that has its pictures.
@@ -88,5 +92,4 @@ def holds(store: Store, record: Record, crops: Crops | None, *, video_is_there: 
             return False
     if crops is None:
         return True
-    first, end = record["rows"]
-    return bool(record.get("crops") == crops.digest(range(first, end)))
+    return bool(record.get("crops") == crops.digest(track.rows for track in block.tracks))

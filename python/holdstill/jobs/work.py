@@ -21,7 +21,7 @@ from holdstill.alignment import Alignment, without_transform
 from holdstill.dictionary import Dictionary
 from holdstill.initial import ANGLES, Initial, Initialiser, TrackInitialiser, make_initial
 from holdstill.jobs.blocks import Block, PortableBlock, Versions
-from holdstill.jobs.crops import Crops
+from holdstill.jobs.crops import Crops, digest_of, digest_of_all
 from holdstill.jobs.records import Record, digest, segment_name, write_record
 from holdstill.memory import peak_memory
 from holdstill.parts import COLUMNS, as_part
@@ -199,6 +199,8 @@ class Followed:
         Frames that could not be read for a reason outside of the file.
     segment : Segment or None
         Its stretch of the aligned video, closed.
+    crops : str
+        Digest of its pictures in the array.
     """
 
     track: Track
@@ -207,6 +209,7 @@ class Followed:
     detections: int
     lost: int
     segment: Segment | None
+    crops: str
 
 
 class _Searched:
@@ -286,8 +289,8 @@ def _follow(
     detections: Callable[[], int],
 ) -> Followed:
     rows: list[Alignment] = []
-    crops = []
-    lost, stages, shape = 0, Stages(), task.dictionary.shape
+    pictures = []
+    lost, stages, shape, crops = 0, Stages(), task.dictionary.shape, ""
     segment = Segment(folder / f"{track.first_row}.mp4", outputs.fps) if outputs.video else None
     while True:
         with stages.timed("decode and align"):
@@ -302,15 +305,17 @@ def _follow(
                 if segment is not None:
                     segment.write(picture)
                 if outputs.crops is not None:
-                    crops.append(outputs.crops.picture(picture))
+                    pictures.append(outputs.crops.picture(picture))
         rows.append(_without_coefficients(found))
         count()
     with stages.timed("picture"):
         if segment is not None:
             segment.close()
-        if outputs.crops is not None and crops:
-            outputs.crops.write(track.first_row, np.stack(crops))
-    return Followed(track, rows, stages, detections(), lost, segment)
+        if outputs.crops is not None and pictures:
+            stack = np.stack(pictures)
+            outputs.crops.write(track.first_row, stack)
+            crops = digest_of(stack)
+    return Followed(track, rows, stages, detections(), lost, segment, crops)
 
 
 def finish_block(
@@ -359,7 +364,7 @@ def finish_block(
         outputs.store.put(segment_name(block.index), joined)
         for segment in segments:
             segment.path.unlink()
-    crops = None if outputs.crops is None else outputs.crops.digest(block.rows)
+    crops = None if outputs.crops is None else digest_of_all(one.crops for one in done)
     seconds: defaultdict[str, float] = defaultdict(float)
     for one in done:
         for stage, spent in one.stages.seconds.items():
