@@ -383,7 +383,7 @@ def finish_block(
         "detections": sum(one.detections for one in done),
         "lost": lost,
         "seconds": dict(seconds),
-        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "peak_memory_mb": peak_memory(),
     }
     write_record(outputs.store, record)
