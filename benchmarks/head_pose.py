@@ -15,22 +15,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, data_folder, peer, print_table
+from common import OUT, Claims, data_folder, peer, print_table
 from face_mesh import meshes
 from peers import FloatArray
-from talking_face import SHAPE, TalkingFace
+from talking_face import PUBLISHED, SHAPE, TalkingFace, mouth_variance
 
 import holdstill
 from holdstill.evaluate import EyeCornerTable, eye_corner_table
 
 peer("cv2")
-from holdstill import headpose  # noqa: E402  (it needs OpenCV)
+peer("matplotlib")
+from holdstill import headpose, plot  # noqa: E402  (they need OpenCV and matplotlib)
 
 SHARE = 0.8
 """Of the tracker's mean, the most that holdstill may leave."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "eyes-nose": {"roi": "eyes-nose"},
+    "face": {"roi": "face"},
+    "as published": PUBLISHED,
+}
+"""Options of `holdstill.fit` whose mouths are compared."""
 AHEAD, LEFT, RIGHT = (1, 2, 5), 3, 4
 """Pictures of the IMM set: frontal ones, turned to the image's left, turned to its right."""
 
@@ -68,6 +77,7 @@ def talking_face(folder: Path, claims: Claims) -> None:
             f"tracker, {motion}: holdstill leaves {share:.2f} of its mean, and a maximum of "
             f"{after.average.max:.2f} of {alone.average.max:.2f} px",
         )
+    mouths(face, transforms, claims)
     for name, start in (("the set's initial transforms", face.initial), ("detector", None)):
         rows.append(align(face, start, name, claims)[1])
     print_table(
@@ -102,6 +112,38 @@ def align(
         for count in ("iterations", "evaluations")
     )
     return table, [f"{name} + holdstill", *cells(table), *(f"{c:.1f}" for c in counts), "–"]
+
+
+def mouths(face: TalkingFace, tracked: FloatArray, claims: Claims) -> None:
+    """The mouth's principal components, tracker alone and with holdstill: the paper's Fig. 1."""
+    results = {"tracker alone": tracked}
+    for name, options in SETTINGS.items():
+        dictionary = holdstill.fit(face.frames, tracked, shape=SHAPE, **options)
+        batch = holdstill.align_batch(face.frames, dictionary, tracked, threads=1)
+        results[f"tracker + holdstill, {name}"] = batch.frame_from_canonical
+    alone = mouth_variance(face.frames, tracked)
+    rows, curves = [], {}
+    for name, transforms in results.items():
+        found = curves[name] = mouth_variance(face.frames, transforms)
+        size = np.sqrt(np.linalg.det(transforms[:, :2, :2])).mean()
+        rows.append(
+            [
+                name,
+                f"{found.total:.4g}",
+                f"{found.total / alone.total:.2f}",
+                *(f"{100 * found.accumulated[k - 1]:.1f}" for k in (1, 5, 10, 20)),
+                f"{size:.4f}",
+            ]
+        )
+    print_table(
+        "talking_face, grey levels of the mouth: total variance, its share of the tracker's, % of "
+        "it in the first components; frame px per canonical px on average",
+        ("method", "total", "of the tracker's", "1", "5", "10", "20", "scale"),
+        rows,
+    )
+    OUT.mkdir(exist_ok=True)
+    axes = plot.accumulated_variance(curves)
+    axes.figure.savefig(OUT / "mouth_variance_tracker.png", dpi=100, facecolor="white")
 
 
 def turned_faces(folder: Path, claims: Claims) -> None:
