@@ -121,6 +121,9 @@ def test_head_spectra_compare_pieces_of_equal_length():
         # A sine comes back after its period, a little weaker: the pieces end.
         period = np.flatnonzero(np.isclose(wave.get_xdata(), round(FPS / hertz) / FPS))[0]
         assert wave.get_ydata()[period] > 0.85
+    with pytest.raises(ValueError, match="recorded: expected a head that moves"):
+        plot.head_spectra(np.tile(np.eye(3), (50, 1, 1)), fps=FPS, shape=SHAPE)
+    plot.head_spectra(recorded, np.tile(np.eye(3), (150, 1, 1)), fps=FPS, shape=SHAPE)
     with pytest.raises(ValueError, match="drawn: expected at least 128 frames"):
         plot.head_spectra(recorded, swaying(100), fps=FPS, shape=SHAPE)
     with pytest.raises(ValueError, match="fps: expected frames per second"):

@@ -92,5 +92,5 @@ def autocorrelations(pieces: npt.ArrayLike, fps: float) -> tuple[FloatArray, Flo
     lags = np.arange(min(max(1, n // 2), MOST_LAGS))
     products = [(centred[:, lag:] * centred[:, : n - lag]).sum(axis=1) for lag in lags]
     power = (centred**2).sum(axis=1)
-    power[power <= n * (1e-12 * np.abs(values).max(axis=1)) ** 2] = np.nan
+    power[power <= n * (1e-13 * np.abs(values).max(axis=1)) ** 2] = np.nan
     return lags / fps, np.stack(products, axis=1) / power[:, None]

@@ -36,6 +36,9 @@ Recorded = Run | npt.ArrayLike | Sequence[npt.ArrayLike]
 BAND = (5, 95)
 """Percentiles of the pieces drawn that are filled."""
 
+_STILL = 1e-9
+"""What a parameter varies by that is but rounded."""
+
 _UNITS = {"x": "x (px)", "y": "y (px)", "rotation": "rotation (°)", "scale": "scale (log)"}
 
 
@@ -64,8 +67,8 @@ def head_pose(run: Run, *, ax: Axes | None = None) -> Axes:
     >>> head_pose(holdstill.read_run("aligned"))  # doctest: +SKIP
     """
     rows = rows_of(run)
-    known = {name: rows.columns[name] for name in ANGLES if name in rows.columns}
-    if not any(np.isfinite(angle).any() for angle in known.values()):
+    known = run.angles
+    if not known:
         raise ValueError(f"run: has no {', '.join(ANGLES)}; its initial transforms brought none")
     ax = axes_or_new(ax, (8.0, 2.8))
     ax.axhline(0.0, color=INK, linestyle=":", linewidth=1.0)
@@ -117,7 +120,7 @@ def head_movement(
     gap = np.full((1, len(PARAMETERS)), np.nan)
     line = np.concatenate([part for stretch in given.stretches for part in (stretch, gap)][:-1])
     other = None if given.drawn is None else given.drawn[: len(line)]
-    names = given.moving
+    names = _moving([np.concatenate(given.stretches)]) or ["x", "y"]
     _, grid = grid_of_axes(len(names), 1, (8.0, 0.6 + 1.15 * len(names)), sharex=True)
     axes = grid[:, 0]
     for ax, name in zip(axes, names, strict=True):
@@ -180,19 +183,20 @@ def head_spectra(
         raise ValueError("recorded: expected a stretch of two good frames or more")
     if theirs is not None and not len(theirs):
         raise ValueError(f"drawn: expected at least {length} frames, as a stretch recorded has")
-    names = given.moving
+    names = _moving(list(ours))
+    if not names:
+        raise ValueError("recorded: expected a head that moves, but every transform is the same")
     _, axes = grid_of_axes(2, len(names), (1.9 * len(names) + 0.6, 4.4), sharex="row")
     for column, name in zip(axes.T, names, strict=True):
         j = PARAMETERS.index(name)
         for ax, measure in zip(column, (power_spectra, autocorrelations), strict=True):
             if theirs is not None:
-                at, values = measure(theirs[..., j : j + 1], given.fps)
-                low, high = np.nanpercentile(values[..., 0], BAND, axis=0)
+                at, values = _of_moving(measure(theirs[..., j : j + 1], given.fps))
+                low, high = np.percentile(values, BAND, axis=0)
                 ax.fill_between(at, low, high, color=BEFORE, alpha=0.25, linewidth=0)
-                ax.plot(at, values[..., 0].mean(axis=0), color=BEFORE, linewidth=1.2, label="drawn")
-            at, values = measure(ours[..., j : j + 1], given.fps)
-            mean = np.nanmean(values[..., 0], axis=0)
-            ax.plot(at, mean, color=AFTER, linewidth=1.2, label="recorded")
+                ax.plot(at, values.mean(axis=0), color=BEFORE, linewidth=1.2, label="drawn")
+            at, values = _of_moving(measure(ours[..., j : j + 1], given.fps))
+            ax.plot(at, values.mean(axis=0), color=AFTER, linewidth=1.2, label="recorded")
         above, below = column
         above.set(xscale="log", yscale="log")
         dress(above, title=name, x="frequency (Hz)")
@@ -230,12 +234,18 @@ class _Movement:
         other = None if drawn is None else _in_degrees(decompose(drawn, shape=canonical))
         return cls(stretches, other, fps)
 
-    @property
-    def moving(self) -> list[str]:
-        """Parameters that are not the same in every frame: a similarity has no stretch."""
-        values = np.concatenate(self.stretches)
-        spread = values.max(axis=0) - values.min(axis=0)
-        return [name for name, s in zip(PARAMETERS, spread, strict=True) if s > 1e-9] or ["x", "y"]
+
+def _moving(pieces: list[FloatArray]) -> list[str]:
+    """Parameters that change within a piece: a similarity has no stretch."""
+    spread = np.max([np.ptp(piece, axis=0) for piece in pieces], axis=0)
+    return [name for name, s in zip(PARAMETERS, spread, strict=True) if s > _STILL]
+
+
+def _of_moving(measured: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """A measure (p, m, 1) of the pieces that move as (q, m); a line of NaN where none does."""
+    at, values = measured[0], measured[1][..., 0]
+    known = values[np.isfinite(values).all(axis=1)]
+    return at, known if len(known) else values[:1]
 
 
 def _in_degrees(values: FloatArray) -> FloatArray:

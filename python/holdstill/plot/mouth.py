@@ -69,9 +69,7 @@ def mouth_montage(
     return axes
 
 
-def mouth_path(
-    space: MouthSpace, path: npt.ArrayLike, chosen: npt.ArrayLike
-) -> npt.NDArray[Any]:
+def mouth_path(space: MouthSpace, path: npt.ArrayLike, chosen: npt.ArrayLike) -> npt.NDArray[Any]:
     """The path wanted through the mouth space, and that of the lips chosen for it.
 
     Parameters
