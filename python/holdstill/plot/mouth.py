@@ -120,7 +120,7 @@ def mouth_path(space: MouthSpace, path: npt.ArrayLike, chosen: npt.ArrayLike) ->
         _plane(plane, recorded, wanted, found)
     for j, ax in enumerate(over_time):
         for first in breaks:
-            ax.axvline(first - 0.5, color=INK, alpha=0.35, linewidth=0.6)
+            ax.axvline(first - 0.5, color=INK, alpha=0.2, linewidth=0.6)
         ax.plot(wanted[:, j], color=BEFORE, linewidth=1.4, label="wanted")
         ax.plot(found[:, j], color=AFTER, linewidth=1.2, label="chosen")
         dress(ax, y=f"component {j + 1}")
@@ -146,8 +146,8 @@ def _layout(n: int, with_plane: bool) -> tuple[Any | None, list[Any]]:
 
 
 def _plane(ax: Any, recorded: Any, wanted: Any, found: Any) -> None:
-    ax.plot(*recorded[:, :2].T, ".", color=INK, alpha=0.6, markersize=3, label="recorded")
-    ax.plot(*wanted[:, :2].T, color=BEFORE, linewidth=1.2, label="wanted")
-    ax.plot(*found[:, :2].T, color=AFTER, linewidth=1.2, label="chosen")
+    ax.plot(*wanted[:, :2].T, color=BEFORE, linewidth=0.9, label="wanted")
+    ax.plot(*found[:, :2].T, color=AFTER, linewidth=0.9, label="chosen")
+    ax.plot(*recorded[:, :2].T, ".", color=INK, zorder=3, markersize=4.5, label="recorded")
     dress(ax, title="mouth space", x="component 1", y="component 2")
     legend(ax, loc="best")
