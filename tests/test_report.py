@@ -392,8 +392,10 @@ def test_the_head_is_told_of_as_far_as_it_is_known(tmp_path):
 
 def test_photographs_have_poses_and_no_movement(tmp_path):
     n = 40
-    columns = columns_of("gone.npy", n, yaw=np.linspace(-30, 30, n), pitch=np.zeros(n),
-                         roll=np.zeros(n))  # fmt: skip
+    moved = np.tile(AFTER, (n, 1, 1))
+    moved[:, 0, 2] += np.arange(n)
+    angles = {"yaw": np.linspace(-30, 30, n), "pitch": np.zeros(n), "roll": np.zeros(n)}
+    columns = columns_of("gone.npy", n, frame_from_canonical=moved, **angles)
     facts = {"options": {"independent": True}}
     page, _ = report_of(write_run(tmp_path / "run", columns, facts))
     assert "Yaw (°" in page.text and "Head movement" not in page.text

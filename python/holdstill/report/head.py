@@ -88,8 +88,6 @@ def _moves(stretches: list[FloatArray]) -> bool:
 
 def _stretches(run: Run) -> list[FloatArray]:
     """Parameters of the good frames in a row; none of photographs and homographies."""
-    if run.independent:
-        return []
     try:
         return [decompose(stretch, shape=run.shape) for stretch in stretches_of(run)]
     except ValueError:

@@ -99,10 +99,13 @@ def themed_figure(ax: Any, name: str, caption: str, width: float, height: float)
             figure.savefig(file, format="svg", dpi=144, metadata={"Date": None, "Creator": None})
     finally:
         plt.close(figure)
-    kind = ' class="wide"' if width == WIDE else ""
     picture = _themed(file.getvalue(), name, caption)
+    kind = scrolled = ""
+    if width == WIDE:  # on a phone it is scrolled to the side, by keys as well
+        kind = ' class="wide"'
+        scrolled = f' tabindex="0" role="group" aria-label="{escape(caption)}"'
     return (
-        f'<figure{kind}><div class="scroller">{picture}</div>'
+        f'<figure{kind}><div class="scroller"{scrolled}>{picture}</div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
