@@ -83,14 +83,9 @@ void self_products_from(const Columns& columns, int first, int length, int n_row
 }
 
 double dot(const float* left, const float* right, int length) {
-  Sum total;
-  for (int k = 0; k < length; k += kTerms * kLanes) {
-    V part = load<kLanes>(left + k) * load<kLanes>(right + k);
-    for (int l = k + kLanes; l < k + kTerms * kLanes; l += kLanes)
-      part += load<kLanes>(left + l) * load<kLanes>(right + l);
-    total += part;
-  }
-  return total.total();
+  double sum = 0.0;
+  tile<1, 1>(&left, right, length, 1, &sum);
+  return sum;
 }
 
 void self_products(const Columns& columns, int n_rows, int length, double* sums) {
@@ -101,7 +96,10 @@ void self_products(const Columns& columns, int n_rows, int length, double* sums)
 }
 
 void dots(const float* const* left, int n_left, const float* right, int length, double* sums) {
-  for (int i = 0; i < n_left; ++i) sums[i] += dot(left[i], right, length);
+  constexpr int kLeft = 4;
+  int i = 0;
+  for (; i + kLeft <= n_left; i += kLeft) tile<kLeft, 1>(left + i, right, length, 1, sums + i);
+  for (; i < n_left; ++i) tile<1, 1>(left + i, right, length, 1, sums + i);
 }
 
 }  // namespace

@@ -10,6 +10,13 @@
 
 namespace holdstill {
 
+namespace {
+
+// Steps that share a Hessian, where they are accelerated: that makes up for its age.
+constexpr int kRenewal = 8;
+
+}  // namespace
+
 Distance distance_from_name(const std::string& name) {
   if (name == "both") return Distance::both;
   if (name == "difs") return Distance::difs;
@@ -51,10 +58,12 @@ SubspaceRegistrar::SubspaceRegistrar(const Eigen::Ref<const Eigen::MatrixXf>& ba
 std::unique_ptr<SubspaceRegistrar::Workspace> SubspaceRegistrar::make_workspace() const {
   auto work = std::make_unique<Workspace>();
   const std::size_t n_rows = sampling_.n_rows(), n_columns = n_components_ + 1;
+  work->columns.resize(region_.n_blocks());
+  work->coefficients.resize(n_columns);
   work->first.resize(n_rows);
   work->self.resize(n_rows * n_rows);
   work->products.resize(n_columns * n_rows);
-  work->rows.resize(n_columns);
+  work->rows.resize(std::max(n_columns, n_rows));
   work->k.resize(n_components_, n_parameters(sampling_.motion));
   work->weighted.resize(n_components_, n_parameters(sampling_.motion));
   work->seen.resize(n_components_);
@@ -129,6 +138,56 @@ void SubspaceRegistrar::residual(const Linear& linear, int which, Workspace* wor
   gradient->noalias() += work->weighted.transpose() * work->y;
 }
 
+// J^T z, z = P (v - t): two products with Phi, where K takes one for each entry of the transform.
+Status SubspaceRegistrar::slope(const CentredTransform& at, int which, Workspace* work,
+                                Parameters* gradient) const {
+  const kernels::Table& kernel = kernels::active();
+  const int n_rows = sampling_.n_rows(), e = n_rows - 1, n_blocks = region_.n_blocks();
+  const auto columns_of = [&](int block) {
+    for (int k = 0; k < n_rows; ++k) work->rows[k] = work->columns[block].row[k];
+    return work->rows.data();
+  };
+  const auto model_of = [&](int block) {
+    for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
+    work->rows[n_components_] = column(block, n_components_ + which);
+    return work->rows.data();
+  };
+  std::fill(work->first.begin(), work->first.end(), 0.0);
+  std::fill_n(work->products.begin(), n_components_, 0.0);
+  BlockSampler sampler(work->patch, region_, sampling_, at, e);
+  int outside = 0;
+  for (int block = 0; block < n_blocks; ++block) {
+    kernels::Columns& columns = work->columns[block];
+    outside += sampler.sample(block, &columns);
+    kernel.dots(columns_of(block), n_rows, columns.row[0], row_length_, work->first.data());
+    kernel.dots(model_of(block), n_components_, columns.row[0], row_length_, work->products.data());
+  }
+  if (outside > options_.limits.outside * region_.n_pixels()) return Status::out_of_frame;
+  work->norm = std::sqrt(work->first[0]);
+  if (!(work->norm > 0.0) || !std::isfinite(work->norm)) return Status::singular;
+
+  const double inverse = 1.0 / work->norm;
+  work->y = Eigen::Map<const Eigen::VectorXd>(work->products.data(), n_components_) * inverse -
+            seen_templates_.col(which);
+  for (int i = 0; i < n_components_; ++i)
+    work->coefficients[i] = static_cast<float>(-inside_[i] * work->y[i]);
+  work->coefficients[n_components_] = static_cast<float>(outside_);
+  const Eigen::Map<const Eigen::VectorXd> first(work->first.data(), n_rows);
+  const EntryJacobian chain = column_chain(work->patch, sampling_, at);
+  const Parameters u = chain.transpose() * first.tail(e) * inverse;  // J_w^T v
+  Eigen::Matrix<double, Eigen::Dynamic, 1, 0, 1 + kernels::kMaxColumns, 1> sums =
+      Eigen::VectorXd::Zero(n_rows);
+  alignas(64) float z[kernels::kMaxPlanes * kernels::kBlock];
+  for (int block = 0; block < n_blocks; ++block) {
+    const kernels::Columns& columns = work->columns[block];
+    kernel.residual(columns.row[0], static_cast<float>(outside_ * inverse), model_of(block),
+                    work->coefficients.data(), n_components_ + 1, row_length_, z);
+    kernel.dots(columns_of(block), n_rows, z, row_length_, sums.data());
+  }
+  *gradient = inverse * (chain.transpose() * sums.tail(e) - (sums[0] * inverse) * u);
+  return Status::converged;
+}
+
 void SubspaceRegistrar::score(double squared, const Eigen::VectorXd& y,
                               FrameRegistration* out) const {
   out->difs = (y.array().square() / variances_.array()).sum();
@@ -148,13 +207,19 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
   Parameters gradient;
   Anderson anderson(options_.acceleration, pixels_per_unit(sampling_.motion, region_, start));
   bool settled = false;
+  int age = kRenewal;  // of the Hessian
   while (!settled && out.iterations < options_.max_iterations) {
-    out.status = cover(frame, region_, current, &work->patch)
-                     ? linearize(current, which, work, &linear)
-                     : Status::collapsed;
     ++out.evaluations;
+    if (!cover(frame, region_, current, &work->patch)) {
+      out.status = Status::collapsed;
+    } else if (age++ < kRenewal) {
+      out.status = slope(current, which, work, &gradient);
+    } else {
+      out.status = linearize(current, which, work, &linear);
+      if (out.status == Status::converged) residual(linear, which, work, &gradient);
+      age = options_.acceleration > 0 ? 1 : kRenewal;
+    }
     if (out.status != Status::converged) return out;
-    residual(linear, which, work, &gradient);
     const Parameters delta = -linear.hessian.solve(gradient),
                      tau = parameters(sampling_.motion, current);
     ++out.iterations;
@@ -164,7 +229,7 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
     if (!settled && out.step < Anderson::kBegin)
       next = transform(sampling_.motion, anderson.next(tau, delta), current);
     else
-      anderson.forget();
+      anderson.forget(), age = kRenewal;
     if (!plausible(start, next, options_.limits)) {
       out.status = Status::collapsed;
       return out;

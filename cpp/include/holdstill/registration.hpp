@@ -54,6 +54,8 @@ class SubspaceRegistrar {
     Patch patch;
     std::vector<float> row;
     std::vector<const float*> rows;
+    std::vector<kernels::Columns> columns;  // of every block
+    std::vector<float> coefficients;
     std::vector<double> first, self, products;
     double norm = 0.0;            // ||w|| when last seen; 0: not yet
     Eigen::MatrixXd k, weighted;  // Phi^T J and diag(inside) of it: M x p
@@ -93,6 +95,8 @@ class SubspaceRegistrar {
   Status linearize(const CentredTransform& at, int which, Workspace* work, Linear* linear) const;
   // y, and half the gradient of d.
   void residual(const Linear& linear, int which, Workspace* work, Parameters* gradient) const;
+  // The same of d at a transform, without the Hessian.
+  Status slope(const CentredTransform& at, int which, Workspace* work, Parameters* gradient) const;
   void expand_distance(const Expansion& expansion, const std::vector<int>& which,
                        Quartics* out) const;
   double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
