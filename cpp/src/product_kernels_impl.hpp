@@ -69,7 +69,10 @@ void tiles(const float* const* left, int n_left, const float* rows, int length, 
 
 void products(const float* const* left, int n_left, const Columns& columns, int n_rows, int length,
               double* sums) {
-  const auto of_rows = n_rows == 3 ? tiles<3> : n_rows == 7 ? tiles<7> : tiles<9>;
+  const auto of_rows = n_rows == 3   ? tiles<3>
+                       : n_rows == 5 ? tiles<5>
+                       : n_rows == 7 ? tiles<7>
+                                     : tiles<9>;
   of_rows(left, n_left, columns.row[0], length, sums);
 }
 
@@ -90,6 +93,7 @@ double dot(const float* left, const float* right, int length) {
 
 void self_products(const Columns& columns, int n_rows, int length, double* sums) {
   const auto of_rows = n_rows == 3   ? self_products_from<3>
+                       : n_rows == 5 ? self_products_from<5>
                        : n_rows == 7 ? self_products_from<7>
                                      : self_products_from<9>;
   of_rows(columns, 0, length, n_rows, sums);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 
 #include "holdstill/anderson.hpp"
@@ -14,6 +15,34 @@ namespace {
 
 // Steps that share a Hessian, where they are accelerated: that makes up for its age.
 constexpr int kRenewal = 8;
+
+// Of a motion with fewer parameters than entries, its parameters' columns are worth their sum:
+// products are what costs. Rows of the result: entries; columns: four parameters, or three and
+// nothing. What is left of the chain then picks the parameters.
+using Narrowing = Eigen::Matrix<float, 6, 4>;
+std::optional<Narrowing> narrowed(EntryJacobian* chain) {
+  if (chain->rows() != 6 || chain->cols() > 4) return std::nullopt;
+  Narrowing out = Narrowing::Zero();
+  out.leftCols(chain->cols()) = chain->cast<float>();
+  *chain = EntryJacobian::Identity(4, chain->cols());
+  return out;
+}
+
+void combine(const kernels::Columns& columns, const Narrowing& narrow, int length,
+             kernels::Columns* out) {
+  std::copy_n(columns.row[0], length, out->row[0]);
+  for (int k = 0; k < narrow.cols(); ++k) {
+    const float* rows[6];
+    float shares[6];
+    int n = 0;
+    for (int e = 0; e < narrow.rows(); ++e) {
+      if (narrow(e, k) == 0.0f) continue;
+      rows[n] = columns.row[1 + e];
+      shares[n++] = -narrow(e, k);
+    }
+    kernels::active().residual(columns.row[0], 0.0f, rows, shares, n, length, out->row[1 + k]);
+  }
+}
 
 }  // namespace
 
@@ -89,11 +118,15 @@ Status SubspaceRegistrar::prepare(const FrameView& frame, const Eigen::Matrix3d&
 Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Workspace* work,
                                     Linear* linear) const {
   const kernels::Table& kernel = kernels::active();
-  const int n_rows = sampling_.n_rows(), e = n_rows - 1, n_left = n_components_ + 1;
+  linear->chain = column_chain(work->patch, sampling_, at);
+  const auto narrow = narrowed(&linear->chain);
+  const int e = static_cast<int>(linear->chain.rows()), n_rows = 1 + e, n_left = n_components_ + 1;
   std::fill(work->self.begin(), work->self.end(), 0.0);
   std::fill_n(work->products.begin(), static_cast<std::size_t>(n_left) * n_rows, 0.0);
   const int outside = for_each_block(
-      work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& columns) {
+      work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& sampled) {
+        const kernels::Columns& columns = narrow ? work->columns[block] : sampled;
+        if (narrow) combine(sampled, *narrow, row_length_, &work->columns[block]);
         for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
         work->rows[n_components_] = column(block, n_components_ + which);
         kernel.self_products(columns, n_rows, row_length_, work->self.data());
@@ -109,7 +142,6 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Works
   work->norm = norm;
   // J = (J_w - v u^T) / |w|
   linear->inverse = 1.0 / norm;
-  linear->chain = column_chain(work->patch, sampling_, at);
   linear->u = linear->chain.transpose() * self.row(0).tail(e).transpose() * linear->inverse;
   ParameterMatrix gram = gram_of_jacobian(work->self.data(), linear->chain);
   gram -= linear->u * linear->u.transpose();
@@ -127,7 +159,7 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Works
 
 void SubspaceRegistrar::residual(const Linear& linear, int which, Workspace* work,
                                  Parameters* gradient) const {
-  const int n_rows = sampling_.n_rows(), e = n_rows - 1;
+  const int e = static_cast<int>(linear.chain.rows()), n_rows = 1 + e;
   const Eigen::Map<const Eigen::VectorXd> products(
       work->products.data() + static_cast<std::size_t>(n_components_) * n_rows, n_rows);
   const double seen = products[0] * linear.inverse;  // t^T v
@@ -283,6 +315,19 @@ double SubspaceRegistrar::value(const FrameView& frame, const CentredTransform& 
   work->y /= n;
   work->first[0] = (excess * (excess * t_t + 2.0 * along) + squared_rest) / squared_norm;
   return outside_ * work->first[0] + (inside_.array() * work->y.array().square()).sum();
+}
+
+FrameRegistration SubspaceRegistrar::assess(const FrameView& frame, const Eigen::Matrix3d& at,
+                                            int which, Workspace* work) const {
+  FrameRegistration out;
+  out.frame_from_canonical = at;
+  CentredTransform here;
+  out.status = prepare(frame, at, at, work, &here);
+  if (out.status != Status::converged) return out;
+  value(frame, here, which, work, &out.status);
+  out.evaluations = 1;
+  if (out.status == Status::converged) score(work->first[0], work->y, &out);
+  return out;
 }
 
 FrameRegistration SubspaceRegistrar::search(const FrameView& frame, const Eigen::Matrix3d& initial,

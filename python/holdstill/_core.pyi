@@ -320,6 +320,13 @@ class FrameRegistrar(metaclass=_Bound):
         search: str = "gradient",
         levels: int = 1,
     ) -> FrameRegistration: ...
+    def distances(
+        self,
+        frame: _Frame,
+        frame_from_canonical: npt.NDArray[np.number],
+        *,
+        template: int = 0,
+    ) -> tuple[float, float]: ...
     def register_all(
         self,
         frame: _Frame,

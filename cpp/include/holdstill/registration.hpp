@@ -76,6 +76,9 @@ class SubspaceRegistrar {
   // The same by a downhill simplex.
   FrameRegistration search(const FrameView& frame, const Eigen::Matrix3d& initial,
                            const Eigen::Matrix3d& lowpass_from, int which, Workspace* work) const;
+  // d at a transform, at which the low-pass is chosen, too.
+  FrameRegistration assess(const FrameView& frame, const Eigen::Matrix3d& at, int which,
+                           Workspace* work) const;
   // Every template from one start: each moves within expansions of the frame that it shares with
   // its neighbours. found: n_templates() of them; returns how often the frame was warped.
   int descend_all(const FrameView& frame, const Eigen::Matrix3d& initial,
