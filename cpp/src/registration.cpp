@@ -15,6 +15,9 @@ namespace {
 
 // Steps that share a Hessian, where they are accelerated: that makes up for its age.
 constexpr int kRenewal = 8;
+// Gauss and Newton's Hessian is too steep where faces differ: their plain steps are too short. By
+// how much they contract, the acceleration finds out.
+constexpr double kRelaxation = 1.5;
 
 // Of a motion with fewer parameters than entries, its parameters' columns are worth their sum:
 // products are what costs. Rows of the result: entries; columns: four parameters, or three and
@@ -92,7 +95,7 @@ std::unique_ptr<SubspaceRegistrar::Workspace> SubspaceRegistrar::make_workspace(
   work->first.resize(n_rows);
   work->self.resize(n_rows * n_rows);
   work->products.resize(n_columns * n_rows);
-  work->rows.resize(std::max(n_columns, n_rows));
+  work->rows.resize(std::max(n_columns + 1, n_rows));
   work->k.resize(n_components_, n_parameters(sampling_.motion));
   work->weighted.resize(n_components_, n_parameters(sampling_.motion));
   work->seen.resize(n_components_);
@@ -171,52 +174,52 @@ void SubspaceRegistrar::residual(const Linear& linear, int which, Workspace* wor
 }
 
 // J^T z, z = P (v - t): two products with Phi, where K takes one for each entry of the transform.
+// J^T v = 0: with z across v, J_w takes the place of J.
 Status SubspaceRegistrar::slope(const CentredTransform& at, int which, Workspace* work,
                                 Parameters* gradient) const {
   const kernels::Table& kernel = kernels::active();
-  const int n_rows = sampling_.n_rows(), e = n_rows - 1, n_blocks = region_.n_blocks();
-  const auto columns_of = [&](int block) {
-    for (int k = 0; k < n_rows; ++k) work->rows[k] = work->columns[block].row[k];
-    return work->rows.data();
-  };
+  const int e = sampling_.n_entries(), n_blocks = region_.n_blocks();
   const auto model_of = [&](int block) {
     for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
     work->rows[n_components_] = column(block, n_components_ + which);
     return work->rows.data();
   };
-  std::fill(work->first.begin(), work->first.end(), 0.0);
-  std::fill_n(work->products.begin(), n_components_, 0.0);
+  std::fill_n(work->products.begin(), n_components_ + 2, 0.0);
   BlockSampler sampler(work->patch, region_, sampling_, at, e);
   int outside = 0;
   for (int block = 0; block < n_blocks; ++block) {
     kernels::Columns& columns = work->columns[block];
     outside += sampler.sample(block, &columns);
-    kernel.dots(columns_of(block), n_rows, columns.row[0], row_length_, work->first.data());
-    kernel.dots(model_of(block), n_components_, columns.row[0], row_length_, work->products.data());
+    model_of(block);
+    work->rows[n_components_ + 1] = columns.row[0];
+    kernel.dots(work->rows.data(), n_components_ + 2, columns.row[0], row_length_,
+                work->products.data());
   }
   if (outside > options_.limits.outside * region_.n_pixels()) return Status::out_of_frame;
-  work->norm = std::sqrt(work->first[0]);
+  work->norm = std::sqrt(work->products[n_components_ + 1]);
   if (!(work->norm > 0.0) || !std::isfinite(work->norm)) return Status::singular;
 
   const double inverse = 1.0 / work->norm;
-  work->y = Eigen::Map<const Eigen::VectorXd>(work->products.data(), n_components_) * inverse -
-            seen_templates_.col(which);
+  work->seen = Eigen::Map<const Eigen::VectorXd>(work->products.data(), n_components_) * inverse;
+  work->y = work->seen - seen_templates_.col(which);
+  const Eigen::VectorXd& y = work->y;
+  const double along = outside_ * (1.0 - work->products[n_components_] * inverse) +
+                       (work->seen.array() * inside_.array() * y.array()).sum();  // v^T z
   for (int i = 0; i < n_components_; ++i)
-    work->coefficients[i] = static_cast<float>(-inside_[i] * work->y[i]);
+    work->coefficients[i] = static_cast<float>(-inside_[i] * y[i]);
   work->coefficients[n_components_] = static_cast<float>(outside_);
-  const Eigen::Map<const Eigen::VectorXd> first(work->first.data(), n_rows);
-  const EntryJacobian chain = column_chain(work->patch, sampling_, at);
-  const Parameters u = chain.transpose() * first.tail(e) * inverse;  // J_w^T v
-  Eigen::Matrix<double, Eigen::Dynamic, 1, 0, 1 + kernels::kMaxColumns, 1> sums =
-      Eigen::VectorXd::Zero(n_rows);
+  const float scale = static_cast<float>((outside_ - along) * inverse);
+  Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kernels::kMaxColumns, 1> sums =
+      Eigen::VectorXd::Zero(e);
   alignas(64) float z[kernels::kMaxPlanes * kernels::kBlock];
   for (int block = 0; block < n_blocks; ++block) {
     const kernels::Columns& columns = work->columns[block];
-    kernel.residual(columns.row[0], static_cast<float>(outside_ * inverse), model_of(block),
-                    work->coefficients.data(), n_components_ + 1, row_length_, z);
-    kernel.dots(columns_of(block), n_rows, z, row_length_, sums.data());
+    kernel.residual(columns.row[0], scale, model_of(block), work->coefficients.data(),
+                    n_components_ + 1, row_length_, z);
+    for (int k = 0; k < e; ++k) work->rows[k] = columns.row[1 + k];
+    kernel.dots(work->rows.data(), e, z, row_length_, sums.data());
   }
-  *gradient = inverse * (chain.transpose() * sums.tail(e) - (sums[0] * inverse) * u);
+  *gradient = inverse * (column_chain(work->patch, sampling_, at).transpose() * sums);
   return Status::converged;
 }
 
@@ -233,7 +236,14 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
   out.frame_from_canonical = initial;
   CentredTransform start;
   out.status = prepare(frame, initial, lowpass_from, work, &start);
-  if (out.status != Status::converged) return out;
+  return out.status == Status::converged ? follow(frame, initial, start, which, scored, work) : out;
+}
+
+FrameRegistration SubspaceRegistrar::follow(const FrameView& frame, const Eigen::Matrix3d& initial,
+                                            const CentredTransform& start, int which, bool scored,
+                                            Workspace* work) const {
+  FrameRegistration out;
+  out.frame_from_canonical = initial;
   CentredTransform current = start;
   Linear linear;
   Parameters gradient;
@@ -252,11 +262,16 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
       age = options_.acceleration > 0 ? 1 : kRenewal;
     }
     if (out.status != Status::converged) return out;
-    const Parameters delta = -linear.hessian.solve(gradient),
-                     tau = parameters(sampling_.motion, current);
-    ++out.iterations;
+    const Parameters tau = parameters(sampling_.motion, current);
+    Parameters delta = -linear.hessian.solve(gradient);
     CentredTransform next = transform(sampling_.motion, tau + delta, current);
+    ++out.iterations;
     out.step = corner_motion(region_, current, next);
+    if (options_.acceleration > 0 && out.step < Anderson::kBegin) {
+      delta *= kRelaxation;
+      next = transform(sampling_.motion, tau + delta, current);
+      out.step = corner_motion(region_, current, next);
+    }
     settled = out.step <= options_.tolerance;
     if (!settled && out.step < Anderson::kBegin)
       next = transform(sampling_.motion, anderson.next(tau, delta), current);

@@ -26,7 +26,7 @@ struct RegistrationOptions {
   Distance distance = Distance::both;
   double tolerance = 0.01;       // canonical pixels that no corner, or vertex, moves by more
   int max_iterations = 100;      // of the simplex, a quarter of the evaluations
-  int acceleration = 4;          // depth of the Anderson acceleration of the steps; 0: none
+  int acceleration = 2;          // depth of the Anderson acceleration of the steps; 0: none
   double largest_offset = 0.05;  // of the first simplex: the corners' motion, in canonical widths
   MotionLimits limits;
 };
@@ -98,10 +98,14 @@ class SubspaceRegistrar {
   Status linearize(const CentredTransform& at, int which, Workspace* work, Linear* linear) const;
   // y, and half the gradient of d.
   void residual(const Linear& linear, int which, Workspace* work, Parameters* gradient) const;
-  // The same of d at a transform, without the Hessian.
-  Status slope(const CentredTransform& at, int which, Workspace* work, Parameters* gradient) const;
   void expand_distance(const Expansion& expansion, const std::vector<int>& which,
                        Quartics* out) const;
+  // y, and half the gradient of d, without the Hessian.
+  Status slope(const CentredTransform& at, int which, Workspace* work, Parameters* gradient) const;
+  // Steps from a start.
+  FrameRegistration follow(const FrameView& frame, const Eigen::Matrix3d& initial,
+                           const CentredTransform& start, int which, bool scored,
+                           Workspace* work) const;
   double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
                Status* status) const;
   void score(double squared, const Eigen::VectorXd& y, FrameRegistration* out) const;
