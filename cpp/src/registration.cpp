@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "holdstill/anderson.hpp"
 #include "holdstill/normal_equations.hpp"
@@ -15,9 +16,9 @@ namespace {
 
 // Steps that share a Hessian, where they are accelerated: that makes up for its age.
 constexpr int kRenewal = 8;
-// Gauss and Newton's Hessian is too steep where faces differ: their plain steps are too short. By
-// how much they contract, the acceleration finds out.
-constexpr double kRelaxation = 1.5;
+// Where a face differs from the model's, the residual bends d, and Gauss and Newton's steps are too
+// short: one that is still this share of the one before tells. From there on they are longer.
+constexpr double kSlow = 0.2, kRelaxation = 1.5;
 
 // Of a motion with fewer parameters than entries, its parameters' columns are worth their sum:
 // products are what costs. Rows of the result: entries; columns: four parameters, or three and
@@ -249,7 +250,10 @@ FrameRegistration SubspaceRegistrar::follow(const FrameView& frame, const Eigen:
   Parameters gradient;
   Anderson anderson(options_.acceleration, pixels_per_unit(sampling_.motion, region_, start));
   bool settled = false;
-  int age = kRenewal;  // of the Hessian
+  const bool accelerated = options_.acceleration > 0;
+  bool slow = false;
+  double plain = std::numeric_limits<double>::infinity();  // length of the last plain step
+  int age = kRenewal;                                      // of the Hessian
   while (!settled && out.iterations < options_.max_iterations) {
     ++out.evaluations;
     if (!cover(frame, region_, current, &work->patch)) {
@@ -259,7 +263,7 @@ FrameRegistration SubspaceRegistrar::follow(const FrameView& frame, const Eigen:
     } else {
       out.status = linearize(current, which, work, &linear);
       if (out.status == Status::converged) residual(linear, which, work, &gradient);
-      age = options_.acceleration > 0 ? 1 : kRenewal;
+      age = accelerated ? 1 : kRenewal;
     }
     if (out.status != Status::converged) return out;
     const Parameters tau = parameters(sampling_.motion, current);
@@ -267,7 +271,12 @@ FrameRegistration SubspaceRegistrar::follow(const FrameView& frame, const Eigen:
     CentredTransform next = transform(sampling_.motion, tau + delta, current);
     ++out.iterations;
     out.step = corner_motion(region_, current, next);
-    if (options_.acceleration > 0 && out.step < Anderson::kBegin) {
+    const double before = std::exchange(plain, out.step);
+    if (accelerated && !slow && plain < Anderson::kBegin && plain > kSlow * before) {
+      slow = true;
+      anderson.forget();
+    }
+    if (slow) {
       delta *= kRelaxation;
       next = transform(sampling_.motion, tau + delta, current);
       out.step = corner_motion(region_, current, next);
