@@ -125,7 +125,7 @@ class FaceModel:
 
     def residual_of(self, dffs: float, *, users: bool = False) -> float:
         """ε of a registration, from its distance to the face space, or to that of the users."""
-        return math.sqrt(dffs * self._scales[users][0])
+        return math.sqrt(dffs * self._scale(users)[0])
 
     def residual(self, frame: npt.ArrayLike, frame_from_canonical: FloatArray) -> float:
         """ε of a frame at a transform: what mean and components leave of its unit norm.
@@ -390,17 +390,22 @@ class FaceModel:
         -------
         float
         """
-        return self._scales[users][1]
+        return self._scale(users)[1]
+
+    def _scale(self, users: bool) -> tuple[float, float]:
+        """ρ of the finest octave, and `log_volume`."""
+        if users not in self._scales:
+            if users:
+                self._refuse_unknown_within()
+            basis, variances, rho = self._covariance(self.octaves[0], within=users)
+            shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
+            volume = log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
+            self._scales[users] = rho, volume
+        return self._scales[users]
 
     @cached_property
     def _scales(self) -> dict[bool, tuple[float, float]]:
-        """ρ of the finest octave and log_volume: of everybody, and within users where known."""
-        scales = {}
-        for within in (False, True)[: 1 + bool(len(self.octaves[0].within_eigenvalues))]:
-            basis, variances, rho = self._covariance(self.octaves[0], within=within)
-            shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
-            scales[within] = rho, log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
-        return scales
+        return {}
 
     @cached_property
     def _misfits(self) -> tuple[float, float] | None:
