@@ -309,7 +309,7 @@ class FrameRegistrar(metaclass=_Bound):
         tolerance: float = 0.01,
         max_iterations: int = 100,
         largest_offset: float = 0.05,
-        acceleration: int = 4,
+        acceleration: int = 2,
     ) -> None: ...
     def register(
         self,
