@@ -20,7 +20,7 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan clean
+.PHONY: demo test fuzz cpp-test perf-check perf-record bench paper lint format asan clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -76,6 +76,15 @@ asan:
 	$(MAKE) cpp-test CPP_BUILD=build/asan CPP_BUILD_TYPE=None \
 	  CPP_FLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined"
 
+# Minutes in place of the seconds that `make test` takes: random examples, then guided by coverage.
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := dictionary faces motion csv parquet pts points manifest image stack video
+fuzz: $(VENV)/.fuzz
+	HOLDSTILL_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_properties.py
+	$(BIN)/python fuzz/corpus.py build/fuzz
+	set -e; for target in $(FUZZ_TARGETS); do $(BIN)/python fuzz/readers.py $$target \
+	  -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ build/fuzz/$$target; done
+
 $(VENV)/.base:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade pip
@@ -98,3 +107,7 @@ $(VENV)/.lint: $(VENV)/.base
 
 clean:
 	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache holdstill-demo
+
+$(VENV)/.fuzz: $(VENV)/.installed
+	$(PIP) install "atheris>=2.3"
+	touch $@
