@@ -11,6 +11,8 @@ BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_ran
   shr_users shr_verdicts shr_templates shr_recognition shr_landscape head_motion head_pose prediction \
   speed_vs_ecc reference_speed pipeline live mouth threads memory same_bytes
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
+CORE_TESTS := $(wildcard tests/test_core_*.py) tests/test_alignment.py tests/test_free_threading.py \
+  tests/test_live.py tests/test_rasl.py
 
 # One build tree for the core's tests and for the counts: the core is compiled once.
 CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
@@ -19,7 +21,7 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan clean
+.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan ubsan tsan clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -70,10 +72,23 @@ perf-check perf-record: $(VENV)/.base
 	else \
 	  echo "no valgrind: instructions are not counted (install the system package valgrind)"; fi
 
-# Not at -O3: the sanitizers' checks in unrolled loops would compile for a quarter of an hour.
-asan:
-	$(MAKE) cpp-test CPP_BUILD=build/asan CPP_BUILD_TYPE=None \
-	  CPP_FLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined"
+# The core under sanitizers, in its own tests and in those of Python that call it most directly.
+# Not at -O3: the checks in unrolled loops would compile for a quarter of an hour. Leaks are looked
+# for in the core's own tests only: the interpreter keeps what it has allocated until it ends.
+asan: SANITIZERS := address,undefined
+asan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
+  ASAN_OPTIONS=detect_leaks=0
+ubsan: SANITIZERS := undefined
+tsan: SANITIZERS := thread
+tsan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)"
+asan ubsan tsan: $(VENV)/.installed
+	$(MAKE) cpp-test CPP_BUILD=build/$@ CPP_BUILD_TYPE=None \
+	  CPP_FLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all"
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/$@ --target _core _blas
+	rm -rf build/$@/package && mkdir build/$@/package && cp -r python/holdstill build/$@/package/
+	cp build/$@/*.so build/$@/package/holdstill/
+	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
+	  -p no:cacheprovider $(CORE_TESTS)
 
 $(VENV)/.base:
 	$(PYTHON) -m venv $(VENV)

@@ -19,7 +19,7 @@ Syrk dsyrk = nullptr;
 Syevd dsyevd = nullptr;
 
 void require(bool installed) {
-  if (!installed) throw std::logic_error("BLAS has not been installed: import holdstill first");
+  if (!installed) throw std::logic_error("BLAS has not been installed");
 }
 
 void multiply(const char* transposed, const Eigen::Ref<const Eigen::MatrixXd>& a,

@@ -8,7 +8,8 @@ namespace {
 thread_local long allocations = 0;
 }
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+// The sanitizers have a malloc of their own.
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 // operator new of the standard library ends in malloc.
 extern "C" {
