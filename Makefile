@@ -21,7 +21,7 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan ubsan tsan clean
+.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan ubsan tsan coverage tidy wheels clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -72,23 +72,46 @@ perf-check perf-record: $(VENV)/.base
 	else \
 	  echo "no valgrind: instructions are not counted (install the system package valgrind)"; fi
 
-# The core under sanitizers, in its own tests and in those of Python that call it most directly.
-# Not at -O3: the checks in unrolled loops would compile for a quarter of an hour. Leaks are looked
-# for in the core's own tests only: the interpreter keeps what it has allocated until it ends.
-asan: SANITIZERS := address,undefined
+# The core with instruments in it, tested, and a package around it in build/$@/package.
+# Not at -O3: the checks in unrolled loops would compile for a quarter of an hour.
+define INSTRUMENTED
+$(MAKE) cpp-test CPP_BUILD=build/$@ CPP_BUILD_TYPE=None CPP_FLAGS="-O1 -g1 $(INSTRUMENTS)"
+PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/$@ --target _core _blas
+rm -rf build/$@/package && mkdir build/$@/package && cp -r python/holdstill build/$@/package/
+cp build/$@/*.so build/$@/package/holdstill/
+endef
+
+# In the core's own tests and in those of Python that call it most directly. Leaks are looked for in
+# the former alone: the interpreter keeps what it has allocated until it ends.
+STRICT := -fno-omit-frame-pointer -fno-sanitize-recover=all
+asan: INSTRUMENTS := -fsanitize=address,undefined $(STRICT)
 asan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
   ASAN_OPTIONS=detect_leaks=0
-ubsan: SANITIZERS := undefined
-tsan: SANITIZERS := thread
+ubsan: INSTRUMENTS := -fsanitize=undefined $(STRICT)
+tsan: INSTRUMENTS := -fsanitize=thread $(STRICT)
 tsan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)"
 asan ubsan tsan: $(VENV)/.installed
-	$(MAKE) cpp-test CPP_BUILD=build/$@ CPP_BUILD_TYPE=None \
-	  CPP_FLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all"
-	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/$@ --target _core _blas
-	rm -rf build/$@/package && mkdir build/$@/package && cp -r python/holdstill build/$@/package/
-	cp build/$@/*.so build/$@/package/holdstill/
+	$(INSTRUMENTED)
 	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
 	  -p no:cacheprovider $(CORE_TESTS)
+
+# Lines and branches that the tests reach, of Python and of the core; below the floors it fails.
+coverage: INSTRUMENTS := --coverage -fprofile-update=atomic
+coverage: $(VENV)/.installed $(VENV)/.coverage
+	$(INSTRUMENTED)
+	PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest
+	failed=; $(BIN)/python -m coverage report || failed=1; \
+	$(BIN)/gcovr --config gcovr.cfg build/$@ || failed=1; [ -z "$$failed" ]
+
+# What clang's analyses find in the core; .clang-tidy says which. Some minutes.
+tidy: $(VENV)/.tidy
+	$(CONFIGURE) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+	$(BIN)/run-clang-tidy.py -quiet -clang-tidy-binary $(BIN)/clang-tidy -p $(CPP_BUILD) \
+	  '$(CURDIR)/cpp/(src|bindings)/'
+
+# The part of a release that this machine can do; PYTHONS are interpreters to build for.
+wheels:
+	.ci/wheels $(PYTHONS)
 
 $(VENV)/.base:
 	$(PYTHON) -m venv $(VENV)
@@ -108,6 +131,14 @@ $(VENV)/.bench: $(VENV)/.installed
 
 $(VENV)/.lint: $(VENV)/.base
 	$(PIP) install "ruff==0.17.*" "mypy==2.*" "clang-format==23.*"
+	touch $@
+
+$(VENV)/.tidy: $(VENV)/.base
+	$(PIP) install "clang-tidy==23.*"
+	touch $@
+
+$(VENV)/.coverage: $(VENV)/.base
+	$(PIP) install "coverage==7.*" "gcovr==8.*"
 	touch $@
 
 clean:
