@@ -93,7 +93,7 @@ tsan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)"
 asan ubsan tsan: $(VENV)/.installed
 	$(INSTRUMENTED)
 	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
-	  -p no:cacheprovider $(CORE_TESTS)
+	  -p no:cacheprovider --capture=sys $(CORE_TESTS)
 
 # Lines and branches that the tests reach, of Python and of the core; below the floors it fails.
 coverage: INSTRUMENTS := --coverage -fprofile-update=atomic
