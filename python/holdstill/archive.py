@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -53,9 +54,11 @@ def write_archive(
     ('px', [1.0, 1.0, 1.0])
     """
     description = json.dumps({"format": format, "format_version": version, **meta})
-    # An open file: to a name of its own, NumPy would append ".npz".
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez(file, meta=np.array(description), **arrays)
+    # In memory first: on a full disk NumPy before 2 leaves an archive behind that cannot be closed.
+    archive = io.BytesIO()
+    np.savez(archive, meta=np.array(description), **arrays)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(archive.getbuffer())
 
 
 def read_archive(
