@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -65,9 +66,11 @@ def write_archive(
     ('px', [1.0, 1.0, 1.0])
     """
     description = json.dumps({"format": format, "format_version": version, **meta})
-    # An open file: to a name of its own, NumPy would append ".npz".
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez(file, meta=np.array(description), **arrays)
+    # In memory first: on a full disk NumPy before 2 leaves an archive behind that cannot be closed.
+    archive = io.BytesIO()
+    np.savez(archive, meta=np.array(description), **arrays)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(archive.getbuffer())
 
 
 def read_archive(
@@ -85,8 +88,9 @@ def read_archive(
     what : str
         What the file should be, for messages.
     format, version
-        What `write_archive` was given.
+        What `write_archive` is given now; files of earlier versions are read as well.
     make : callable (meta, arrays) -> object
+        Of any version up to this one: ``meta["format_version"]`` tells.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def read_archive(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is something else, of another version, or `make` refuses it.
+        If it is something else, of a later version, or `make` refuses it.
     """
     name = os.fspath(path)
     if not os.path.isfile(name):
@@ -111,10 +115,10 @@ def read_archive(
             meta = json.loads(str(file["meta"][()]))
             if not isinstance(meta, dict) or meta.get("format") != format:
                 raise ValueError(f"it is no {what} of holdstill")
-            if meta["format_version"] != version:
+            if meta["format_version"] not in range(1, version + 1):
                 raise ValueError(
-                    f"format version {meta['format_version']}; this release reads version "
-                    f"{version}: fit it again, or use the release that wrote it"
+                    f"format version {meta['format_version']}; this release reads versions up to "
+                    f"{version}: use the release that wrote it, or a later one"
                 )
             return make(meta, file)
     except _DAMAGED as error:
