@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.outputs import replacing
+from holdstill.sources.paths import is_url
+from holdstill.stores import copy_of
 
 Made = TypeVar("Made")
 
@@ -70,6 +73,7 @@ def read_archive(
     Parameters
     ----------
     path : str or path
+        A file, or an fsspec URL of one.
     what : str
         What the file should be, for messages.
     format, version
@@ -89,6 +93,13 @@ def read_archive(
         If it is something else, of another version, or `make` refuses it.
     """
     name = os.fspath(path)
+    if is_url(name):
+        with tempfile.TemporaryDirectory() as place:
+            copy = copy_of(name, Path(place))
+            try:
+                return read_archive(copy, what, format, version, make)
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(copy), name)) from error
     if not os.path.isfile(name):
         raise FileNotFoundError(f"{name}: no such {what} file")
     if not zipfile.is_zipfile(name):

@@ -19,7 +19,7 @@ from holdstill.outputs import OutputError, as_json, output_errors, replacing
 from holdstill.parts import COLUMNS, as_part, load_pyarrow, schema
 from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import is_url
-from holdstill.stores import LocalStore, Store, lock, open_store, scratch
+from holdstill.stores import LocalStore, Store, lock, open_store, refuse_url, scratch
 
 PARTS = "transforms.parquet"
 """Folder of the parts."""
@@ -79,6 +79,7 @@ class Recording:
         overwrite: bool = False,
     ) -> None:
         load_pyarrow()
+        refuse_url(folder, "a run of registered faces")
         self.folder = Path(folder)
         self.columns = columns
         self._store = LocalStore(self.folder)

@@ -7,6 +7,7 @@ store shows an object only when all of it has arrived.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -16,8 +17,9 @@ from typing import Any, Protocol
 
 from holdstill.outputs import OutputError, output_errors, replacing
 from holdstill.sources.errors import import_optional
-from holdstill.sources.paths import is_url
+from holdstill.sources.paths import is_folder, is_url
 from holdstill.sources.retrying import again
+from holdstill.tables import file_name
 
 _LOCK = ".lock"
 
@@ -182,17 +184,32 @@ class RemoteStore:
         return bool(again(lambda: self._files.exists(self._path(name))))
 
     def names(self, folder: str = "") -> list[str]:
+        return [name for name, _ in self._listing(folder)]
+
+    def _listing(self, folder: str) -> list[tuple[str, str]]:
+        """Names and types of what is directly in a folder."""
         self._files.invalidate_cache()
+        path = self._path(folder)
         try:
-            found = again(lambda: self._files.ls(self._path(folder), detail=False))
-        except FileNotFoundError:
+            found = again(lambda: self._files.ls(path, detail=True))
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        names = {path.rstrip("/").rpartition("/")[2] for path in found}
-        return sorted(name for name in names if name and not name.startswith("."))
+        # An object store lists a file as what is in itself, and a folder's marker as in it.
+        kinds = {entry["name"].rstrip("/"): entry["type"] for entry in found}
+        names = {p.rpartition("/")[2]: kinds[p] for p in kinds if p.strip("/") != path.strip("/")}
+        return sorted((n, kind) for n, kind in names.items() if not n.startswith("."))
 
     def remove(self, name: str) -> None:
+        path = glob.escape(self._path(name))  # fsspec would take it for a pattern
         with self._output_errors(name), contextlib.suppress(FileNotFoundError):
-            again(lambda: self._files.rm(self._path(name), recursive=True))
+            again(lambda: self._files.rm(path, recursive=True))
+
+    def copy(self, folder: str, place: Path) -> None:
+        """Copy the files directly in a folder into a local one, many at a time."""
+        names = [name for name, kind in self._listing(folder) if kind == "file"]
+        place.mkdir(exist_ok=True)
+        paths = [self._path(f"{folder}/{name}".lstrip("/")) for name in names]
+        again(lambda: self._files.get(paths, [str(place / name) for name in names]))
 
     @contextlib.contextmanager
     def _output_errors(self, name: str) -> Iterator[None]:
@@ -200,6 +217,43 @@ class RemoteStore:
             yield
         except Exception as error:
             raise OutputError(f"cannot write {self._url}/{name}: {error}") from error
+
+
+def copy_of(url: str, place: Path) -> Path:
+    """Copy a file, or the files directly in a folder, from behind a URL.
+
+    Parameters
+    ----------
+    url : str
+    place : path
+        A local folder.
+
+    Returns
+    -------
+    path
+        The copy, of the same name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    """
+    store, copy = RemoteStore(url), place / (file_name(url) or "copy")
+    if not store.exists(""):
+        raise FileNotFoundError(f"{url}: no such file or folder")
+    if is_folder(url):
+        store.copy("", copy)
+    else:
+        store.fetch("", copy)
+    return copy
+
+
+def refuse_url(folder: str | os.PathLike[str], what: str) -> None:
+    """Raise OutputError where something is written into a run's folder on a disk only."""
+    if is_url(os.fspath(folder)):
+        raise OutputError(
+            f"{os.fspath(folder)}: {what} is written into a folder on a disk; copy the run to one"
+        )
 
 
 @contextlib.contextmanager

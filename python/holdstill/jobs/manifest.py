@@ -16,8 +16,10 @@ from holdstill.initial import Initial
 from holdstill.outputs import as_json
 from holdstill.sources import FrameSource
 from holdstill.sources.images import ImageFiles
+from holdstill.sources.paths import is_url
 from holdstill.sources.versions import version_of
 from holdstill.stores import Store
+from holdstill.transforms import read_transforms
 
 MANIFEST = "job.json"
 FORMAT = 1
@@ -89,6 +91,8 @@ def _initial(initial: Initial) -> Any:
         return None
     if callable(initial):
         return "a function"
+    if isinstance(initial, (str, os.PathLike)) and is_url(os.fspath(initial)):
+        initial = read_transforms(initial)  # a store's marks of a folder's files are many requests
     if isinstance(initial, (str, os.PathLike)):
         path = Path(initial)
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from .paths import file_system, is_url
+from .retrying import again
 
 _MARKS = ("ETag", "etag", "LastModified", "mtime", "created")
 """What object stores and other file systems tell, the surest first."""
@@ -45,11 +48,16 @@ def _first(*paths: str) -> str | None:
 
 def _version_of_url(url: str) -> str | None:
     files, inner = file_system(url)
+    files.invalidate_cache()  # a listing from before the change would deny it
     try:
-        facts = files.info(inner)
+        facts = again(lambda: files.info(inner))
     except (OSError, ValueError):
         return None
     if facts.get("type") == "directory":
         return _first(f"{url.rstrip('/')}/zarr.json", f"{url.rstrip('/')}/.zarray")
+    return _mark(facts)
+
+
+def _mark(facts: Mapping[str, Any]) -> str:
     mark = next((facts[name] for name in _MARKS if facts.get(name) is not None), "")
     return f"{facts.get('size')} bytes, {mark}".rstrip(", ")
