@@ -181,7 +181,11 @@ class RemoteStore:
 
     def exists(self, name: str) -> bool:
         self._files.invalidate_cache()
-        return bool(again(lambda: self._files.exists(self._path(name))))
+        try:
+            again(lambda: self._files.info(self._path(name)))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def names(self, folder: str = "") -> list[str]:
         return [name for name, _ in self._listing(folder)]

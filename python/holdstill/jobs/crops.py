@@ -24,6 +24,9 @@ CROPS = "aligned.zarr"
 _FRAGMENTS = "fragments"
 _CHUNK_BYTES = 2**20
 
+_DAMAGED = (RuntimeError, ValueError, EOFError)
+"""What reading a damaged chunk or fragment raises."""
+
 
 @dataclass(frozen=True)
 class Crops:
@@ -109,11 +112,26 @@ class Crops:
             pictures = self._fragment(name)
             array = self._array("r+") if array is None else array
             with output_errors(self._path):
-                array[row : row + len(pictures)] = pictures
+                self._set(array, row, pictures)
         self.store.remove(_FRAGMENTS)
 
-    def digest(self, rows: range) -> str:
-        """SHA-256 of the pictures of consecutive rows, joined or not."""
+    def _set(self, array: Any, row: int, pictures: Pictures) -> None:
+        end = row + len(pictures)
+        try:
+            array[row:end] = pictures
+        except _DAMAGED:  # no row of such a chunk holds: all of them are fragments now
+            first, last = row // self.chunk * self.chunk, -(-end // self.chunk) * self.chunk
+            array[first : min(last, self.n_rows)] = 0
+            array[row:end] = pictures
+
+    def digest(self, rows: range) -> str | None:
+        """SHA-256 of the pictures of consecutive rows, joined or not; None if they are damaged."""
+        try:
+            return self._digest(rows)
+        except _DAMAGED:
+            return None
+
+    def _digest(self, rows: range) -> str:
         array, found = self._array("r"), hashlib.sha256()
         apart = {int(n.removesuffix(".npy")): n for n in self.store.names(_FRAGMENTS)}
         for first in range(rows.start, rows.stop, TRACK_LENGTH):

@@ -183,18 +183,22 @@ class Job:
         self._open.enter_context(lock(self._store))
         if before is not None:
             refuse_changes(self._store.address, before, manifest)
+            self._write_dictionary()  # it may be missing or damaged
             self._look_around()
             return
         self._is_new = True
         if self._store.local is not None:
             _sweep(self._store.local)
         clear(self._store)
+        write_manifest(self._store, manifest)  # first: without it nobody goes on
+        self._write_dictionary()
+        if self.outputs.crops is not None:
+            self.outputs.crops.create()
+
+    def _write_dictionary(self) -> None:
         with scratch(self._store) as folder:
             self.task.dictionary.save(folder / DICTIONARY)
             self._store.put(DICTIONARY, folder / DICTIONARY)
-        write_manifest(self._store, manifest)
-        if self.outputs.crops is not None:
-            self.outputs.crops.create()
 
     def _look_around(self) -> None:
         """Find out what is done already."""
@@ -354,21 +358,22 @@ class Job:
 
 
 def dictionary_of(folder: str | os.PathLike[str]) -> Dictionary | None:
-    """The dictionary of the job that a folder holds; None if it holds none.
+    """The dictionary of the job that a folder holds; None if it holds none that is whole.
 
     Raises
     ------
     JobChangedError
         If the job's own file is damaged.
-    ValueError, FileNotFoundError
-        If the dictionary is, or is missing.
     """
     store = open_store(folder)
     if read_manifest(store) is None:
         return None
     with scratch(store) as place:
-        store.fetch(DICTIONARY, place / DICTIONARY)
-        return Dictionary.load(place / DICTIONARY)
+        try:
+            store.fetch(DICTIONARY, place / DICTIONARY)
+            return Dictionary.load(place / DICTIONARY)
+        except (FileNotFoundError, ValueError):
+            return None  # the job knows its digest
 
 
 def _is_colour(frames: FrameSource) -> bool:

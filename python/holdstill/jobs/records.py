@@ -48,7 +48,8 @@ def digest_of_file(file: Path) -> str:
 
 def write_record(store: Store, record: Record) -> None:
     """Say that a block is done: the last thing that is written of it."""
-    store.write(record_name(record["block"]), as_line(record).encode())
+    whole = {**record, "sha256": digest(as_line(record).encode())}
+    store.write(record_name(record["block"]), as_line(whole).encode())
 
 
 def as_line(record: Record) -> str:
@@ -60,9 +61,11 @@ def read_record(store: Store, block: int) -> Record | None:
     """The record of a block; None if it is not done, or its record is damaged."""
     try:
         found = json.loads(store.read(record_name(block)))
-    except (FileNotFoundError, ValueError):
+        expected = found.pop("sha256")
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return found if isinstance(found, dict) and found.get("block") == block else None
+    holds = found.get("block") == block and digest(as_line(found).encode()) == expected
+    return found if holds else None
 
 
 def holds(store: Store, record: Record, crops: Crops | None, *, video_is_there: bool) -> bool:
@@ -89,4 +92,5 @@ def holds(store: Store, record: Record, crops: Crops | None, *, video_is_there: 
     if crops is None:
         return True
     first, end = record["rows"]
-    return bool(record.get("crops") == crops.digest(range(first, end)))
+    found = crops.digest(range(first, end))
+    return found is not None and found == record.get("crops")

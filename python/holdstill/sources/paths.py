@@ -69,20 +69,33 @@ def read_range(url: str, start: int, stop: int) -> bytes:
     return content
 
 
+def url_facts(url: str) -> dict[str, Any] | None:
+    """What a file system tells of what is behind a URL; None if there is nothing.
+
+    fsspec's own `exists` and `isdir` take a network that fails for a file that is not there.
+    """
+    files, inner = file_system(url)
+    try:
+        return dict(again(lambda: files.info(inner)))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def exists(path: str) -> bool:
     """Whether there is something at this path or URL."""
-    if is_url(path):
-        files, inner = file_system(path)
-        return bool(again(lambda: files.exists(inner)))
-    return os.path.exists(path)
+    return url_facts(path) is not None if is_url(path) else os.path.exists(path)
 
 
 def is_folder(path: str) -> bool:
     """Whether the path or URL is a folder."""
-    if is_url(path):
-        files, inner = file_system(path)
-        return bool(again(lambda: files.isdir(inner)))
-    return os.path.isdir(path)
+    if not is_url(path):
+        return os.path.isdir(path)
+    facts = url_facts(path)
+    if facts is None or facts["type"] == "directory":
+        return facts is not None
+    # A page of links is told from a file by its content only.
+    files, inner = file_system(path)
+    return "http" in files.protocol and bool(again(lambda: files.isdir(inner)))
 
 
 def _is_zarr(path: str) -> bool:

@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .paths import file_system, is_url
-from .retrying import again
+from .paths import file_system, is_url, url_facts
 
 _MARKS = ("ETag", "etag", "LastModified", "mtime", "created")
 """What object stores and other file systems tell, the surest first."""
@@ -47,11 +46,13 @@ def _first(*paths: str) -> str | None:
 
 
 def _version_of_url(url: str) -> str | None:
-    files, inner = file_system(url)
+    files, _ = file_system(url)
     files.invalidate_cache()  # a listing from before the change would deny it
     try:
-        facts = again(lambda: files.info(inner))
+        facts = url_facts(url)
     except (OSError, ValueError):
+        return None
+    if facts is None:
         return None
     if facts.get("type") == "directory":
         return _first(f"{url.rstrip('/')}/zarr.json", f"{url.rstrip('/')}/.zarray")
