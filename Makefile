@@ -19,7 +19,7 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan clean
+.PHONY: demo test fault cpp-test perf-check perf-record bench paper lint format asan clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -29,6 +29,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed cpp-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules --pyargs holdstill
+
+# What can go wrong with a long run, at many moments: some minutes.
+fault: $(VENV)/.installed
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -s -m "fault or not fault" tests/test_faults.py
 
 bench: $(VENV)/.bench
 	failed=; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; \

@@ -27,7 +27,9 @@ def die_at(change, folder):
 
     def watch(event, arguments):
         nonlocal seen
-        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        writes = (
+            event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        )
         if not (writes or event in _CHANGES) or not isinstance(arguments[0], (str, os.PathLike)):
             return
         if os.path.abspath(arguments[0]).startswith(folder):
@@ -91,7 +93,8 @@ class FlakyFiles(LocalFileSystem):
         return super().put_file(lpath, rpath, *arguments, **kwargs)
 
     def info(self, path, **kwargs):
-        self._maybe("info", path)
+        if isinstance(path, str):  # else an entry of a listing
+            self._maybe("info", path)
         return super().info(path, **kwargs)
 
 

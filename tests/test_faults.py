@@ -19,10 +19,10 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
+import faults
 import pytest
 from clips import rows_of, run_json, texts
 
-import faults
 import holdstill
 from holdstill.cli import main
 from holdstill.outputs import OutputError
@@ -263,7 +263,9 @@ def test_damaged_after_its_end(job, table, name, how):
     table(f"{name.partition('/')[0]} of a finished run {how}", whole=job.is_whole())
 
 
-@pytest.mark.parametrize("name", [PART, RECORD, "segments/0000001.mp4", "aligned.zarr/c/0/0/0/0", FRAGMENT])
+@pytest.mark.parametrize(
+    "name", [PART, RECORD, "segments/0000001.mp4", "aligned.zarr/c/0/0/0/0", FRAGMENT]
+)
 @pytest.mark.parametrize("seed", some([0], range(5)))
 def test_damaged_meanwhile(job, table, name, seed):
     def stop():
@@ -343,7 +345,10 @@ def over_a_network(job, *more):
 def same_rows(job, folder="run"):
     found = rows_of(Path(folder))
     found["source"] = [Path(source).name for source in found["source"]]
-    return found == job.rows and Path(folder, "aligned.mp4").read_bytes() == job.expected["aligned.mp4"]
+    return (
+        found == job.rows
+        and Path(folder, "aligned.mp4").read_bytes() == job.expected["aligned.mp4"]
+    )
 
 
 @pytest.mark.parametrize("failures", some([2], [1, 3]))
@@ -352,7 +357,9 @@ def test_reading_that_fails_before_it_works(job, table, failures):
     faults.FlakyFiles.fails(**dict.fromkeys(methods, failures))
     assert over_a_network(job, "--out", "run") == 0
     assert faults.FlakyFiles.injected > 30
-    table("reading that fails up to 3 times", whole=same_rows(job), times=faults.FlakyFiles.injected)
+    table(
+        "reading that fails up to 3 times", whole=same_rows(job), times=faults.FlakyFiles.injected
+    )
 
 
 @pytest.mark.parametrize("failures", some([2], [1, 3]))
@@ -360,7 +367,9 @@ def test_writing_that_fails_before_it_works(job, table, failures):
     faults.FlakyFiles.fails(pipe_file=failures, put_file=failures, cat_file=failures, info=failures)
     assert over_a_network(job, "--out", f"flaky://{RUN.resolve()}") == 0
     assert faults.FlakyFiles.injected > 10
-    table("writing that fails up to 3 times", whole=same_rows(job), times=faults.FlakyFiles.injected)
+    table(
+        "writing that fails up to 3 times", whole=same_rows(job), times=faults.FlakyFiles.injected
+    )
 
 
 def test_writing_that_goes_on_failing_ends_the_run(job, table, capsys):
@@ -385,9 +394,7 @@ def test_reading_that_goes_on_failing_loses_those_frames_only(job, table):
 
     options = {"threads": 1, "block_frames": BLOCK, "resume": True}
     with holdstill.open(sources) as frames:
-        summary = align_to_folder(
-            frames, dictionary, RUN, "urls.csv", progress=cut_off, **options
-        )
+        summary = align_to_folder(frames, dictionary, RUN, "urls.csv", progress=cut_off, **options)
     lost = summary["status"]["unreadable"]
     assert summary["lost"] and 0 < lost <= 780 - 300
     rows = rows_of(RUN)
@@ -493,9 +500,7 @@ def test_a_cluster_that_is_killed(job, table, victim):
         for process in [scheduler] if victim == "scheduler" else workers:
             process.kill()
         if victim != "scheduler":  # others take over
-            workers.append(
-                subprocess.Popen([*dask, "worker", *common, "--nthreads", "1"], **quiet)
-            )
+            workers.append(subprocess.Popen([*dask, "worker", *common, "--nthreads", "1"], **quiet))
         output, _ = running.communicate(timeout=120)
     finally:
         for process in [scheduler, *workers]:

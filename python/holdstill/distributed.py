@@ -285,5 +285,9 @@ def connected(address: str) -> Iterator[Any]:
         return
     if "://" not in address:
         raise ValueError(f"dask: expected tcp://host:port or local:N, got {address!r}")
-    with dask.Client(address, timeout="10s") as client:
+    try:
+        client = dask.Client(address, timeout="10s")
+    except ValueError as error:
+        raise ValueError(f"dask: {address!r}: {error}") from None
+    with client:
         yield client

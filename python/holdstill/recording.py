@@ -217,8 +217,12 @@ def _holds_run(store: Store) -> bool:
     return bool({"run.json", "job.json", PARTS} & set(store.names()))
 
 
-def refuse_other_contents(folder: str | os.PathLike[str], overwrite: bool = False) -> None:
+def refuse_other_contents(
+    folder: str | os.PathLike[str], overwrite: bool = False, going_on: bool = False
+) -> None:
     """Raise FileExistsError unless the folder is new, empty or, with `overwrite`, a run's.
+
+    `going_on` is for the message: the run there is not one that could be gone on with.
 
     Raises
     ------
@@ -230,6 +234,11 @@ def refuse_other_contents(folder: str | os.PathLike[str], overwrite: bool = Fals
     if store.local is not None and store.local.exists() and not store.local.is_dir():
         raise OutputError(f"cannot write {folder}: it is a file; choose another folder (--out)")
     if _holds_run(store):
+        if going_on:
+            raise FileExistsError(
+                f"{folder} holds a run of another command, which cannot be gone on with; choose "
+                "another folder (--out)"
+            )
         if not overwrite:
             raise FileExistsError(
                 f"{folder} already holds a run; choose another folder (--out), or go on with one "

@@ -118,7 +118,10 @@ class LocalStore:
             yield temporary
 
     def read(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
+        try:
+            return (self._folder / name).read_bytes()
+        except NotADirectoryError as error:  # it would be inside a file
+            raise FileNotFoundError(str(error)) from None
 
     def fetch(self, name: str, file: Path) -> None:
         shutil.copyfile(self._folder / name, file)

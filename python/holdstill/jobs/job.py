@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -132,6 +133,7 @@ class Job:
             load_av()
         self.block_frames = integer("block_frames", block_frames)
         self.frames, self.folder, self._facts = frames, folder, dict(facts or {})
+        _refuse_repeated(stream.name for stream in frames.streams)
         self._open = ExitStack()
         self._store = store = open_store(folder)
         self._started = time.perf_counter()
@@ -179,7 +181,7 @@ class Job:
         )
         before = read_manifest(self._store) if resume else None
         if before is None:
-            refuse_other_contents(self.folder)
+            refuse_other_contents(self.folder, going_on=resume)
         self._open.enter_context(lock(self._store))
         if before is not None:
             refuse_changes(self._store.address, before, manifest)
@@ -374,6 +376,13 @@ def dictionary_of(folder: str | os.PathLike[str]) -> Dictionary | None:
             return Dictionary.load(place / DICTIONARY)
         except (FileNotFoundError, ValueError):
             return None  # the job knows its digest
+
+
+def _refuse_repeated(names: Iterable[str]) -> None:
+    """Raise ValueError where rows could not be told apart by source and frame number."""
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"source {name}: given twice")
 
 
 def _is_colour(frames: FrameSource) -> bool:

@@ -24,8 +24,10 @@ VIDEO_EXTENSIONS = frozenset({
 })
 # fmt: on
 
+_DIGITS = re.compile(r"(\d+)")
 
-def natural_key(path: str) -> list[tuple[int, int, str]]:
+
+def natural_key(path: str) -> tuple[list[str | int], str]:
     """Sort key that counts digits as numbers: img2 before img10.
 
     Examples
@@ -33,10 +35,11 @@ def natural_key(path: str) -> list[tuple[int, int, str]]:
     >>> sorted(["img10.png", "img2.png", "img1.png"], key=natural_key)
     ['img1.png', 'img2.png', 'img10.png']
     """
-    parts = re.split(r"(\d+)", path.casefold())
+    parts: list[str | int] = [*_DIGITS.split(path.casefold())]
+    parts[1::2] = map(int, parts[1::2])  # text and digits alternate
     # The path itself comes last, so that names differing only in case or leading zeros keep one
     # order.
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p] + [(2, 0, path)]
+    return parts, path
 
 
 def is_url(path: str) -> bool:
@@ -108,12 +111,12 @@ def _is_zarr(path: str) -> bool:
 
 def kind_of(path: str) -> Kind:
     """What a file (or zarr folder) is, by its name; what is unknown is tried as a video."""
-    if _is_zarr(path):
-        return "zarr"
     extension = os.path.splitext(path)[1].lower()
+    if extension in IMAGE_EXTENSIONS:
+        return "image"
     if extension == ".npy":
         return "npy"
-    return "image" if extension in IMAGE_EXTENSIONS else "video"
+    return "zarr" if _is_zarr(path) else "video"
 
 
 def _glob(pattern: str) -> list[str]:
