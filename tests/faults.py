@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -49,8 +50,8 @@ class FlakyFiles(LocalFileSystem):
 
     protocol = "flaky"
     cachable = False
-    failures: dict[str, int] = {}
-    _failed: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+    failures: ClassVar[dict[str, int]] = {}
+    _failed: ClassVar[defaultdict[tuple[str, str, int], int]] = defaultdict(int)
     injected = 0
 
     @classmethod

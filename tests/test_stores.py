@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import uuid
 from pathlib import Path
@@ -297,6 +298,7 @@ def test_a_run_on_s3_is_read_with_its_dictionary_and_frames(on_s3, dictionary):
         assert frames[3].grey().shape == (64, 80)
     place = run.folder
     del run
+    gc.collect()
     assert not place.exists()
 
 

@@ -11,7 +11,9 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +22,9 @@ from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import is_folder, is_url
 from holdstill.sources.retrying import again
 from holdstill.tables import file_name
+
+AT_ONCE = 8
+"""Files that are read or written at a time behind a URL."""
 
 _LOCK = ".lock"
 
@@ -224,6 +229,33 @@ class RemoteStore:
             yield
         except Exception as error:
             raise OutputError(f"cannot write {self._url}/{name}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="holdstill-write")
+
+
+def in_background(store: Store, work: Callable[[], None]) -> Future[None]:
+    """Write something on a thread of its own where that is to wait for an answer, else now.
+
+    Parameters
+    ----------
+    store : Store
+        Where it is written.
+    work : callable
+
+    Returns
+    -------
+    Future
+        Its `result` raises what the work has raised.
+    """
+    if store.local is None:
+        return _pool().submit(work)
+    done: Future[None] = Future()
+    work()
+    done.set_result(None)
+    return done
 
 
 def copy_of(url: str, place: Path) -> Path:

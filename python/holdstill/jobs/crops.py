@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,8 @@ import numpy.typing as npt
 from holdstill.initial import TRACK_LENGTH
 from holdstill.outputs import output_errors
 from holdstill.sources.errors import import_optional
-from holdstill.stores import Store
+from holdstill.stores import AT_ONCE, Store
+from holdstill.threads import run_in_order
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -58,10 +63,12 @@ class Crops:
         return max((k for k in divisors if k * size <= _CHUNK_BYTES), default=1)
 
     def create(self) -> None:
-        """Make the array, unless it is there."""
-        if self.store.exists(CROPS):
-            return
+        """Make the array, unless it is there and whole."""
         one = (*self.shape, 3) if self.colour else self.shape
+        if self.store.exists(CROPS):
+            with contextlib.suppress(OSError, KeyError, *_DAMAGED):
+                if self._array("r").shape == (self.n_rows, *one):
+                    return
         zarr = import_optional("zarr", "writing aligned.zarr", "zarr")
         with output_errors(self._path):
             zarr.open(
@@ -92,7 +99,7 @@ class Crops:
             self._leave(first_row, pictures)
             return
         with output_errors(self._path):
-            self._array("r+")[inner[0] : inner[1]] = pictures[inner[0] - first_row :][
+            self._open[inner[0] : inner[1]] = pictures[inner[0] - first_row :][
                 : inner[1] - inner[0]
             ]
         self._leave(first_row, pictures[: inner[0] - first_row])
@@ -106,13 +113,11 @@ class Crops:
 
     def join(self) -> None:
         """Bring the fragments into the array, when all tracks are written."""
-        array: Any = None
-        for name in self.store.names(_FRAGMENTS):
-            row = int(name.removesuffix(".npy"))
-            pictures = self._fragment(name)
-            array = self._array("r+") if array is None else array
-            with output_errors(self._path):
-                self._set(array, row, pictures)
+        names = self.store.names(_FRAGMENTS)
+        with closing(run_in_order(lambda n, _: self._fragment(n), names, AT_ONCE)) as found:
+            for name, pictures in zip(names, found, strict=True):
+                with output_errors(self._path):
+                    self._set(self._open, int(name.removesuffix(".npy")), pictures)
         self.store.remove(_FRAGMENTS)
 
     def _set(self, array: Any, row: int, pictures: Pictures) -> None:
@@ -124,24 +129,29 @@ class Crops:
             array[first : min(last, self.n_rows)] = 0
             array[row:end] = pictures
 
-    def digest(self, rows: range) -> str | None:
-        """SHA-256 of the pictures of consecutive rows, joined or not; None if they are damaged."""
-        try:
-            return self._digest(rows)
-        except _DAMAGED:
-            return None
+    def digest(self, first: int, end: int, apart: Mapping[int, str]) -> str | None:
+        """SHA-256 of the pictures of a track, joined or not; None if they are damaged.
 
-    def _digest(self, rows: range) -> str:
-        array, found = self._array("r"), hashlib.sha256()
-        apart = {int(n.removesuffix(".npy")): n for n in self.store.names(_FRAGMENTS)}
-        for first in range(rows.start, rows.stop, TRACK_LENGTH):
-            end = min(first + TRACK_LENGTH, rows.stop)
-            pictures = np.array(array[first:end])
+        Parameters
+        ----------
+        first, end : int
+            Its rows.
+        apart : mapping
+            Of :meth:`fragments`.
+        """
+        try:
+            pictures = np.array(self._open[first:end])
             for row, name in apart.items():
                 if first - TRACK_LENGTH < row < end:
                     _overlay(pictures, self._fragment(name), row - first)
-            found.update(pictures.tobytes())
-        return found.hexdigest()
+        except _DAMAGED:
+            return None
+        return digest_of(pictures)
+
+    def fragments(self) -> dict[int, str]:
+        """Names of the fragments that have not been joined, by their first rows."""
+        names = self.store.names(_FRAGMENTS)
+        return {int(name.removesuffix(".npy")): name for name in names}
 
     def _fragment(self, name: str) -> Pictures:
         content = self.store.read(f"{_FRAGMENTS}/{name}")
@@ -160,6 +170,19 @@ class Crops:
         return import_optional("zarr", "writing aligned.zarr", "zarr").open(
             self._address, mode=mode
         )
+
+    @cached_property
+    def _open(self) -> Any:
+        """The array; opening it behind a URL takes several answers, one after the other."""
+        return self._array("r+")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_open"}
+
+
+def digest_of(pictures: Pictures) -> str:
+    """SHA-256 of pictures."""
+    return hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
 
 
 def _overlay(pictures: Pictures, fragment: Pictures, offset: int) -> None:

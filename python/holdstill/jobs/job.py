@@ -9,7 +9,8 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +20,7 @@ from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
-from holdstill.jobs.crops import Crops
+from holdstill.jobs.crops import CROPS, Crops
 from holdstill.jobs.manifest import (
     manifest_of,
     read_manifest,
@@ -41,8 +42,9 @@ from holdstill.parts import load_pyarrow
 from holdstill.recording import clear, refuse_other_contents, write_csv, write_summary
 from holdstill.segments import as_rate, concatenate, load_av
 from holdstill.sources import FrameSource
-from holdstill.stores import lock, open_store, scratch
+from holdstill.stores import AT_ONCE, lock, open_store, scratch
 from holdstill.streaming import frame_rate
+from holdstill.threads import run_in_order
 
 VIDEO, DICTIONARY = "aligned.mp4", "dictionary.npz"
 
@@ -206,23 +208,30 @@ class Job:
         """Find out what is done already."""
         if self._store.local is not None:
             _sweep(self._store.local)
-        found = {}
         there = set(self._store.names(RECORDS))
-        for block in plan_blocks(self.frames, self.block_frames):
-            if record_name(block.index).rpartition("/")[2] in there:
-                record = read_record(self._store, block.index)
-                if record is not None:
-                    found[block.index] = record
+        planned = (block.index for block in plan_blocks(self.frames, self.block_frames))
+        written = [k for k in planned if record_name(k).rpartition("/")[2] in there]
+        read = run_in_order(lambda k, _: read_record(self._store, k), written, AT_ONCE)
+        found = {record["block"]: record for record in read if record is not None}
         lost = any(record["lost"] for record in found.values())
         self._joined = {} if lost else self._files_of_finished()
-        if self.outputs.crops is not None:
-            self.outputs.crops.create()
-        self._records = {
-            index: record
-            for index, record in found.items()
-            if not record["lost"]
-            and holds(self._store, record, self.outputs.crops, video_is_there=bool(self._joined))
-        }
+        crops, apart = self.outputs.crops, dict[int, str]()
+        if crops is not None:
+            crops.create()
+            apart = crops.fragments()
+
+        def whole(record: Record, stopped: object) -> bool:
+            there = bool(self._joined)
+            return not record["lost"] and holds(
+                self._store, record, crops, apart, video_is_there=there
+            )
+
+        with closing(run_in_order(whole, found.values(), AT_ONCE)) as hold:
+            self._records = {
+                record["block"]: record
+                for record, holding in zip(found.values(), hold, strict=True)
+                if holding
+            }
         self._done_before = set(self._records)
 
     def _files_of_finished(self) -> dict[str, str]:
@@ -349,14 +358,20 @@ class Job:
         return found
 
     def _segments(self, folder: Path) -> Iterator[Path]:
-        for index in sorted(self._records):
-            name = segment_name(index)
-            if self._store.local is not None:
-                yield self._store.local / name
-                continue
-            fetched = folder / "segment.mp4"
-            self._store.fetch(name, fetched)
-            yield fetched
+        indices = sorted(self._records)
+        if self._store.local is not None:
+            yield from (self._store.local / segment_name(index) for index in indices)
+            return
+
+        def fetch(index: int, stopped: object) -> Path:
+            fetched = folder / f"{index}.mp4"
+            self._store.fetch(segment_name(index), fetched)
+            return fetched
+
+        with closing(run_in_order(fetch, indices, AT_ONCE)) as files:
+            for file in files:
+                yield file
+                file.unlink()
 
 
 def dictionary_of(folder: str | os.PathLike[str]) -> Dictionary | None:
@@ -393,7 +408,8 @@ def _is_colour(frames: FrameSource) -> bool:
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed process left under hidden names."""
-    for left in [*folder.glob(".scratch-*"), *folder.rglob(".*.tmp")]:
+    unfinished = folder.glob(".scratch-*"), folder.rglob(".*.tmp")
+    for left in chain(*unfinished, (folder / CROPS).rglob("*.partial")):  # the last are zarr's
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

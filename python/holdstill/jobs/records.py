@@ -16,10 +16,11 @@ RECORDS = "blocks"
 """Folder of the records."""
 
 Record = Mapping[str, Any]
-"""Of a block: ``block``, ``rows`` [first, end], ``files`` {name: SHA-256}, ``crops`` (SHA-256 or
-None), ``status`` {status: frames}, ``good``, ``iterations``, ``evaluations``, ``detections``,
-``lost`` (what became of its sources), ``seconds`` {stage: seconds}, ``finished`` (UTC),
-``peak_memory_mb``."""
+"""Of a block: ``block``, ``rows`` [first, end], ``files`` {name: SHA-256}, ``crops`` (for every
+track its first row, the row after its last, and the SHA-256 of its pictures; or None), ``status``
+{status: frames}, ``good``, ``iterations``, ``evaluations``, ``detections``, ``lost`` (what became
+of its sources), ``seconds`` {stage: seconds}, ``finished`` (UTC), ``peak_memory_mb``; as a file
+also ``sha256`` (of all the rest)."""
 
 
 def segment_name(block: int) -> str:
@@ -68,7 +69,14 @@ def read_record(store: Store, block: int) -> Record | None:
     return found if holds else None
 
 
-def holds(store: Store, record: Record, crops: Crops | None, *, video_is_there: bool) -> bool:
+def holds(
+    store: Store,
+    record: Record,
+    crops: Crops | None,
+    apart: Mapping[int, str],
+    *,
+    video_is_there: bool,
+) -> bool:
     """Whether all that a block has written is there, to the byte.
 
     Parameters
@@ -77,6 +85,8 @@ def holds(store: Store, record: Record, crops: Crops | None, *, video_is_there: 
     record : Record
     crops : Crops or None
         The array that has its pictures.
+    apart : mapping
+        Its fragments.
     video_is_there : bool
         The videos of the blocks have been joined: what remains of the block's own is not needed.
     """
@@ -91,6 +101,6 @@ def holds(store: Store, record: Record, crops: Crops | None, *, video_is_there: 
             return False
     if crops is None:
         return True
-    first, end = record["rows"]
-    found = crops.digest(range(first, end))
-    return found is not None and found == record.get("crops")
+    return bool(record["crops"]) and all(
+        crops.digest(first, end, apart) == expected for first, end, expected in record["crops"]
+    )

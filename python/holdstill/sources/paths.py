@@ -27,6 +27,10 @@ VIDEO_EXTENSIONS = frozenset({
 _DIGITS = re.compile(r"(\d+)")
 
 
+READ_AT_ONCE = 2**24
+"""Bytes asked for at a time behind a URL: an answer may take as long as some megabytes."""
+
+
 def natural_key(path: str) -> tuple[list[str | int], str]:
     """Sort key that counts digits as numbers: img2 before img10.
 
@@ -61,7 +65,8 @@ def open_binary(path: str) -> IO[bytes]:
     """Open a file or URL for reading; seeking is possible."""
     if is_url(path):
         files, inner = file_system(path)
-        return cast(IO[bytes], RetryingFile(lambda: files.open(inner, "rb")))
+        size = READ_AT_ONCE
+        return cast(IO[bytes], RetryingFile(lambda: files.open(inner, "rb", block_size=size)))
     return builtins.open(path, "rb")
 
 
