@@ -9,7 +9,7 @@ CPP_FLAGS :=
 BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_range illumination \
   occlusion verdicts generality dictionary_choice least_squares_vs_l1 shr_registration shr_choice \
   shr_users shr_verdicts shr_templates shr_recognition shr_landscape head_motion head_pose prediction \
-  speed_vs_ecc reference_speed pipeline live mouth threads memory same_bytes
+  speed_vs_ecc reference_speed pipeline live mouth threads memory same_bytes stores
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 
 # One build tree for the core's tests and for the counts: the core is compiled once.

@@ -35,7 +35,7 @@ from holdstill.stores import open_store
 
 SIZE, SHAPE, RENDERED = (288, 360), (100, 100), 250
 BAR = 0.8
-KINDS = {"GET": "GET", "PUT": "PUT", "HEAD": "HEAD"}
+KINDS = ("GET", "PUT", "HEAD")
 
 
 def main() -> int:
@@ -58,6 +58,7 @@ def main() -> int:
         dictionary = video.fit(n=40)
         files = s3fs.S3FileSystem()
         files.mkdir("bucket")
+        megabytes = (folder / "head.mp4").stat().st_size / 1e6
         files.put_file(str(folder / "head.mp4"), "bucket/head.mp4")
         rows, shares = [], []
         for zarr in (False, True):
@@ -65,10 +66,9 @@ def main() -> int:
                 row, share = compare(folder, video, dictionary, size, zarr, counted, claims)
                 rows.append([*row, f"{share:.2f}"])
                 shares.append((zarr, size, share))
-    megabytes = (folder / "head.mp4").stat().st_size / 1e6 if folder.exists() else 0.0
     print_table(
-        f"{options.frames} frames {SIZE[1]}x{SIZE[0]}, canonical frame {SHAPE[0]}x{SHAPE[1]}, one "
-        f"thread; {1000 * options.latency:.0f} ms before each answer{_of(megabytes)}",
+        f"{options.frames} frames {SIZE[1]}x{SIZE[0]} in a video of {megabytes:.0f} MB, canonical "
+        f"frame {SHAPE[0]}x{SHAPE[1]}, one thread; {1000 * options.latency:.0f} ms to each answer",
         ("written", "frames of a block", "local, frames/s", "S3, frames/s", "requests a block",
          "share"),
         rows,
@@ -83,10 +83,6 @@ def main() -> int:
             f"{min(enough, default='no size of')} frames and more",
         )
     return claims.exit_code()
-
-
-def _of(megabytes: float) -> str:
-    return f", video of {megabytes:.0f} MB" if megabytes else ""
 
 
 def compare(
@@ -160,8 +156,6 @@ def served(latency: float) -> Iterator[Callable[[], Counter[str]]]:
             nonlocal read
             lines = log.read_text().splitlines()
             new, read = lines[read:], len(lines)
-            if os.environ.get("SHOW_REQUESTS"):
-                print("\n".join(new), flush=True)
             return Counter(line.partition(" ")[0] for line in new)
 
         try:

@@ -30,6 +30,9 @@ _OWN = (
     PARTS, "blocks", "segments", "fragments", "faces",
 )  # fmt: skip
 
+_MARKS = {"run.json", "job.json", PARTS}
+"""What tells a run's folder, complete or not."""
+
 
 class Recording:
     """The folder of a run while it is written, part by part.
@@ -209,12 +212,8 @@ def write_summary(store: Store, summary: Mapping[str, Any]) -> None:
 def is_run(folder: str | os.PathLike[str]) -> bool:
     """Tell whether a folder holds a run, complete or not."""
     if is_url(os.fspath(folder)):
-        return _holds_run(open_store(folder))
+        return bool({"run.json", PARTS} & set(open_store(folder).names()))
     return any((Path(folder) / name).exists() for name in ("run.json", PARTS))
-
-
-def _holds_run(store: Store) -> bool:
-    return bool({"run.json", "job.json", PARTS} & set(store.names()))
 
 
 def refuse_other_contents(
@@ -233,7 +232,8 @@ def refuse_other_contents(
     store = open_store(folder)
     if store.local is not None and store.local.exists() and not store.local.is_dir():
         raise OutputError(f"cannot write {folder}: it is a file; choose another folder (--out)")
-    if _holds_run(store):
+    there = set(store.names())
+    if there & _MARKS:
         if going_on:
             raise FileExistsError(
                 f"{folder} holds a run of another command, which cannot be gone on with; choose "
@@ -244,7 +244,7 @@ def refuse_other_contents(
                 f"{folder} already holds a run; choose another folder (--out), or go on with one "
                 "that was interrupted by --resume"
             )
-    elif store.names():
+    elif there:
         raise FileExistsError(
             f"{folder} is not empty and holds no run; choose another folder (--out)"
         )
