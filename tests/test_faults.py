@@ -278,6 +278,16 @@ def test_damaged_meanwhile(job, table, name, seed):
     table(f"{kind} of an interrupted run damaged", whole=job.is_whole())
 
 
+def test_a_record_that_says_something_else_is_not_believed(job, table):
+    assert job.align() == 0
+    before = run_json(RUN)
+    record = json.loads((RUN / RECORD).read_text())
+    (RUN / RECORD).write_text(json.dumps({**record, "good": 1}))
+    whole = job.is_whole()
+    assert run_json(RUN)["good"] == before["good"]
+    table("record of a finished run that says something else", whole=whole)
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("seed", range(30))
 def test_any_bit_of_a_record(job, table, seed):
@@ -405,6 +415,39 @@ def test_reading_that_goes_on_failing_loses_those_frames_only(job, table):
         summary = align_to_folder(frames, dictionary, RUN, "urls.csv", **options)
     assert summary["lost"] == []
     table("network that goes away, and comes back", lost=lost, whole=same_rows(job))
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("at", [1, 300, 500])
+def test_an_object_that_changes_meanwhile(job, table, s3, at):
+    fsspec = pytest.importorskip("fsspec")
+    files = fsspec.filesystem("s3")
+    sources = [f"{s3}/{source}" for source in SOURCES]
+    text = Path("initial.csv").read_text()
+    for source, url in zip(SOURCES, sources, strict=True):
+        files.put_file(source, url)
+        text = text.replace(f"\n{source},", f"\n{url},")
+    Path("urls.csv").write_text(text)
+    dictionary = holdstill.Dictionary.load("dictionary.npz")
+    before = Path("b.mp4").read_bytes()
+
+    def run(happens):
+        def progress(done, total):
+            if done == at:
+                happens()
+
+        with holdstill.open(sources) as frames:
+            return align_to_folder(
+                frames, dictionary, f"{s3}/run", "urls.csv", threads=1, block_frames=BLOCK,
+                resume=True, progress=progress,
+            )  # fmt: skip
+
+    summary = run(lambda: files.pipe_file(sources[1], before + b"\0"))
+    assert summary["lost"] and summary["status"]["unreadable"] == 260
+    files.pipe_file(sources[1], before)
+    assert run(lambda: None)["lost"] == []
+    files.get(f"{s3}/run/", "run/", recursive=True)
+    table("object on S3 that changes, and comes back", lost=260, whole=same_rows(job))
 
 
 # --- the workers ----------------------------------------------------------------------------------

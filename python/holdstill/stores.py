@@ -232,7 +232,8 @@ class RemoteStore:
 
 
 @lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:
+    # One for each process: threads do not follow into one that is forked.
     return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="holdstill-write")
 
 
@@ -251,7 +252,7 @@ def in_background(store: Store, work: Callable[[], None]) -> Future[None]:
         Its `result` raises what the work has raised.
     """
     if store.local is None:
-        return _pool().submit(work)
+        return _pool(os.getpid()).submit(work)
     done: Future[None] = Future()
     work()
     done.set_result(None)

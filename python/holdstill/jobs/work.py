@@ -35,7 +35,7 @@ from holdstill.streaming import LostFrame, Track, align_pass
 from holdstill.tracking import Aligners
 from holdstill.transforms import read_transforms
 
-_TRACKS_WAITING = 4
+_TRACKS_WAITING = 2
 """Tracks of a pass whose pictures may wait to be written."""
 
 
