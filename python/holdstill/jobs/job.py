@@ -94,6 +94,7 @@ class Job:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> import holdstill
     >>> from holdstill.jobs import align_block
     >>> from holdstill.synthetic import TalkingHead
