@@ -21,7 +21,7 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench paper lint format docs asan clean
+.PHONY: demo test cpp-test perf-check perf-record bench paper lint format docs gallery asan clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -57,6 +57,10 @@ format: $(VENV)/.lint
 docs: $(DOCS)/.installed
 	$(DOCS)/bin/python -m sphinx -q -W --keep-going -b html docs build/site
 	@echo "build/site/index.html"
+
+# The pictures of the page, by its own blocks.
+gallery: $(VENV)/.installed
+	$(BIN)/python docs/run_page.py docs/gallery.md docs/images/gallery
 
 # The core's own tests: they need doctest's header from the system's packages.
 cpp-test: $(VENV)/.installed
