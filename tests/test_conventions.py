@@ -133,7 +133,9 @@ def test_transforms_of_simpleitk_about_a_centre_are_read():
 )
 @pytest.mark.parametrize("given", [np.eye(4), np.full((3, 3), np.nan), 7.0])
 def test_what_is_no_matrix_is_refused(function, given):
-    pytest.importorskip({"to_skimage": "skimage", "to_simpleitk": "SimpleITK"}.get(function, "numpy"))
+    pytest.importorskip(
+        {"to_skimage": "skimage", "to_simpleitk": "SimpleITK"}.get(function, "numpy")
+    )
     with pytest.raises(ValueError, match=r"frame_from_canonical|matrix"):
         getattr(conventions, function)(given)
 

@@ -154,8 +154,8 @@ def test_memory_that_may_not_be_written_to_and_other_orders_do(crops, aligner):
 def test_bad_arguments_are_named(crops, aligner):
     with pytest.raises(NotFittedError):
         RaslAligner().transform(crops)
-    with pytest.raises(ValueError, match="shape: .*no square"):
-        RaslAligner().fit(crops[:, :100 * 40 + 1])
+    with pytest.raises(ValueError, match=r"shape: .*no square"):
+        RaslAligner().fit(crops[:, : 100 * 40 + 1])
     with pytest.raises(ValueError, match=r"shape: .*\(32x64\)"):
         RaslAligner((32, 64)).fit(crops)
     with pytest.raises(ValueError, match="n: expected an integer"):

@@ -83,7 +83,7 @@ def from_opencv(matrix: npt.ArrayLike, *, inverse_map: bool = True) -> FloatArra
 
 
 def to_scipy(frame_from_canonical: npt.ArrayLike) -> FloatArray:
-    """For `scipy.ndimage.affine_transform`, CuPy's and dask-image's: (row, column) in place of (x, y).
+    """For `scipy.ndimage.affine_transform`, CuPy's and dask-image's: (row, column), not (x, y).
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ def to_skimage(frame_from_canonical: npt.ArrayLike) -> Any:
     from skimage.transform import AffineTransform, ProjectiveTransform
 
     matrix = _one(frame_from_canonical)
-    return (AffineTransform if _is_affine(matrix) else ProjectiveTransform)(matrix=matrix)
+    kind: Any = AffineTransform if _is_affine(matrix) else ProjectiveTransform
+    return kind(matrix=matrix)
 
 
 def from_skimage(transform: Any) -> FloatArray:

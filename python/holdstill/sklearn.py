@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from holdstill import _core
 from holdstill.alignment import AlignmentBatch, align_batch, warp
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
@@ -25,8 +26,10 @@ ARRIVED = ("converged", "max_iterations")
 """Statuses whose transform an image is seen through: at the cap it circles about its place."""
 
 
-class RaslAligner(  # type: ignore[misc]
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+class RaslAligner(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
 ):
     """Align images to one another; learn from some what all have in common.
 
@@ -47,8 +50,8 @@ class RaslAligner(  # type: ignore[misc]
         Images that the dictionary is learnt from, at most; a random choice of more.
     loss : {"l2", "huber", "l1", "geman-mcclure"}
         What a pixel's residual costs in `transform`.
-    mu : float, optional
-        Weight of the coefficients' l1 norm; None is that of :func:`holdstill.align_batch`.
+    mu : float
+        Weight of the coefficients' l1 norm.
     n_jobs : int, optional
         Threads: None is one, -1 all processors.
     random_state : int, RandomState instance, optional
@@ -95,7 +98,7 @@ class RaslAligner(  # type: ignore[misc]
         roi: str | npt.ArrayLike = "full",
         n: int = 100,
         loss: str = "l2",
-        mu: float | None = None,
+        mu: float = _core.DEFAULT_MU,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -130,9 +133,7 @@ class RaslAligner(  # type: ignore[misc]
         ValueError
             If the rows are no images of `shape`, or too few of them can be used.
         """
-        rows = validate_data(
-            self, X, dtype=_FLOATS, ensure_min_samples=2, ensure_min_features=2
-        )
+        rows = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2, ensure_min_features=2)
         shape = self._shape_of(rows.shape[1])
         rng = check_random_state(self.random_state)
         self.dictionary_: Dictionary = fit(
@@ -208,14 +209,13 @@ class RaslAligner(  # type: ignore[misc]
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=_FLOATS, reset=False)
         starts = _starts(initial, len(rows))
-        options = {} if self.mu is None else {"mu": self.mu}
         found = align_batch(
             rows.reshape(-1, *self.shape_),
             self.dictionary_,
             starts,
             threads=self._threads(),
             loss=self.loss,
-            **options,
+            mu=self.mu,
         )
         return rows, starts, found
 
