@@ -18,7 +18,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("zarr")
 pytest.importorskip("statsmodels")
 
-from stage import make_stage  # noqa: E402
+from stage import make_stage
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
