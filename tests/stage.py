@@ -11,12 +11,13 @@ from PIL import Image
 
 import holdstill
 from holdstill.cli import main
+from holdstill.motion import MotionModel
 from holdstill.synthetic import TalkingHead
 
 SIZE = (360, 450)
-RENDERED, REPEATED = 17, 12
-N_FRAMES = RENDERED * REPEATED  # enough for `--lips 100:200`
-SHORT = 12
+RENDERED, REPEATED = 12, 6
+N_FRAMES = RENDERED * REPEATED  # enough for `--lips 20:70`
+SHORT = 10
 LEFT, RIGHT = 0, 3
 """The outer eye corners among the head's landmarks."""
 
@@ -39,6 +40,7 @@ def make_stage(folder):
         "model enrol ann.jpg --model faces.npz --user ann --out faces.npz",
     ):
         assert main([*command.split(), "--quiet"]) == 0, command
+    MotionModel.fit(holdstill.read_run("aligned")).save("speaker.npz")
     for other in ("other_day", "other-run"):
         shutil.copytree(folder / "aligned", folder / other)
 
