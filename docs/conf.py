@@ -65,6 +65,14 @@ def put_in_text_from_outside(app: Any, page: str, source: list[str]) -> None:
         source[0] = re.sub(rf"\]\({up}{re.escape(outside)}(?=[#)])", f"]({to}", source[0])
 
 
+def link_equations(app: Any, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings that name a section of the equations lead there."""
+    lines[:] = [
+        re.sub(r"equations §(\d)", r":doc:`equations §\1 </equations>`", line) for line in lines
+    ]
+
+
 def setup(app: Any) -> None:
     """Sphinx calls this."""
     app.connect("source-read", put_in_text_from_outside)
+    app.connect("autodoc-process-docstring", link_equations)
