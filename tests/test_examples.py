@@ -126,6 +126,8 @@ def test_the_text_names_everything_public():
 
 
 def test_equations_that_the_code_names_have_their_section_and_its_files_exist():
+    if not (PROJECT / "cpp").is_dir():
+        pytest.skip("the code is not beside the tests")
     page = text_of("docs/equations.md")
     sections = set(re.findall(r"^## (\d)\. ", page, flags=re.M))
     assert sections == set("012345")

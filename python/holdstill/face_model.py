@@ -485,7 +485,7 @@ class FaceModel:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no face model, or one of another format version.
+            If it is no face model, or one of a later format version.
 
         Examples
         --------
@@ -516,7 +516,7 @@ class FaceModel:
             tuple(meta["users"]),
             arrays["thumbnails"],
             arrays["landmarks"],
-            arrays["unseen"],
+            arrays["unseen"] if meta["format_version"] > 1 else np.zeros((0, 2)),
         )
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from holdstill.applying import positions, resample
 from holdstill.pictures import canonical_picture
@@ -219,7 +219,7 @@ def _sampled(
     where = y - low[0], x - low[1]
     return np.stack(
         [
-            ndimage.map_coordinates(planes[..., channel], where, order=3, mode="nearest")
+            scipy.ndimage.map_coordinates(planes[..., channel], where, order=3, mode="nearest")
             for channel in range(planes.shape[2])
         ],
         axis=1,
