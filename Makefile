@@ -1,6 +1,7 @@
 # Every habit of the project. All set-up happens in .venv.
 PYTHON ?= python3
 VENV := .venv
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CPP_BUILD := build/cpp-tests
@@ -22,8 +23,8 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench paper lint format asan ubsan tsan coverage \
-  tidy fuzz fault wheels clean
+.PHONY: demo test cpp-test perf-check perf-record bench paper lint format docs gallery asan ubsan tsan \
+  coverage tidy fuzz fault wheels clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -58,6 +59,15 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(find cpp -name '*.cpp' -o -name '*.hpp')
+
+# The site, in build/site; a warning is an error.
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python -m sphinx -q -W --keep-going -b html docs build/site
+	@echo "build/site/index.html"
+
+# The pictures of the page, by its own blocks.
+gallery: $(VENV)/.installed
+	$(BIN)/python docs/run_page.py docs/gallery.md docs/images/gallery
 
 # The core's own tests: they need doctest's header from the system's packages.
 cpp-test: $(VENV)/.installed
@@ -144,6 +154,17 @@ $(VENV)/.bench: $(VENV)/.installed
 	$(PIP) install --no-build-isolation ".[bench]"
 	touch $@
 
+# The tools of the site stand apart; the core is not compiled for them again.
+$(DOCS)/.installed: $(VENV)/.base $(SOURCES)
+	rm -rf build/wheel
+	$(PIP) wheel --no-build-isolation --no-deps -C cmake.define.HOLDSTILL_WERROR=ON -w build/wheel .
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip --disable-pip-version-check -q install --force-reinstall --no-deps \
+	  build/wheel/*.whl
+	$(DOCS)/bin/python -m pip --disable-pip-version-check -q install \
+	  "$$(ls build/wheel/*.whl)[docs]"
+	touch $@
+
 $(VENV)/.lint: $(VENV)/.base
 	$(PIP) install "ruff==0.17.*" "mypy==2.*" "clang-format==23.*"
 	touch $@
@@ -157,7 +178,7 @@ $(VENV)/.coverage: $(VENV)/.base
 	touch $@
 
 clean:
-	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache holdstill-demo
+	rm -rf build dist $(VENV) $(DOCS) .mypy_cache .ruff_cache .pytest_cache holdstill-demo
 
 $(VENV)/.fuzz: $(VENV)/.installed
 	$(PIP) install "atheris>=2.3"

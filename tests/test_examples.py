@@ -27,11 +27,19 @@ cv2 = pytest.importorskip("cv2")
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
-    "docs/guide.md",
+    "docs/choosing.md",
+    "docs/sources.md",
+    "docs/initial_transforms.md",
+    "docs/runs.md",
+    "docs/evaluating.md",
+    "docs/report.md",
     "docs/faces.md",
     "docs/talking_head.md",
     "docs/motion.md",
+    "docs/api/index.md",
 )
+"""Pages whose Python is that of `examples/`; of the others see test_docs_pages.py."""
+
 N_FRAMES = 10
 SAMPLE = 6
 
@@ -91,10 +99,9 @@ def test_every_python_block_of_the_text_is_an_example_and_every_example_is_in_th
     assert sorted(shown) == sorted(kept)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")])
 def test_every_command_of_the_text_parses(page):
     commands = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    assert commands
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "holdstill"
@@ -105,7 +112,7 @@ def test_the_text_explains_every_status_and_every_column():
     for status in holdstill.alignment.STATUSES:
         assert f"| `{status}` |" in text_of("README.md")
     for column in set(COLUMNS) - {f"h{i}{j}" for i in range(3) for j in range(3)}:
-        assert f"| `{column}` |" in text_of("docs/guide.md")
+        assert f"| `{column}` |" in text_of("docs/runs.md")
     for column in set(FACE_COLUMNS) - set(COLUMNS):
         assert f"| `{column}` |" in text_of("docs/faces.md")
     for column in ANGLES:
@@ -116,14 +123,6 @@ def test_the_text_names_everything_public():
     text = "".join(text_of(page) for page in PAGES)
     for name in set(holdstill.__all__) - {"__version__", "Frame", "L1Result"}:
         assert re.search(rf"\b{name}\b", text), name
-
-
-def test_links_of_the_text_lead_to_files():
-    for page in (*PAGES, "docs/equations.md", "CONTRIBUTING.md"):
-        folder = (PROJECT / page).parent
-        targets = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)", text_of(page))
-        missing = [t for t in targets if "://" not in t and not (folder / t).exists()]
-        assert missing == []
 
 
 def test_equations_that_the_code_names_have_their_section_and_its_files_exist():
@@ -190,7 +189,7 @@ def test_was_it_good_prints_a_table_and_draws_it(run_example, footage, capsys):
     assert found.pictures == found.good == N_FRAMES
     assert "mouth: total variance" in capsys.readouterr().out
     for column in found.per_frame:
-        assert f"`{column}`" in text_of("docs/guide.md")
+        assert f"`{column}`" in text_of("docs/evaluating.md")
     for name in ("variance", "quality", "montage"):
         assert (footage / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 

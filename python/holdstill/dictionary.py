@@ -80,7 +80,7 @@ class Dictionary:
         The same where they are misaligned; with `residuals`, the yardstick of `quality`. Empty:
         unknown.
     pixel_residual : float
-        Median over their pixels of |e_i|, of a vector of unit norm; NaN: unknown. It sets the
+        Median over their pixels of ``|e_i|``, of a vector of unit norm; NaN: unknown. It sets the
         threshold of the robust losses.
     robust_residuals : ndarray (k, 3), float64
         The yardstick of `quality` under the robust losses, by Geman and McClure's weights: ‖e‖₂

@@ -53,7 +53,7 @@ class ProductsSolution(NamedTuple):
 
 
 def soft_threshold(x: npt.ArrayLike, t: float) -> FloatArray:
-    """S_t(x) = sign(x) max(|x| - t, 0), entry by entry.
+    """``S_t(x) = sign(x) max(|x| - t, 0)``, entry by entry.
 
     Parameters
     ----------

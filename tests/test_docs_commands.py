@@ -1,0 +1,86 @@
+"""Every `holdstill` command of the documentation does its work, as it stands there."""
+
+from __future__ import annotations
+
+import glob
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from holdstill import demo, fit
+from holdstill.cli import main
+
+pytest.importorskip("av")
+pytest.importorskip("pyarrow")
+pytest.importorskip("zarr")
+pytest.importorskip("statsmodels")
+
+from stage import make_stage
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+ELSEWHERE = ("s3:", "tcp:", "--dask")
+"""What needs a cluster or a store: the tests of these run it."""
+RESUME = " --resume"
+FEW = 12
+"""Frames that are learnt from, in the place of a hundred."""
+
+
+def commands_of(page):
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), flags=re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("holdstill ")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Few frames are learnt from, and the demo is short."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(fit.__kwdefaults__, "n", FEW)
+        patch.setattr(demo, "N_FRAMES", 40)
+        patch.setattr(demo, "N_SAMPLE", FEW)
+        yield
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory, small):
+    folder = tmp_path_factory.mktemp("stage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_stage(folder)
+    return folder
+
+
+def arguments_of(command):
+    """As a shell hands them over."""
+    words = [
+        word if quoted else (sorted(glob.glob(word)) or word)
+        for word, quoted in zip(
+            shlex.split(command), (token[0] in "'\"" for token in command.split()), strict=True
+        )
+    ]
+    return [w for word in words[1:] for w in (word if isinstance(word, list) else [word])]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.stem
+)
+def test_the_commands_of_a_page_do_their_work(page, stage, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(stage, tmp_path / "stage")
+    monkeypatch.chdir(folder)
+    done = set()
+    for command in commands_of(page):
+        if any(word in command for word in ELSEWHERE):
+            continue
+        arguments = arguments_of(command.replace("--n 100", f"--n {FEW}"))
+        out = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments else None
+        goes_on = RESUME in command and command.replace(RESUME, "") in done
+        if out is not None and out.is_dir() and not goes_on:
+            shutil.rmtree(out)  # the page tells of another way to the same place
+        code = main(arguments)
+        assert code == 0, f"{command}\n{capsys.readouterr().err}"
+        assert out is None or out.exists(), command
+        done.add(command)
