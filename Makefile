@@ -11,7 +11,7 @@ BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_ran
   occlusion verdicts generality dictionary_choice least_squares_vs_l1 shr_registration shr_choice \
   shr_users shr_verdicts shr_templates shr_recognition shr_landscape head_motion head_pose prediction \
   speed_vs_ecc reference_speed pipeline live mouth threads memory \
-  same_bytes scale
+  same_bytes stores scale
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 CORE_TESTS := $(wildcard tests/test_core_*.py) tests/test_alignment.py tests/test_free_threading.py \
   tests/test_live.py tests/test_rasl.py
@@ -24,7 +24,7 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
 .PHONY: demo test cpp-test perf-check perf-record bench paper lint format docs gallery asan ubsan tsan \
-  coverage tidy fuzz wheels clean
+  coverage tidy fuzz fault wheels clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -34,6 +34,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed cpp-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules --pyargs holdstill
+
+# What can go wrong with a long run, at many moments: some minutes.
+fault: $(VENV)/.installed
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -s -m "fault or not fault" tests/test_faults.py
 
 bench: $(VENV)/.bench
 	failed=; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; \

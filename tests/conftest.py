@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,3 +112,28 @@ def command(capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """A server that speaks S3, on this machine; processes started by tests find it as well."""
+    s3fs = pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        patch.setenv("AWS_ACCESS_KEY_ID", "name")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        files = s3fs.S3FileSystem()
+        yield files
+        files.close_session(files.loop, files.s3)
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server):
+    """URL of a new bucket."""
+    bucket = f"bucket-{uuid.uuid4()}"
+    s3_server.mkdir(bucket)
+    return f"s3://{bucket}"

@@ -278,6 +278,7 @@ def test_a_truncated_mp4_with_its_index_keeps_numbers_and_times(tmp_path: Path) 
     assert [frame.time for frame in frames] == times
     assert all(number_in(f.grey()) == f.frame for f in frames if f.readable)
     assert same(source[59], frames[59]) and same(source[30], frames[30])
+    source.close()
 
 
 def test_an_edit_list_hides_frames_without_harming_the_others(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import tempfile
 import tokenize
 import zipfile
 import zlib
@@ -17,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.outputs import replacing
+from holdstill.sources.paths import is_url
 from holdstill.sources.size_limits import refuse_large_archive
+from holdstill.stores import copy_of
 
 Made = TypeVar("Made")
 
@@ -85,6 +88,7 @@ def read_archive(
     Parameters
     ----------
     path : str or path
+        A file, or an fsspec URL of one.
     what : str
         What the file should be, for messages.
     format, version
@@ -105,6 +109,13 @@ def read_archive(
         If it is something else, of a later version, or `make` refuses it.
     """
     name = os.fspath(path)
+    if is_url(name):
+        with tempfile.TemporaryDirectory() as place:
+            copy = copy_of(name, Path(place))
+            try:
+                return read_archive(copy, what, format, version, make)
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(copy), name)) from error
     if not os.path.isfile(name):
         raise FileNotFoundError(f"{name}: no such {what} file")
     if not zipfile.is_zipfile(name):

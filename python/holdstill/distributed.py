@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
-from holdstill.jobs.job import Job
+from holdstill.jobs.job import Job, JobIncompleteError
 from holdstill.jobs.records import Record
 from holdstill.jobs.work import Count, Task, align_block, align_rows
 from holdstill.outputs import OutputError
@@ -161,6 +161,8 @@ def on_dask(
     ------
     holdstill.outputs.OutputError
         If a worker cannot write.
+    holdstill.jobs.JobIncompleteError
+        If the scheduler is gone.
     ValueError, TypeError
         If initial transforms do not fit, or the source is an array in memory.
     """
@@ -184,8 +186,15 @@ def on_dask(
             free = max(0, _capacity(client) - running.count())
             for following in islice(pending, free):
                 running.add(crew.submit(following))
+    except OutputError:
+        raise
+    except OSError as error:
+        raise JobIncompleteError(
+            f"the scheduler is gone ({error}); what has been done is there: go on with --resume"
+        ) from error
     finally:
-        client.cancel(crew.futures)
+        with suppress(OSError):
+            client.cancel(crew.futures)
 
 
 class _Crew:
@@ -286,5 +295,9 @@ def connected(address: str) -> Iterator[Any]:
         return
     if "://" not in address:
         raise ValueError(f"dask: expected tcp://host:port or local:N, got {address!r}")
-    with dask.Client(address, timeout="10s") as client:
+    try:
+        client = dask.Client(address, timeout="10s")
+    except ValueError as error:
+        raise ValueError(f"dask: {address!r}: {error}") from None
+    with client:
         yield client

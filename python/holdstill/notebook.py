@@ -29,7 +29,7 @@ def run_html(run: Run) -> str:
     picture = _before_after(run) if len(run) <= _MOST_ROWS else ""
     quality = run.rows.get("quality", run.rows.get("residual"))
     return _frame(
-        f"Run <code>{escape(str(run.folder))}</code>{state}",
+        f"Run <code>{escape(run.address)}</code>{state}",
         _counts(run.status, run.good),
         "" if quality is None else sparkline(quality, run.good),
         picture,

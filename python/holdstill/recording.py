@@ -19,7 +19,7 @@ from holdstill.outputs import OutputError, as_json, output_errors, replacing
 from holdstill.parts import COLUMNS, as_part, load_pyarrow, schema
 from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import is_url
-from holdstill.stores import LocalStore, Store, lock, open_store, scratch
+from holdstill.stores import LocalStore, Store, lock, open_store, refuse_url, scratch
 
 PARTS = "transforms.parquet"
 """Folder of the parts."""
@@ -29,6 +29,9 @@ _OWN = (
     "contact_sheet.png", "transforms.csv", "evaluation.json", "evaluation.parquet", "report.html",
     PARTS, "blocks", "segments", "fragments", "faces",
 )  # fmt: skip
+
+_MARKS = {"run.json", "job.json", PARTS}
+"""What tells a run's folder, complete or not."""
 
 
 class Recording:
@@ -79,6 +82,7 @@ class Recording:
         overwrite: bool = False,
     ) -> None:
         load_pyarrow()
+        refuse_url(folder, "a run of registered faces")
         self.folder = Path(folder)
         self.columns = columns
         self._store = LocalStore(self.folder)
@@ -208,16 +212,16 @@ def write_summary(store: Store, summary: Mapping[str, Any]) -> None:
 def is_run(folder: str | os.PathLike[str]) -> bool:
     """Tell whether a folder holds a run, complete or not."""
     if is_url(os.fspath(folder)):
-        return _holds_run(open_store(folder))
+        return bool({"run.json", PARTS} & set(open_store(folder).names()))
     return any((Path(folder) / name).exists() for name in ("run.json", PARTS))
 
 
-def _holds_run(store: Store) -> bool:
-    return bool({"run.json", "job.json", PARTS} & set(store.names()))
-
-
-def refuse_other_contents(folder: str | os.PathLike[str], overwrite: bool = False) -> None:
+def refuse_other_contents(
+    folder: str | os.PathLike[str], overwrite: bool = False, going_on: bool = False
+) -> None:
     """Raise FileExistsError unless the folder is new, empty or, with `overwrite`, a run's.
+
+    `going_on` is for the message: the run there is not one that could be gone on with.
 
     Raises
     ------
@@ -228,13 +232,19 @@ def refuse_other_contents(folder: str | os.PathLike[str], overwrite: bool = Fals
     store = open_store(folder)
     if store.local is not None and store.local.exists() and not store.local.is_dir():
         raise OutputError(f"cannot write {folder}: it is a file; choose another folder (--out)")
-    if _holds_run(store):
+    there = set(store.names())
+    if there & _MARKS:
+        if going_on:
+            raise FileExistsError(
+                f"{folder} holds a run of another command, which cannot be gone on with; choose "
+                "another folder (--out)"
+            )
         if not overwrite:
             raise FileExistsError(
                 f"{folder} already holds a run; choose another folder (--out), or go on with one "
                 "that was interrupted by --resume"
             )
-    elif store.names():
+    elif there:
         raise FileExistsError(
             f"{folder} is not empty and holds no run; choose another folder (--out)"
         )

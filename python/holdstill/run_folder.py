@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +20,11 @@ from holdstill.alignment import is_good
 from holdstill.dictionary import Dictionary
 from holdstill.face_model import FaceModel
 from holdstill.initial import ANGLES, make_initial
-from holdstill.recording import is_run
+from holdstill.recording import PARTS, is_run
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
+from holdstill.sources.paths import is_url
+from holdstill.stores import copy_of, open_store
 from holdstill.transforms import read_transforms
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -39,27 +44,37 @@ class Run:
     Attributes
     ----------
     folder : pathlib.Path
+        Of a run behind a URL, a copy of its rows, facts and dictionary for as long as this object
+        lives.
     rows : mapping of str to ndarray of length n
         What :func:`~holdstill.transforms.read_transforms` returns: one entry for every frame.
     facts : mapping
         The contents of ``run.json``; empty where the run was interrupted.
+    url : str or None
+        Of a run behind one.
     """
 
     folder: Path
     rows: Mapping[str, npt.NDArray[Any]]
     facts: Mapping[str, Any]
+    url: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows["frame"])
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", interrupted"
-        return f"Run({self.folder}: {len(self)} rows, {int(self.good.sum())} good{state})"
+        return f"Run({self.address}: {len(self)} rows, {int(self.good.sum())} good{state})"
 
     def _repr_html_(self) -> str:
         from holdstill.notebook import run_html  # only notebooks need it
 
         return run_html(self)
+
+    @property
+    def address(self) -> str:
+        """The folder or URL, for messages."""
+        return self.url or str(self.folder)
 
     @property
     def complete(self) -> bool:
@@ -167,7 +182,7 @@ class Run:
         """
         path = self.folder / "dictionary.npz"
         if not path.is_file():
-            raise FileNotFoundError(f"{self.folder}: the run has no dictionary.npz")
+            raise FileNotFoundError(f"{self.address}: the run has no dictionary.npz")
         return Dictionary.load(path)
 
     def open_frames(self) -> FrameSource:
@@ -185,7 +200,7 @@ class Run:
         """
         given = self.facts.get("sources")
         if not given:
-            raise ValueError(f"{self.folder}: the run does not say what its sources were")
+            raise ValueError(f"{self.address}: the run does not say what its sources were")
         paths = [given] if isinstance(given, str) else list(given)
         selection = self.facts.get("selection") or {}
         frames = open_source([self._found(path) for path in paths], **selection)
@@ -195,7 +210,7 @@ class Run:
         if not np.array_equal(numbers, self.rows["frame"][first]):
             frames.close()
             raise ValueError(
-                f"{self.folder}: its sources hold {len(numbers)} frames now, the run {len(first)}"
+                f"{self.address}: its sources hold {len(numbers)} frames now, the run {len(first)}"
             )
         return frames
 
@@ -257,6 +272,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     Parameters
     ----------
     folder : str or path
+        Or an fsspec URL; the aligned video stays there.
 
     Returns
     -------
@@ -276,16 +292,41 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     ...
     holdstill.run_folder.NotARunError: no-such-run: not the folder of a run (no transforms in it)
     """
-    path = Path(folder)
+    name = os.fspath(folder)
+    if not is_url(name):
+        return _read(Path(name))
+    place = Path(tempfile.mkdtemp(prefix="holdstill-"))
+    try:
+        run = _read(_copied(name, place), name)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    weakref.finalize(run, shutil.rmtree, place, ignore_errors=True)
+    return run
+
+
+def _copied(url: str, place: Path) -> Path:
+    """A copy of what is read of a run behind a URL."""
+    if not is_run(url):
+        raise NotARunError(f"{url}: not the folder of a run (no transforms in it)")
+    store = open_store(url)
+    there = {"run.json", "dictionary.npz", "model.npz", PARTS} & set(store.names())
+    for name in there:
+        copy_of(f"{url.rstrip('/')}/{name}", place)
+    return place
+
+
+def _read(path: Path, url: str | None = None) -> Run:
+    address = url or path
     if not is_run(path):
-        raise NotARunError(f"{path}: not the folder of a run (no transforms in it)")
+        raise NotARunError(f"{address}: not the folder of a run (no transforms in it)")
     rows = read_transforms(path)
     missing = {"source", "status", "iterations"} - set(rows)
     if missing:
         names = ", ".join(sorted(missing))
-        raise ValueError(f"{path}: expected the columns of a run; {names} missing")
+        raise ValueError(f"{address}: expected the columns of a run; {names} missing")
     if not len(rows["frame"]):
-        raise ValueError(f"{path}: the run holds no frame")
+        raise ValueError(f"{address}: the run holds no frame")
     facts: dict[str, Any] = {}
     try:
         text = (path / "run.json").read_text(encoding="utf-8")
@@ -294,10 +335,10 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     try:
         facts = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{path / 'run.json'}: not readable as JSON ({error})") from None
+        raise ValueError(f"{address}/run.json: not readable as JSON ({error})") from None
     if not isinstance(facts, dict):
-        raise ValueError(f"{path / 'run.json'}: expected an object")
-    return Run(path, rows, facts)
+        raise ValueError(f"{address}/run.json: expected an object")
+    return Run(path, rows, facts, url)
 
 
 class _Row(NamedTuple):

@@ -102,7 +102,7 @@ class RunFrames:
         self.run = run
         self.shape = run.shape
         if len(np.unique(run.position)) < len(run):
-            raise ValueError(f"{run.folder}: expected one face for each frame; the run has more")
+            raise ValueError(f"{run.address}: expected one face for each frame; the run has more")
         self._given_size = frame_size
         self._sizes: dict[str, Size] = {}
         self._warned = False
@@ -170,6 +170,6 @@ class RunFrames:
         if len(frames) != len(self):
             raise ValueError(
                 f"source: expected one frame for each of the {len(self)} rows of "
-                f"{self.run.folder}, got {len(frames)}"
+                f"{self.run.address}, got {len(frames)}"
             )
         return frames

@@ -7,17 +7,24 @@ store shows an object only when all of it has arrived.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from holdstill.outputs import OutputError, output_errors, replacing
 from holdstill.sources.errors import import_optional
-from holdstill.sources.paths import is_url
+from holdstill.sources.paths import is_folder, is_url
 from holdstill.sources.retrying import again
+from holdstill.tables import file_name
+
+AT_ONCE = 8
+"""Files that are read or written at a time behind a URL."""
 
 _LOCK = ".lock"
 
@@ -116,7 +123,10 @@ class LocalStore:
             yield temporary
 
     def read(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
+        try:
+            return (self._folder / name).read_bytes()
+        except NotADirectoryError as error:  # it would be inside a file
+            raise FileNotFoundError(str(error)) from None
 
     def fetch(self, name: str, file: Path) -> None:
         shutil.copyfile(self._folder / name, file)
@@ -179,20 +189,39 @@ class RemoteStore:
 
     def exists(self, name: str) -> bool:
         self._files.invalidate_cache()
-        return bool(again(lambda: self._files.exists(self._path(name))))
+        try:
+            again(lambda: self._files.info(self._path(name)))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def names(self, folder: str = "") -> list[str]:
+        return [name for name, _ in self._listing(folder)]
+
+    def _listing(self, folder: str) -> list[tuple[str, str]]:
+        """Names and types of what is directly in a folder."""
         self._files.invalidate_cache()
+        path = self._path(folder)
         try:
-            found = again(lambda: self._files.ls(self._path(folder), detail=False))
-        except FileNotFoundError:
+            found = again(lambda: self._files.ls(path, detail=True))
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        names = {path.rstrip("/").rpartition("/")[2] for path in found}
-        return sorted(name for name in names if name and not name.startswith("."))
+        # An object store lists a file as what is in itself, and a folder's marker as in it.
+        kinds = {entry["name"].rstrip("/"): entry["type"] for entry in found}
+        names = {p.rpartition("/")[2]: kinds[p] for p in kinds if p.strip("/") != path.strip("/")}
+        return sorted((n, kind) for n, kind in names.items() if not n.startswith("."))
 
     def remove(self, name: str) -> None:
+        path = glob.escape(self._path(name))  # fsspec would take it for a pattern
         with self._output_errors(name), contextlib.suppress(FileNotFoundError):
-            again(lambda: self._files.rm(self._path(name), recursive=True))
+            again(lambda: self._files.rm(path, recursive=True))
+
+    def copy(self, folder: str, place: Path) -> None:
+        """Copy the files directly in a folder into a local one, many at a time."""
+        names = [name for name, kind in self._listing(folder) if kind == "file"]
+        place.mkdir(exist_ok=True)
+        paths = [self._path(f"{folder}/{name}".lstrip("/")) for name in names]
+        again(lambda: self._files.get(paths, [str(place / name) for name in names]))
 
     @contextlib.contextmanager
     def _output_errors(self, name: str) -> Iterator[None]:
@@ -200,6 +229,71 @@ class RemoteStore:
             yield
         except Exception as error:
             raise OutputError(f"cannot write {self._url}/{name}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    # One for each process: threads do not follow into one that is forked.
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="holdstill-write")
+
+
+def in_background(store: Store, work: Callable[[], None]) -> Future[None]:
+    """Write something on a thread of its own where that is to wait for an answer, else now.
+
+    Parameters
+    ----------
+    store : Store
+        Where it is written.
+    work : callable
+
+    Returns
+    -------
+    Future
+        Its `result` raises what the work has raised.
+    """
+    if store.local is None:
+        return _pool(os.getpid()).submit(work)
+    done: Future[None] = Future()
+    work()
+    done.set_result(None)
+    return done
+
+
+def copy_of(url: str, place: Path) -> Path:
+    """Copy a file, or the files directly in a folder, from behind a URL.
+
+    Parameters
+    ----------
+    url : str
+    place : path
+        A local folder.
+
+    Returns
+    -------
+    path
+        The copy, of the same name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    """
+    store, copy = RemoteStore(url), place / (file_name(url) or "copy")
+    if not store.exists(""):
+        raise FileNotFoundError(f"{url}: no such file or folder")
+    if is_folder(url):
+        store.copy("", copy)
+    else:
+        store.fetch("", copy)
+    return copy
+
+
+def refuse_url(folder: str | os.PathLike[str], what: str) -> None:
+    """Raise OutputError where something is written into a run's folder on a disk only."""
+    if is_url(os.fspath(folder)):
+        raise OutputError(
+            f"{os.fspath(folder)}: {what} is written into a folder on a disk; copy the run to one"
+        )
 
 
 @contextlib.contextmanager

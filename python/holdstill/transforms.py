@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +14,8 @@ import numpy.typing as npt
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
 from holdstill.landmark_files import KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
+from holdstill.sources.paths import is_url
+from holdstill.stores import copy_of, open_store
 from holdstill.tables import read_csv
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -26,6 +29,8 @@ EYES_ABOVE_BOX_CENTRE = 0.18
 MATRIX_COLUMNS = tuple(f"h{row}{column}" for row in range(3) for column in range(3))
 EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
 BOX_COLUMNS = ("x", "y", "width", "height")
+
+_PARTS = "transforms.parquet"
 
 _EXPECTED = (
     "a column frame (and source, where there are several streams) with either h00,h01,...,h22, "
@@ -127,15 +132,15 @@ def read_transforms(
     ----------
     path : str or path
         A run's folder (with ``transforms.parquet`` in it), a Parquet file or folder of parts, or a
-        CSV file. Its columns are ``frame``, optionally ``source``, and one of three forms: the
-        matrix ``h00``, ``h01``, ..., ``h22``; the outer eye corners at the image's left and right,
-        ``left_x``, ``left_y``, ``right_x``, ``right_y``; or a face detector's box ``x``, ``y``,
-        ``width``, ``height``. Or landmarks, whose outer eye corners are taken: a ``.pts`` file or a
-        folder with one for each frame, in natural order; or CSV of dlib's or OpenFace's 68 points
-        or MediaPipe's 468 or 478, ``x_0``, ..., ``y_0``, ... in pixels, or the columns ``frame``,
-        ``point``, ``x``, ``y``. Empty cells (nulls) in all columns of the form mean that the frame
-        has no transform. A column ``face`` numbers several faces of a frame. Further columns are
-        returned as they are.
+        CSV file; or an fsspec URL of any of these. Its columns are ``frame``, optionally
+        ``source``, and one of three forms: the matrix ``h00``, ``h01``, ..., ``h22``; the outer eye
+        corners at the image's left and right, ``left_x``, ``left_y``, ``right_x``, ``right_y``; or
+        a face detector's box ``x``, ``y``, ``width``, ``height``. Or landmarks, whose outer eye
+        corners are taken: a ``.pts`` file or a folder with one for each frame, in natural order; or
+        CSV of dlib's or OpenFace's 68 points or MediaPipe's 468 or 478, ``x_0``, ..., ``y_0``, ...
+        in pixels, or the columns ``frame``, ``point``, ``x``, ``y``. Empty cells (nulls) in all
+        columns of the form mean that the frame has no transform. A column ``face`` numbers several
+        faces of a frame. Further columns are returned as they are.
     shape : (int, int)
         Height and width of the canonical frame, for eye corners and boxes.
 
@@ -168,11 +173,26 @@ def read_transforms(
     >>> transforms["frame"].tolist(), transforms["frame_from_canonical"][0, 0].tolist()
     ([7], [2.0, -0.0, 0.0])
     """
-    file = Path(path)
+    if is_url(os.fspath(path)):
+        return _read_url(os.fspath(path), shape)
+    return _read(Path(path), shape)
+
+
+def _read_url(url: str, shape: tuple[int, int]) -> dict[str, npt.NDArray[Any]]:
+    is_run = open_store(url).exists(_PARTS)
+    with tempfile.TemporaryDirectory() as place:
+        copy = copy_of(f"{url.rstrip('/')}/{_PARTS}" if is_run else url, Path(place))
+        try:
+            return _read(copy, shape)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(copy), url)) from None
+
+
+def _read(file: Path, shape: tuple[int, int]) -> dict[str, npt.NDArray[Any]]:
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file or folder of transforms")
-    if (file / "transforms.parquet").exists():
-        file = file / "transforms.parquet"
+    if (file / _PARTS).exists():
+        file = file / _PARTS
     if has_pts(file):
         return _interpret(read_pts(file), file, shape)
     if _is_parquet(file):

@@ -47,9 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.command_line = shlex.join(["holdstill", *given])
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.ERROR if options.quiet else logging.INFO,
+        level=logging.ERROR if options.quiet else logging.WARNING,
         format="%(message)s",
     )
+    # What other packages are at is not of interest.
+    logging.getLogger("holdstill").setLevel(logging.NOTSET if options.quiet else logging.INFO)
     try:
         with _stopped_by_sigterm():
             result, text = COMMANDS[options.command](options)

@@ -21,6 +21,7 @@ from holdstill.evaluate import evaluate_run, write_evaluation
 from holdstill.outputs import refuse_missing_folder
 from holdstill.report import write_report
 from holdstill.sources import open as open_source
+from holdstill.stores import refuse_url
 
 Output = tuple[dict[str, Any], str]
 
@@ -52,6 +53,7 @@ def run_fit(options: argparse.Namespace) -> Output:
 
 def run_evaluate(options: argparse.Namespace) -> Output:
     """``holdstill evaluate``."""
+    refuse_url(options.run, "an evaluation")
     keywords = given(options, ("points", "eye_corners", "region", "initial"))
     with progress_of(options, "evaluate", "frames") as progress:
         found = evaluate_run(
@@ -63,6 +65,7 @@ def run_evaluate(options: argparse.Namespace) -> Output:
 
 def run_report(options: argparse.Namespace) -> Output:
     """``holdstill report``."""
+    refuse_url(options.run, "a report")
     with progress_of(options, "report", "pictures") as progress:
         result = write_report(
             options.run, progress=progress, **given(options, ("initial", "points", "eye_corners"))

@@ -17,6 +17,7 @@ from holdstill.face_run import register_to_folder
 from holdstill.outputs import refuse_missing_folder
 from holdstill.recording import refuse_other_contents
 from holdstill.sources import open as open_source
+from holdstill.stores import refuse_url
 from holdstill.training import enrol_from, read_training
 
 Output = tuple[dict[str, Any], str]
@@ -78,6 +79,7 @@ def _enrol(options: argparse.Namespace) -> Output:
 
 def run_register(options: argparse.Namespace) -> Output:
     """``holdstill register``."""
+    refuse_url(options.out, "a run of registered faces")
     refuse_other_contents(Path(options.out))
     model = FaceModel.load(options.model)
     with (

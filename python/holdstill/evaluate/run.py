@@ -98,7 +98,7 @@ def evaluate_run(
         seen = _look(run, sides, np.flatnonzero(compared), mask, progress, notes)
     solved = run.rows["iterations"] > 0
     return Evaluation(
-        run=str(run.folder),
+        run=run.address,
         rows=len(run),
         status=dict(sorted(Counter(run.status.tolist()).items())),
         good=int(run.good.sum()),

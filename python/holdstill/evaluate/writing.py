@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from holdstill.evaluate.evaluation import Evaluation
 from holdstill.outputs import as_json, replacing
+from holdstill.stores import refuse_url
 
 
 def write_evaluation(found: Evaluation, folder: str | os.PathLike[str]) -> None:
@@ -29,6 +30,7 @@ def write_evaluation(found: Evaluation, folder: str | os.PathLike[str]) -> None:
     ImportError
         If pyarrow is missing.
     """
+    refuse_url(folder, "an evaluation")
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ import numpy.typing as npt
 from holdstill.initial import TRACK_LENGTH
 from holdstill.outputs import output_errors
 from holdstill.sources.errors import import_optional
-from holdstill.stores import Store
+from holdstill.stores import AT_ONCE, Store
+from holdstill.threads import run_in_order
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -24,6 +28,9 @@ CROPS = "aligned.zarr"
 
 _FRAGMENTS = "fragments"
 _CHUNK_BYTES = 2**20
+
+_DAMAGED = (RuntimeError, ValueError, EOFError)
+"""What reading a damaged chunk or fragment raises."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,12 @@ class Crops:
         return max((k for k in divisors if k * size <= _CHUNK_BYTES), default=1)
 
     def create(self) -> None:
-        """Make the array, unless it is there."""
-        if self.store.exists(CROPS):
-            return
+        """Make the array, unless it is there and whole."""
         one = (*self.shape, 3) if self.colour else self.shape
+        if self.store.exists(CROPS):
+            with contextlib.suppress(OSError, KeyError, *_DAMAGED):
+                if self._array("r").shape == (self.n_rows, *one):
+                    return
         zarr = import_optional("zarr", "writing aligned.zarr", "zarr")
         with output_errors(self._path):
             zarr.open(
@@ -90,7 +99,7 @@ class Crops:
             self._leave(first_row, pictures)
             return
         with output_errors(self._path):
-            self._array("r+")[inner[0] : inner[1]] = pictures[inner[0] - first_row :][
+            self._open[inner[0] : inner[1]] = pictures[inner[0] - first_row :][
                 : inner[1] - inner[0]
             ]
         self._leave(first_row, pictures[: inner[0] - first_row])
@@ -104,27 +113,45 @@ class Crops:
 
     def join(self) -> None:
         """Bring the fragments into the array, when all tracks are written."""
-        array: Any = None
-        for name in self.store.names(_FRAGMENTS):
-            row = int(name.removesuffix(".npy"))
-            pictures = self._fragment(name)
-            array = self._array("r+") if array is None else array
-            with output_errors(self._path):
-                array[row : row + len(pictures)] = pictures
+        names = self.store.names(_FRAGMENTS)
+        with closing(run_in_order(lambda n, _: self._fragment(n), names, AT_ONCE)) as found:
+            for name, pictures in zip(names, found, strict=True):
+                with output_errors(self._path):
+                    self._set(self._open, int(name.removesuffix(".npy")), pictures)
         self.store.remove(_FRAGMENTS)
 
-    def digest(self, tracks: Iterable[range]) -> str:
-        """Digest of the pictures of consecutive tracks, joined or not; see `digest_of`."""
-        array = self._array("r")
-        apart = {int(n.removesuffix(".npy")): n for n in self.store.names(_FRAGMENTS)}
-        found = []
-        for rows in tracks:
-            pictures = np.array(array[rows.start : rows.stop])
+    def _set(self, array: Any, row: int, pictures: Pictures) -> None:
+        end = row + len(pictures)
+        try:
+            array[row:end] = pictures
+        except _DAMAGED:  # no row of such a chunk holds: all of them are fragments now
+            first, last = row // self.chunk * self.chunk, -(-end // self.chunk) * self.chunk
+            array[first : min(last, self.n_rows)] = 0
+            array[row:end] = pictures
+
+    def digest(self, first: int, end: int, apart: Mapping[int, str]) -> str | None:
+        """SHA-256 of the pictures of a track, joined or not; None if they are damaged.
+
+        Parameters
+        ----------
+        first, end : int
+            Its rows.
+        apart : mapping
+            Of :meth:`fragments`.
+        """
+        try:
+            pictures = np.array(self._open[first:end])
             for row, name in apart.items():
-                if rows.start - self.chunk < row < rows.stop:
-                    _overlay(pictures, self._fragment(name), row - rows.start)
-            found.append(digest_of(pictures))
-        return digest_of_all(found)
+                if first - TRACK_LENGTH < row < end:
+                    _overlay(pictures, self._fragment(name), row - first)
+        except _DAMAGED:
+            return None
+        return digest_of(pictures)
+
+    def fragments(self) -> dict[int, str]:
+        """Names of the fragments that have not been joined, by their first rows."""
+        names = self.store.names(_FRAGMENTS)
+        return {int(name.removesuffix(".npy")): name for name in names}
 
     def _fragment(self, name: str) -> Pictures:
         content = self.store.read(f"{_FRAGMENTS}/{name}")
@@ -144,15 +171,18 @@ class Crops:
             self._address, mode=mode
         )
 
+    @cached_property
+    def _open(self) -> Any:
+        """The array; opening it behind a URL takes several answers, one after the other."""
+        return self._array("r+")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_open"}
+
 
 def digest_of(pictures: Pictures) -> str:
-    """SHA-256 of the pictures of a track."""
-    return hashlib.sha256(pictures.tobytes()).hexdigest()
-
-
-def digest_of_all(digests: Iterable[str]) -> str:
-    """SHA-256 of those of several tracks, in order."""
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    """SHA-256 of pictures."""
+    return hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
 
 
 def _overlay(pictures: Pictures, fragment: Pictures, offset: int) -> None:

@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +20,7 @@ from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
-from holdstill.jobs.crops import Crops
+from holdstill.jobs.crops import CROPS, Crops
 from holdstill.jobs.manifest import (
     manifest_of,
     read_manifest,
@@ -40,8 +42,9 @@ from holdstill.parts import load_pyarrow
 from holdstill.recording import clear, refuse_other_contents, write_csv, write_summary
 from holdstill.segments import as_rate, concatenate, load_av
 from holdstill.sources import FrameSource
-from holdstill.stores import lock, open_store, scratch
+from holdstill.stores import AT_ONCE, lock, open_store, scratch
 from holdstill.streaming import frame_rate
+from holdstill.threads import run_in_order
 
 VIDEO, DICTIONARY = "aligned.mp4", "dictionary.npz"
 
@@ -91,6 +94,7 @@ class Job:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> import holdstill
     >>> from holdstill.jobs import align_block
     >>> from holdstill.synthetic import TalkingHead
@@ -132,6 +136,7 @@ class Job:
             load_av()
         self.block_frames = integer("block_frames", block_frames)
         self.frames, self.folder, self._facts = frames, folder, dict(facts or {})
+        _refuse_repeated(stream.name for stream in frames.streams)
         self._open = ExitStack()
         self._store = store = open_store(folder)
         self._started = time.perf_counter()
@@ -179,46 +184,55 @@ class Job:
         )
         before = read_manifest(self._store) if resume else None
         if before is None:
-            refuse_other_contents(self.folder)
+            refuse_other_contents(self.folder, going_on=resume)
         self._open.enter_context(lock(self._store))
         if before is not None:
             refuse_changes(self._store.address, before, manifest)
+            self._write_dictionary()  # it may be missing or damaged
             self._look_around()
             return
         self._is_new = True
         if self._store.local is not None:
             _sweep(self._store.local)
         clear(self._store)
+        write_manifest(self._store, manifest)  # first: without it nobody goes on
+        self._write_dictionary()
+        if self.outputs.crops is not None:
+            self.outputs.crops.create()
+
+    def _write_dictionary(self) -> None:
         with scratch(self._store) as folder:
             self.task.dictionary.save(folder / DICTIONARY)
             self._store.put(DICTIONARY, folder / DICTIONARY)
-        write_manifest(self._store, manifest)
-        if self.outputs.crops is not None:
-            self.outputs.crops.create()
 
     def _look_around(self) -> None:
         """Find out what is done already."""
         if self._store.local is not None:
             _sweep(self._store.local)
-        found: list[tuple[Block, Record]] = []
         there = set(self._store.names(RECORDS))
-        for block in plan_blocks(self.frames, self.block_frames):
-            if record_name(block.index).rpartition("/")[2] in there:
-                record = read_record(self._store, block.index)
-                if record is not None:
-                    found.append((block, record))
-        lost = any(record["lost"] for _, record in found)
+        planned = (block.index for block in plan_blocks(self.frames, self.block_frames))
+        written = [k for k in planned if record_name(k).rpartition("/")[2] in there]
+        read = run_in_order(lambda k, _: read_record(self._store, k), written, AT_ONCE)
+        found = {record["block"]: record for record in read if record is not None}
+        lost = any(record["lost"] for record in found.values())
         self._joined = {} if lost else self._files_of_finished()
-        if self.outputs.crops is not None:
-            self.outputs.crops.create()
-        self._records = {
-            block.index: record
-            for block, record in found
-            if not record["lost"]
-            and holds(
-                self._store, block, record, self.outputs.crops, video_is_there=bool(self._joined)
+        crops, apart = self.outputs.crops, dict[int, str]()
+        if crops is not None:
+            crops.create()
+            apart = crops.fragments()
+
+        def whole(record: Record, stopped: object) -> bool:
+            there = bool(self._joined)
+            return not record["lost"] and holds(
+                self._store, record, crops, apart, video_is_there=there
             )
-        }
+
+        with closing(run_in_order(whole, found.values(), AT_ONCE)) as hold:
+            self._records = {
+                record["block"]: record
+                for record, holding in zip(found.values(), hold, strict=True)
+                if holding
+            }
         self._done_before = set(self._records)
 
     def _files_of_finished(self) -> dict[str, str]:
@@ -345,32 +359,46 @@ class Job:
         return found
 
     def _segments(self, folder: Path) -> Iterator[Path]:
-        for index in sorted(self._records):
-            name = segment_name(index)
-            if self._store.local is not None:
-                yield self._store.local / name
-                continue
-            fetched = folder / "segment.mp4"
-            self._store.fetch(name, fetched)
-            yield fetched
+        indices = sorted(self._records)
+        if self._store.local is not None:
+            yield from (self._store.local / segment_name(index) for index in indices)
+            return
+
+        def fetch(index: int, stopped: object) -> Path:
+            fetched = folder / f"{index}.mp4"
+            self._store.fetch(segment_name(index), fetched)
+            return fetched
+
+        with closing(run_in_order(fetch, indices, AT_ONCE)) as files:
+            for file in files:
+                yield file
+                file.unlink()
 
 
 def dictionary_of(folder: str | os.PathLike[str]) -> Dictionary | None:
-    """The dictionary of the job that a folder holds; None if it holds none.
+    """The dictionary of the job that a folder holds; None if it holds none that is whole.
 
     Raises
     ------
     JobChangedError
         If the job's own file is damaged.
-    ValueError, FileNotFoundError
-        If the dictionary is, or is missing.
     """
     store = open_store(folder)
     if read_manifest(store) is None:
         return None
     with scratch(store) as place:
-        store.fetch(DICTIONARY, place / DICTIONARY)
-        return Dictionary.load(place / DICTIONARY)
+        try:
+            store.fetch(DICTIONARY, place / DICTIONARY)
+            return Dictionary.load(place / DICTIONARY)
+        except (FileNotFoundError, ValueError):
+            return None  # the job knows its digest
+
+
+def _refuse_repeated(names: Iterable[str]) -> None:
+    """Raise ValueError where rows could not be told apart by source and frame number."""
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"source {name}: given twice")
 
 
 def _is_colour(frames: FrameSource) -> bool:
@@ -381,7 +409,8 @@ def _is_colour(frames: FrameSource) -> bool:
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed process left under hidden names."""
-    for left in [*folder.glob(".scratch-*"), *folder.rglob(".*.tmp")]:
+    unfinished = folder.glob(".scratch-*"), folder.rglob(".*.tmp")
+    for left in chain(*unfinished, (folder / CROPS).rglob("*.partial")):  # the last are zarr's
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

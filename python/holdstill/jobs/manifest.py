@@ -16,8 +16,10 @@ from holdstill.initial import Initial
 from holdstill.outputs import as_json
 from holdstill.sources import FrameSource
 from holdstill.sources.images import ImageFiles
-from holdstill.sources.versions import version_of
+from holdstill.sources.paths import is_url
+from holdstill.sources.versions import version_of, versions_of
 from holdstill.stores import Store
+from holdstill.transforms import read_transforms
 
 MANIFEST = "job.json"
 FORMAT = 1
@@ -63,22 +65,21 @@ def manifest_of(
         "command": facts.get("command"),
         "rows": len(frames),
         "frames": [[n.start, n.stop, n.step] for n in frames.numbers],
-        "inputs": [[name, version] for name, version in _inputs(frames)],
         "initial": _initial(initial),
         "dictionary": dictionary_digest,
         "fit": facts.get("fit"),
         "options": dict(options),
     }
     plain: dict[str, Any] = json.loads(as_json(manifest))
-    return plain
+    return {**plain, "inputs": [[name, version] for name, version in _inputs(frames)]}
 
 
 def _inputs(frames: FrameSource) -> Iterator[tuple[str, str | None]]:
     for index, (stream, numbers) in enumerate(zip(frames.streams, frames.numbers, strict=True)):
         reader = frames.reader(index)
         if isinstance(reader, ImageFiles):
-            for file in reader.files(numbers):
-                yield file, version_of(file)
+            files = reader.files(numbers)
+            yield from zip(files, versions_of(files), strict=True)
         else:
             yield stream.name, version_of(stream.name)
 
@@ -89,6 +90,8 @@ def _initial(initial: Initial) -> Any:
         return None
     if callable(initial):
         return "a function"
+    if isinstance(initial, (str, os.PathLike)) and is_url(os.fspath(initial)):
+        initial = read_transforms(initial)  # a store's marks of a folder's files are many requests
     if isinstance(initial, (str, os.PathLike)):
         path = Path(initial)
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -108,6 +111,8 @@ def read_manifest(store: Store) -> dict[str, Any] | None:
     try:
         found = json.loads(store.read(MANIFEST))
         version = found["format"]
+        if version == FORMAT:
+            dict(found["inputs"]), dict(found["options"]), int(found["rows"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -122,7 +127,8 @@ def read_manifest(store: Store) -> dict[str, Any] | None:
 
 def write_manifest(store: Store, manifest: Mapping[str, Any]) -> None:
     """Write it: from now on the job can be gone on with."""
-    store.write(MANIFEST, (as_json(manifest) + "\n").encode())
+    # On one line: there may be a hundred thousand inputs, and indented they take seconds.
+    store.write(MANIFEST, (json.dumps(manifest) + "\n").encode())
 
 
 def refuse_changes(address: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

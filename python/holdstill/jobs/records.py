@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from holdstill.jobs.blocks import Block
 from holdstill.jobs.crops import Crops
 from holdstill.outputs import as_plain
 from holdstill.stores import Store
@@ -17,10 +16,11 @@ RECORDS = "blocks"
 """Folder of the records."""
 
 Record = Mapping[str, Any]
-"""Of a block: ``block``, ``rows`` [first, end], ``files`` {name: SHA-256}, ``crops`` (SHA-256 or
-None), ``status`` {status: frames}, ``good``, ``iterations``, ``evaluations``, ``detections``,
-``lost`` (what became of its sources), ``seconds`` {stage: seconds}, ``finished`` (UTC),
-``peak_memory_mb``."""
+"""Of a block: ``block``, ``rows`` [first, end], ``files`` {name: SHA-256}, ``crops`` (for every
+track its first row, the row after its last, and the SHA-256 of its pictures; or None), ``status``
+{status: frames}, ``good``, ``iterations``, ``evaluations``, ``detections``, ``lost`` (what became
+of its sources), ``seconds`` {stage: seconds}, ``finished`` (UTC), ``peak_memory_mb``; as a file
+also ``sha256`` (of all the rest)."""
 
 
 def segment_name(block: int) -> str:
@@ -49,7 +49,8 @@ def digest_of_file(file: Path) -> str:
 
 def write_record(store: Store, record: Record) -> None:
     """Say that a block is done: the last thing that is written of it."""
-    store.write(record_name(record["block"]), as_line(record).encode())
+    whole = {**record, "sha256": digest(as_line(record).encode())}
+    store.write(record_name(record["block"]), as_line(whole).encode())
 
 
 def as_line(record: Record) -> str:
@@ -61,13 +62,20 @@ def read_record(store: Store, block: int) -> Record | None:
     """The record of a block; None if it is not done, or its record is damaged."""
     try:
         found = json.loads(store.read(record_name(block)))
-    except (FileNotFoundError, ValueError):
+        expected = found.pop("sha256")
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return found if isinstance(found, dict) and found.get("block") == block else None
+    holds = found.get("block") == block and digest(as_line(found).encode()) == expected
+    return found if holds else None
 
 
 def holds(
-    store: Store, block: Block, record: Record, crops: Crops | None, *, video_is_there: bool
+    store: Store,
+    record: Record,
+    crops: Crops | None,
+    apart: Mapping[int, str],
+    *,
+    video_is_there: bool,
 ) -> bool:
     """Whether all that a block has written is there, to the byte.
 
@@ -78,6 +86,8 @@ def holds(
     record : Record
     crops : Crops or None
         The array that has its pictures.
+    apart : mapping
+        Its fragments.
     video_is_there : bool
         The videos of the blocks have been joined: what remains of the block's own is not needed.
     """
@@ -92,4 +102,6 @@ def holds(
             return False
     if crops is None:
         return True
-    return bool(record.get("crops") == crops.digest(track.rows for track in block.tracks))
+    return bool(record["crops"]) and all(
+        crops.digest(first, end, apart) == expected for first, end, expected in record["crops"]
+    )

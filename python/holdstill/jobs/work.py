@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -21,7 +22,7 @@ from holdstill.alignment import Alignment, without_transform
 from holdstill.dictionary import Dictionary
 from holdstill.initial import ANGLES, Initial, Initialiser, TrackInitialiser, make_initial
 from holdstill.jobs.blocks import Block, PortableBlock, Versions
-from holdstill.jobs.crops import Crops, digest_of, digest_of_all
+from holdstill.jobs.crops import Crops, Pictures, digest_of
 from holdstill.jobs.records import Record, digest, segment_name, write_record
 from holdstill.memory import peak_memory
 from holdstill.parts import COLUMNS, as_part
@@ -29,10 +30,13 @@ from holdstill.pictures import canonical_picture
 from holdstill.recording import part_name
 from holdstill.segments import Segment, concatenate
 from holdstill.sources import Frame, FrameSource
-from holdstill.stores import Store, scratch
+from holdstill.stores import Store, in_background, scratch
 from holdstill.streaming import LostFrame, Track, align_pass
 from holdstill.tracking import Aligners
 from holdstill.transforms import read_transforms
+
+_TRACKS_WAITING = 2
+"""Tracks of a pass whose pictures may wait to be written."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +203,10 @@ class Followed:
         Frames that could not be read for a reason outside of the file.
     segment : Segment or None
         Its stretch of the aligned video, closed.
-    crops : str
-        Digest of its pictures in the array.
+    crops : (int, int, str) or None
+        First row, end and digest of its aligned pictures.
+    written : Future
+        Done when these are written.
     """
 
     track: Track
@@ -209,7 +215,8 @@ class Followed:
     detections: int
     lost: int
     segment: Segment | None
-    crops: str
+    crops: tuple[int, int, str] | None
+    written: Future[None]
 
 
 class _Searched:
@@ -260,15 +267,15 @@ def follow_tracks(
     ------
     Followed
     """
-    tracks, starts = list(tracks), _Searched(task.starts)
+    tracks, starts, writing = list(tracks), _Searched(task.starts), deque[Future[None]]()
     pairs = align_pass(frames, tracks, task.aligners, starts, stopped, staged=staged)
-    with closing(pairs):
+    with closing(pairs), _waited_for(writing):
         for track in tracks:
             if stopped():
                 return
             before = starts.detections
             rows = islice(pairs, len(track.numbers))
-            yield _follow(
+            followed = _follow(
                 task,
                 outputs,
                 track,
@@ -277,6 +284,19 @@ def follow_tracks(
                 count,
                 lambda: starts.detections - before,  # noqa: B023
             )
+            writing.append(followed.written)
+            if len(writing) > _TRACKS_WAITING:
+                writing.popleft().result()
+            yield followed
+
+
+@contextmanager
+def _waited_for(writing: Iterable[Future[None]]) -> Iterator[None]:
+    """Nothing is written any more after this, come what may."""
+    try:
+        yield
+    finally:
+        wait(list(writing))
 
 
 def _follow(
@@ -289,8 +309,8 @@ def _follow(
     detections: Callable[[], int],
 ) -> Followed:
     rows: list[Alignment] = []
-    pictures = []
-    lost, stages, shape, crops = 0, Stages(), task.dictionary.shape, ""
+    pictures: list[Pictures] = []
+    lost, stages, shape = 0, Stages(), task.dictionary.shape
     segment = Segment(folder / f"{track.first_row}.mp4", outputs.fps) if outputs.video else None
     while True:
         with stages.timed("decode and align"):
@@ -311,11 +331,20 @@ def _follow(
     with stages.timed("picture"):
         if segment is not None:
             segment.close()
-        if outputs.crops is not None and pictures:
-            stack = np.stack(pictures)
-            outputs.crops.write(track.first_row, stack)
-            crops = digest_of(stack)
-    return Followed(track, rows, stages, detections(), lost, segment, crops)
+        told, written = _write_crops(outputs, track.first_row, pictures)
+    return Followed(track, rows, stages, detections(), lost, segment, told, written)
+
+
+def _write_crops(
+    outputs: Outputs, first: int, pictures: list[Pictures]
+) -> tuple[tuple[int, int, str] | None, Future[None]]:
+    """Have pictures written: what the record says of them, and when that is done."""
+    crops = outputs.crops
+    if crops is None or not pictures:
+        return None, in_background(outputs.store, lambda: None)
+    stack = np.stack(pictures)
+    told = first, first + len(stack), digest_of(stack)
+    return told, in_background(outputs.store, lambda: crops.write(first, stack))
 
 
 def finish_block(
@@ -350,21 +379,24 @@ def finish_block(
     holdstill.outputs.OutputError
         If something cannot be written.
     """
-    started = time.perf_counter()
+    started, store = time.perf_counter(), outputs.store
     rows, lost = _rows_that_hold(done, versions)
     files = {}
     part = as_part(_columns(rows, task.starts), task.columns)
-    outputs.store.write(part_name(block.index), part)
     files[part_name(block.index)] = digest(part)
+    writing = [one.written for one in done]
+    writing.append(in_background(store, lambda: store.write(part_name(block.index), part)))
     segments = [one.segment for one in done if one.segment is not None]
     if segments:
         joined = folder / f"block-{block.index}.mp4"
         concatenate([segment.path for segment in segments], segments[0].rate, joined)
         files[segment_name(block.index)] = digest(joined.read_bytes())
-        outputs.store.put(segment_name(block.index), joined)
+        name = segment_name(block.index)
+        writing.append(in_background(store, lambda: store.put(name, joined)))
         for segment in segments:
             segment.path.unlink()
-    crops = None if outputs.crops is None else digest_of_all(one.crops for one in done)
+    for future in writing:
+        future.result()
     seconds: defaultdict[str, float] = defaultdict(float)
     for one in done:
         for stage, spent in one.stages.seconds.items():
@@ -375,7 +407,7 @@ def finish_block(
         "block": block.index,
         "rows": [block.rows.start, block.rows.stop],
         "files": files,
-        "crops": crops,
+        "crops": None if outputs.crops is None else [one.crops for one in done],
         "status": dict(sorted(statuses.items())),
         "good": sum(row.good for row in rows),
         "iterations": sum(row.iterations for row in rows),
@@ -386,7 +418,7 @@ def finish_block(
         "finished": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "peak_memory_mb": peak_memory(),
     }
-    write_record(outputs.store, record)
+    write_record(store, record)
     return record
 
 

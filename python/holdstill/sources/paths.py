@@ -24,8 +24,14 @@ VIDEO_EXTENSIONS = frozenset({
 })
 # fmt: on
 
+_DIGITS = re.compile(r"(\d+)")
 
-def natural_key(path: str) -> list[tuple[int, int, str]]:
+
+READ_AT_ONCE = 2**24
+"""Bytes asked for at a time behind a URL: an answer may take as long as some megabytes."""
+
+
+def natural_key(path: str) -> tuple[list[str | int], str]:
     """Sort key that counts digits as numbers: img2 before img10.
 
     Examples
@@ -33,10 +39,11 @@ def natural_key(path: str) -> list[tuple[int, int, str]]:
     >>> sorted(["img10.png", "img2.png", "img1.png"], key=natural_key)
     ['img1.png', 'img2.png', 'img10.png']
     """
-    parts = re.split(r"(\d+)", path.casefold())
+    parts: list[str | int] = [*_DIGITS.split(path.casefold())]
+    parts[1::2] = map(int, parts[1::2])  # text and digits alternate
     # The path itself comes last, so that names differing only in case or leading zeros keep one
     # order.
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p] + [(2, 0, path)]
+    return parts, path
 
 
 def is_url(path: str) -> bool:
@@ -58,7 +65,8 @@ def open_binary(path: str) -> IO[bytes]:
     """Open a file or URL for reading; seeking is possible."""
     if is_url(path):
         files, inner = file_system(path)
-        return cast(IO[bytes], RetryingFile(lambda: files.open(inner, "rb")))
+        size = READ_AT_ONCE
+        return cast(IO[bytes], RetryingFile(lambda: files.open(inner, "rb", block_size=size)))
     return builtins.open(path, "rb")
 
 
@@ -69,20 +77,33 @@ def read_range(url: str, start: int, stop: int) -> bytes:
     return content
 
 
+def url_facts(url: str) -> dict[str, Any] | None:
+    """What a file system tells of what is behind a URL; None if there is nothing.
+
+    fsspec's own `exists` and `isdir` take a network that fails for a file that is not there.
+    """
+    files, inner = file_system(url)
+    try:
+        return dict(again(lambda: files.info(inner)))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def exists(path: str) -> bool:
     """Whether there is something at this path or URL."""
-    if is_url(path):
-        files, inner = file_system(path)
-        return bool(again(lambda: files.exists(inner)))
-    return os.path.exists(path)
+    return url_facts(path) is not None if is_url(path) else os.path.exists(path)
 
 
 def is_folder(path: str) -> bool:
     """Whether the path or URL is a folder."""
-    if is_url(path):
-        files, inner = file_system(path)
-        return bool(again(lambda: files.isdir(inner)))
-    return os.path.isdir(path)
+    if not is_url(path):
+        return os.path.isdir(path)
+    facts = url_facts(path)
+    if facts is None or facts["type"] == "directory":
+        return facts is not None
+    # A page of links is told from a file by its content only.
+    files, inner = file_system(path)
+    return "http" in files.protocol and bool(again(lambda: files.isdir(inner)))
 
 
 def _is_zarr(path: str) -> bool:
@@ -95,12 +116,12 @@ def _is_zarr(path: str) -> bool:
 
 def kind_of(path: str) -> Kind:
     """What a file (or zarr folder) is, by its name; what is unknown is tried as a video."""
-    if _is_zarr(path):
-        return "zarr"
     extension = os.path.splitext(path)[1].lower()
+    if extension in IMAGE_EXTENSIONS:
+        return "image"
     if extension == ".npy":
         return "npy"
-    return "image" if extension in IMAGE_EXTENSIONS else "video"
+    return "zarr" if _is_zarr(path) else "video"
 
 
 def _glob(pattern: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from collections.abc import Callable
@@ -15,17 +16,21 @@ ATTEMPTS = 4
 FIRST_WAIT = 0.2
 """Seconds before the second attempt; each further one waits twice as long."""
 
-_FINAL = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
-"""Errors about the file, and not about the way to it."""
+_FINAL = (
+    FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError,
+    ValueError, TypeError, LookupError, ImportError, AttributeError,
+)  # fmt: skip
+"""Errors about the file or about what was asked for, and not about the way to it."""
 
 
 def again(work: Callable[[], Result]) -> Result:
-    """Do something, up to `ATTEMPTS` times while it raises OSError.
+    """Do something, up to `ATTEMPTS` times while the way to it fails.
 
     Raises
     ------
-    Exception
-        That of the last attempt; at once where another would end alike.
+    OSError
+        That of the last attempt, at once where another would end alike. What else a network's
+        package raises, such as botocore's or aiohttp's own errors, is an OSError here.
 
     Examples
     --------
@@ -38,14 +43,19 @@ def again(work: Callable[[], Result]) -> Result:
     >>> again(ask)
     7
     """
-    for attempt in range(ATTEMPTS - 1):
+    for attempt in range(ATTEMPTS):
         try:
             return work()
         except _FINAL:
             raise
-        except OSError:
-            time.sleep(FIRST_WAIT * 2**attempt)
-    return work()
+        except Exception as error:
+            if attempt < ATTEMPTS - 1:
+                time.sleep(FIRST_WAIT * 2**attempt)
+            elif isinstance(error, OSError):
+                raise
+            else:
+                raise OSError(f"{type(error).__name__}: {error}") from error
+    raise AssertionError
 
 
 class RetryingFile(io.RawIOBase):
@@ -74,7 +84,7 @@ class RetryingFile(io.RawIOBase):
         def attempt() -> Result:
             try:
                 return work(self._opened())
-            except OSError:
+            except Exception:
                 self._drop()
                 raise
 
@@ -83,7 +93,8 @@ class RetryingFile(io.RawIOBase):
     def _drop(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            file.close()
+            with contextlib.suppress(Exception):  # it may be what failed
+                file.close()
 
     def readable(self) -> bool:
         return True

@@ -283,7 +283,9 @@ def _open_files(
 ) -> list[FrameReader]:
     """Readers of the files, the images where the first of them stands; adds to `failures`."""
     kinds = {file: paths.kind_of(file) for file in files if file not in failures}
-    images = sorted((f for f in files if kinds.get(f) == "image"), key=paths.natural_key)
+    images = [file for file in files if kinds.get(file) == "image"]
+    if name is None:  # else what one path stands for, which is in order
+        images.sort(key=paths.natural_key)
     readers: list[FrameReader] = []
     for file in files:
         kind = kinds.get(file)

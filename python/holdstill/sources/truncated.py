@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
 import struct
-from typing import IO
+from typing import IO, cast
 
 from .paths import open_binary
 
@@ -25,23 +24,19 @@ class PaddedFile(io.RawIOBase):
         self._position = 0
 
     @classmethod
-    def around(cls, path: str) -> PaddedFile | None:
-        """The padded file, or None if nothing is cut off."""
+    def around(cls, path: str) -> IO[bytes]:
+        """The file at a path or URL, padded if something is cut off."""
         file = open_binary(path)
         available, promised = _box_extent(file)
         if promised > available:
-            return cls(file, available, promised)
-        file.close()
-        return None
+            return cast(IO[bytes], cls(file, available, promised))
+        file.seek(0)
+        return file
 
-    @classmethod
-    def available(cls, path: str) -> float:
-        """Bytes that are there of a truncated file; infinite if nothing is cut off."""
-        padded = cls.around(path)
-        if padded is None:
-            return math.inf
-        padded.close()
-        return padded._available
+    @property
+    def available(self) -> int:
+        """Bytes that are there."""
+        return self._available
 
     def readable(self) -> bool:
         return True

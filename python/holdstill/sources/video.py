@@ -15,6 +15,7 @@ from .errors import import_optional
 from .frame import Frame
 from .grey import full_range
 from .stream import Stream
+from .truncated import PaddedFile
 from .video_index import VideoIndex, open_container, packets, scan
 
 if TYPE_CHECKING:
@@ -161,14 +162,19 @@ class _Decoder:
         found = self._seek(start) if start else None
         if found is None:
             self._open.close()
-            self._video = self._open.enter_context(open_container(self._path))
+            self._video = self._opened()
             found = 0, packets(*self._video)
         self._decoded = self._decode(*found)
+
+    def _opened(self) -> tuple[InputContainer, VideoStream]:
+        # A file that is whole is not looked at again: behind a URL that takes as long as a block.
+        file = PaddedFile.around(self._path) if self._index.truncated else None
+        return self._open.enter_context(open_container(self._path, file))
 
     def _seek(self, start: int) -> tuple[int, Iterator[Any]] | None:
         """Seek to a keyframe's packet or one before: its position, and the packets from it."""
         if self._video is None:
-            self._video = self._open.enter_context(open_container(self._path))
+            self._video = self._opened()
         container, stream = self._video
         index = self._index
         # Containers index by the one or by the other; the later finds the nearer keyframe but can

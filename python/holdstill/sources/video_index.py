@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,11 @@ class VideoIndex:
     def __len__(self) -> int:
         return len(self.time)
 
+    @property
+    def truncated(self) -> bool:
+        """Whether packets lie beyond the end of the file."""
+        return bool(self.cut_off.any())
+
     def keyframe(self, pts: int | None, size: int) -> int | None:
         """The keyframe packet of this timestamp and size, which identify it after a seek."""
         found = np.flatnonzero((self.pts == pts) & (self.size == size))
@@ -76,8 +82,16 @@ class VideoIndex:
 
 
 @contextmanager
-def open_container(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_container(
+    path: str, file: IO[bytes] | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video and its (best) video stream, decoded by one thread.
+
+    Parameters
+    ----------
+    path : str
+    file : file, optional
+        What to read instead, of :meth:`PaddedFile.around`; closed in the end.
 
     Raises
     ------
@@ -85,11 +99,13 @@ def open_container(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         If it cannot be opened or has no video stream.
     """
     av = import_optional("av", f"reading {path!r}")
-    padded = PaddedFile.around(path)
-    file: Any = padded or (open_binary(path) if is_url(path) else None)
+    if file is None and is_url(path):
+        file = open_binary(path)
     try:
         try:
-            container = av.open(file or path, metadata_errors="ignore")
+            # FFmpeg reads a file of a disk that is whole best on its own.
+            name = path if not is_url(path) and not isinstance(file, PaddedFile) else file
+            container = av.open(name, metadata_errors="ignore")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"{path}: cannot be opened as a video: {_reason(error)}") from error
         with container:
@@ -147,9 +163,10 @@ def scan(path: str) -> VideoIndex:
     SourceError
         If it cannot be opened, has no video stream or no frames.
     """
-    available = PaddedFile.available(path)
-    seen = _Packets()
-    with open_container(path) as (container, stream):
+    import_optional("av", f"reading {path!r}")
+    seen, file = _Packets(), PaddedFile.around(path)
+    available = file.available if isinstance(file, PaddedFile) else math.inf
+    with open_container(path, file) as (container, stream):
         hides = stream.codec_context.name in ("vp8", "libvpx")
         for packet in packets(container, stream):
             seen.add(packet, hides, available)
@@ -214,7 +231,7 @@ def _decoded_order(path: str) -> npt.NDArray[np.int64]:
     """Packets in the order in which they are shown; a damaged one keeps its place."""
     av = import_optional("av", "reading videos")
     order: list[Any] = []
-    with open_container(path) as (container, stream):
+    with open_container(path, PaddedFile.around(path)) as (container, stream):
         for k, packet in enumerate(packets(container, stream)):
             packet.pts = k
             try:

@@ -171,7 +171,7 @@ def _between(run: Run, theirs: RunFrames) -> FloatArray:
         log.warning(
             "lips: %s may show another person: this run's dictionary explains it with a quality of "
             "%.2f only",
-            theirs.run.folder,
+            theirs.run.address,
             np.median(qualities) if qualities else 0.0,
         )
         return guess
