@@ -62,7 +62,7 @@ format: $(VENV)/.lint
 
 # The site, in build/site; a warning is an error.
 docs: $(DOCS)/.installed
-	$(DOCS)/bin/python -m sphinx -q -W --keep-going -b html docs build/site
+	$(DOCS)/bin/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
 	@echo "build/site/index.html"
 
 # The pictures of the page, by its own blocks.

@@ -49,7 +49,12 @@ html_theme_options = {"navigation_with_keys": True}
 highlight_language = "text"  # an indented block is a formula or a shell line, no Python
 copybutton_exclude = ".linenos, .gp, .go"
 
-OUTSIDE = {"index": "README.md", "contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md"}
+OUTSIDE = {
+    "index": "README.md",
+    "contributing": "CONTRIBUTING.md",
+    "security": "SECURITY.md",
+    "changelog": "CHANGELOG.md",
+}
 """Pages whose text stands at the top of the project, and is not repeated here."""
 
 

@@ -30,9 +30,15 @@ FEW = 12
 
 
 def commands_of(page):
-    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), flags=re.M | re.S)
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("holdstill ")]
+    """The commands of each section: one begins anew, within it they follow one another."""
+    sections = re.split(r"^## ", page.read_text("utf-8"), flags=re.M)
+    blocks = [re.findall(r"^```sh\n(.*?)^```$", s, flags=re.M | re.S) for s in sections]
+    lines = ["".join(found).splitlines() for found in blocks]
+    return [[line for line in found if line.startswith("holdstill ")] for found in lines]
+
+
+def name_of(page):
+    return page.stem
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,22 +71,20 @@ def arguments_of(command):
     return [w for word in words[1:] for w in (word if isinstance(word, list) else [word])]
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if any(commands_of(page))], ids=name_of)
 def test_the_commands_of_a_page_do_their_work(page, stage, tmp_path, monkeypatch, capsys):
-    folder = shutil.copytree(stage, tmp_path / "stage")
-    monkeypatch.chdir(folder)
-    done = set()
-    for command in commands_of(page):
-        if any(word in command for word in ELSEWHERE):
-            continue
-        arguments = arguments_of(command.replace("--n 100", f"--n {FEW}"))
-        out = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments else None
-        goes_on = RESUME in command and command.replace(RESUME, "") in done
-        if out is not None and out.is_dir() and not goes_on:
-            shutil.rmtree(out)  # the page tells of another way to the same place
-        code = main(arguments)
-        assert code == 0, f"{command}\n{capsys.readouterr().err}"
-        assert out is None or out.exists(), command
-        done.add(command)
+    for number, commands in enumerate(commands_of(page)):
+        monkeypatch.chdir(shutil.copytree(stage, tmp_path / str(number)))
+        done = set()
+        for command in commands:
+            if any(word in command for word in ELSEWHERE):
+                continue
+            arguments = arguments_of(command.replace("--n 100", f"--n {FEW}"))
+            out = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments else None
+            goes_on = RESUME in command and command.replace(RESUME, "") in done
+            if out is not None and out.is_dir() and not goes_on:
+                shutil.rmtree(out)  # the page tells of another way to the same place
+            code = main(arguments)
+            assert code == 0, f"{command}\n{capsys.readouterr().err}"
+            assert out is None or out.exists(), command
+            done.add(command)
