@@ -19,6 +19,7 @@ from holdstill.stores import copy_of, open_store
 from holdstill.tables import read_csv
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+Cells: TypeAlias = list[Any] | npt.NDArray[Any]
 
 BOX_WIDTHS_PER_EYE_DISTANCE = 2.05
 """Width of a frontal Viola-Jones box in outer-eye distances (measured, standard deviation 0.12)."""
@@ -207,7 +208,7 @@ def _is_parquet(file: Path) -> bool:
         return stream.read(4) == b"PAR1"
 
 
-def _read_parquet(file: Path) -> dict[str, list[Any]]:
+def _read_parquet(file: Path) -> dict[str, Cells]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -225,11 +226,28 @@ def _read_parquet(file: Path) -> dict[str, list[Any]]:
         table = pa.concat_tables([pq.read_table(part) for part in parts or [file]])
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: not readable as Parquet ({error})") from None
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    return {name: _cells(table.column(name)) for name in table.column_names}
+
+
+def _cells(column: Any) -> Cells:
+    """Cells of an Arrow column, in a few bytes a row where they are all of a kind."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        values = np.asarray(column.to_numpy())
+        # As NaN a null is told from a number that is none by their count.
+        if values.dtype.kind != "f" or (~np.isfinite(values)).sum() == column.null_count:
+            return values
+    elif pa.types.is_string(column.type) and not column.null_count and len(column):
+        encoded = column.dictionary_encode().combine_chunks()
+        texts: npt.NDArray[Any] = np.array(encoded.dictionary.to_pylist(), dtype=object)
+        return texts[encoded.indices.to_numpy()]
+    cells: list[Any] = column.to_pylist()
+    return cells
 
 
 def _interpret(
-    columns: Mapping[str, list[Any]], file: Path, shape: tuple[int, int]
+    columns: Mapping[str, Cells], file: Path, shape: tuple[int, int]
 ) -> dict[str, npt.NDArray[Any]]:
     forms: list[tuple[Sequence[str], Callable[[FloatArray], FloatArray]]] = [
         (MATRIX_COLUMNS, lambda values: values.reshape(-1, 3, 3)),
@@ -237,8 +255,10 @@ def _interpret(
         (BOX_COLUMNS, lambda values: from_box(values, shape)),
     ]
     form = next((form for form in forms if set(form[0]) <= set(columns)), None)
-    if form is None and (landmarks := with_eye_columns(columns, file)) is not None:
-        columns, form = landmarks, forms[1]
+    if form is None:
+        listed = {name: _listed(column) for name, column in columns.items()}
+        if (landmarks := with_eye_columns(listed, file)) is not None:
+            columns, form = landmarks, forms[1]
     if "frame" not in columns or form is None:
         found = ",".join([*columns][:20]) + (",..." if len(columns) > 20 else "")
         raise ValueError(f"{file}: found the columns {found}; expected {_EXPECTED}")
@@ -263,8 +283,17 @@ def _interpret(
     return table
 
 
-def _finite(column: list[Any], name: str, file: Path) -> FloatArray:
+def _listed(column: Cells) -> list[Any]:
+    """Cells one by one, None where they are empty."""
+    if isinstance(column, list):
+        return column
+    return [None if cell != cell else cell for cell in column.tolist()]
+
+
+def _finite(column: Cells, name: str, file: Path) -> FloatArray:
     """Floats of a column, NaN where it is empty; every other value must be a finite number."""
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iuf":
+        return column.astype(np.float64)
     try:
         values = np.array([np.nan if cell is None else float(cell) for cell in column])
     except (TypeError, ValueError):
@@ -285,27 +314,30 @@ def _is_number(cell: Any) -> bool:
     return True
 
 
-def _frame_numbers(column: list[Any], file: Path, name: str = "frame") -> npt.NDArray[np.int64]:
+def _frame_numbers(column: Cells, file: Path, name: str = "frame") -> npt.NDArray[np.int64]:
     values = _finite(column, name, file)
     wrong = np.isnan(values) | (values != np.round(values)) | (values < -1.0) | (values >= 2.0**53)
     _refuse(wrong, f"no {name} number (an integer from 0) in {name}", file)
     return values.astype(np.int64)
 
 
-def _texts(column: list[Any], file: Path) -> npt.NDArray[np.object_]:
+def _texts(column: Cells, file: Path) -> npt.NDArray[np.object_]:
     _refuse(np.array([not isinstance(cell, str) for cell in column]), "no text in source", file)
     return np.array(column, dtype=object)
 
 
 def _repeated(table: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
-    sources = table.get("source", np.zeros(len(table["frame"]), dtype=np.int8))
-    faces = table.get("face", np.zeros(len(table["frame"]), dtype=np.int8))
-    seen: set[tuple[Any, int, int]] = set()
-    repeated = []
-    for key in zip(sources.tolist(), table["frame"].tolist(), faces.tolist(), strict=True):
-        repeated.append(key in seen)
-        seen.add(key)
-    return np.array(repeated, dtype=bool)
+    """Rows about a frame, or a face of one, that an earlier row is about."""
+    n = len(table["frame"])
+    code_of: dict[str, int] = {}
+    codes = [code_of.setdefault(text, len(code_of)) for text in table.get("source", ())]
+    keys = table.get("face", np.zeros(n)), table["frame"], np.array(codes or [0] * n)
+    order = np.lexsort(keys)  # stable: of equal rows the earliest comes first
+    repeated = np.zeros(n, dtype=bool)
+    if n:
+        same = [key[order[1:]] == key[order[:-1]] for key in keys]
+        repeated[order[1:]] = np.logical_and.reduce(same)
+    return repeated
 
 
 def _refuse(wrong: npt.ArrayLike, what: str, file: Path) -> None:
@@ -315,8 +347,11 @@ def _refuse(wrong: npt.ArrayLike, what: str, file: Path) -> None:
         raise ValueError(f"{file}: {what} in row {first} ({int(wrong.sum())} such rows)")
 
 
-def _as_array(column: list[Any]) -> npt.NDArray[Any]:
+def _as_array(column: Cells) -> npt.NDArray[Any]:
     """Integers and floats as such (NaN for nulls), anything else as objects."""
+    if isinstance(column, np.ndarray):
+        kinds = {"i": np.int64, "u": np.int64, "f": np.float64}
+        return column.astype(kinds.get(column.dtype.kind, object))
     if all(cell is None or _is_number(cell) for cell in column):
         if all(cell is not None and str(cell).lstrip("+-").isdigit() for cell in column):
             return np.array([int(cell) for cell in column], dtype=np.int64)
