@@ -241,7 +241,7 @@ def _cells(column: Any) -> Cells:
     elif pa.types.is_string(column.type) and not column.null_count and len(column):
         encoded = column.dictionary_encode().combine_chunks()
         texts: npt.NDArray[Any] = np.array(encoded.dictionary.to_pylist(), dtype=object)
-        return texts[encoded.indices.to_numpy()]
+        return np.asarray(texts[encoded.indices.to_numpy()])
     cells: list[Any] = column.to_pylist()
     return cells
 
