@@ -9,8 +9,11 @@ CPP_FLAGS :=
 BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_range illumination \
   occlusion verdicts generality dictionary_choice least_squares_vs_l1 shr_registration shr_choice \
   shr_users shr_verdicts shr_templates shr_recognition shr_landscape head_motion head_pose prediction \
-  speed_vs_ecc reference_speed pipeline live mouth threads memory same_bytes stores
+  speed_vs_ecc reference_speed pipeline live mouth threads memory \
+  same_bytes scale stores
 SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
+CORE_TESTS := $(wildcard tests/test_core_*.py) tests/test_alignment.py tests/test_free_threading.py \
+  tests/test_live.py tests/test_rasl.py
 
 # One build tree for the core's tests and for the counts: the core is compiled once.
 CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
@@ -19,7 +22,8 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test fault cpp-test perf-check perf-record bench paper lint format asan clean
+.PHONY: demo test fault cpp-test perf-check perf-record bench paper lint format asan ubsan tsan coverage \
+  tidy fuzz wheels clean
 
 demo: $(VENV)/.installed
 	rm -rf holdstill-demo
@@ -74,10 +78,55 @@ perf-check perf-record: $(VENV)/.base
 	else \
 	  echo "no valgrind: instructions are not counted (install the system package valgrind)"; fi
 
-# Not at -O3: the sanitizers' checks in unrolled loops would compile for a quarter of an hour.
-asan:
-	$(MAKE) cpp-test CPP_BUILD=build/asan CPP_BUILD_TYPE=None \
-	  CPP_FLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined"
+# The core with instruments in it, tested, and a package around it in build/$@/package.
+# Not at -O3: the checks in unrolled loops would compile for a quarter of an hour.
+define INSTRUMENTED
+$(MAKE) cpp-test CPP_BUILD=build/$@ CPP_BUILD_TYPE=None CPP_FLAGS="-O1 -g1 $(INSTRUMENTS)"
+PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/$@ --target _core _blas
+rm -rf build/$@/package && mkdir build/$@/package && cp -r python/holdstill build/$@/package/
+cp build/$@/*.so build/$@/package/holdstill/
+endef
+
+# In the core's own tests and in those of Python that call it most directly. Leaks are looked for in
+# the former alone: the interpreter keeps what it has allocated until it ends.
+STRICT := -fno-omit-frame-pointer -fno-sanitize-recover=all
+asan: INSTRUMENTS := -fsanitize=address,undefined $(STRICT)
+asan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
+  ASAN_OPTIONS=detect_leaks=0
+ubsan: INSTRUMENTS := -fsanitize=undefined $(STRICT)
+tsan: INSTRUMENTS := -fsanitize=thread $(STRICT)
+tsan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)"
+asan ubsan tsan: $(VENV)/.installed
+	$(INSTRUMENTED)
+	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
+	  -p no:cacheprovider --capture=sys $(CORE_TESTS)
+
+# Lines and branches that the tests reach, of Python and of the core; below the floors it fails.
+coverage: INSTRUMENTS := --coverage -fprofile-update=atomic
+coverage: $(VENV)/.installed $(VENV)/.coverage
+	$(INSTRUMENTED)
+	PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest
+	failed=; $(BIN)/python -m coverage report || failed=1; \
+	$(BIN)/gcovr --config gcovr.cfg build/$@ || failed=1; [ -z "$$failed" ]
+
+# What clang's analyses find in the core; .clang-tidy says which. Some minutes.
+tidy: $(VENV)/.tidy
+	$(CONFIGURE) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+	$(BIN)/run-clang-tidy.py -quiet -clang-tidy-binary $(BIN)/clang-tidy -p $(CPP_BUILD) \
+	  '$(CURDIR)/cpp/(src|bindings)/'
+
+# The part of a release that this machine can do; PYTHONS are interpreters to build for.
+wheels:
+	.ci/wheels $(PYTHONS)
+
+# Minutes in place of the seconds that `make test` takes: random examples, then guided by coverage.
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := dictionary faces motion csv parquet pts points manifest image stack video
+fuzz: $(VENV)/.fuzz
+	HOLDSTILL_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_properties.py
+	$(BIN)/python fuzz/corpus.py build/fuzz
+	set -e; for target in $(FUZZ_TARGETS); do $(BIN)/python fuzz/readers.py $$target \
+	  -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ build/fuzz/$$target; done
 
 $(VENV)/.base:
 	$(PYTHON) -m venv $(VENV)
@@ -99,5 +148,17 @@ $(VENV)/.lint: $(VENV)/.base
 	$(PIP) install "ruff==0.17.*" "mypy==2.*" "clang-format==23.*"
 	touch $@
 
+$(VENV)/.tidy: $(VENV)/.base
+	$(PIP) install "clang-tidy==23.*"
+	touch $@
+
+$(VENV)/.coverage: $(VENV)/.base
+	$(PIP) install "coverage==7.*" "gcovr==8.*"
+	touch $@
+
 clean:
 	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache holdstill-demo
+
+$(VENV)/.fuzz: $(VENV)/.installed
+	$(PIP) install "atheris>=2.3"
+	touch $@

@@ -9,7 +9,7 @@ of ten minutes drawn no frame leaves the observed range, while the spread, speed
 of every parameter, in pieces as long as the recording's, are within a factor of 1.5 of those.
 
 Power spectra and autocorrelations of what is drawn, cut into pieces as long as the recording's,
-stand beside the recording's in out/head_motion.png.
+stand beside the recording's in out/head_motion_*.png.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from common import OUT, Claims, data_folder, peer, print_table
 from peers import FloatArray
-from scipy.signal import welch
 
 import holdstill
 from holdstill.motion import PARAMETERS, MotionModel, decompose
@@ -35,15 +34,16 @@ from holdstill.motion.autoregression import (
     student_t_scatter,
 )
 from holdstill.motion.recorded import stretches_of
+from holdstill.motion.spectra import equal_pieces
 from holdstill.run import align_to_folder
 
-plt = peer("matplotlib.pyplot")
+peer("matplotlib")
+from holdstill import plot  # noqa: E402  (it needs matplotlib)
 
 FPS, MINUTES, PARTS = 25.0, 10, 5
 FACTOR = 1.5
 UNCOUNTED = 10
 """Frames at the beginning of a stretch that no model is asked for: the largest order."""
-BAND = (5, 95)
 
 
 def main() -> int:
@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=125, help="of grid_s1")
     n_clips = parser.parse_args().clips
     claims = Claims()
-    likelihoods, sizes, drawn = [], [], {}
+    likelihoods, sizes = [], []
     for name in ("talking_face", "grid_s1"):
         folder = data_folder(name)
         if folder is None:
@@ -64,7 +64,7 @@ def main() -> int:
         model = MotionModel.fit(stretches, FPS)
         generated = model.sample(round(MINUTES * 60 * FPS), seed=0)
         sizes += size_rows(title, stretches, generated, claims)
-        drawn[f"{title}: {model!r}"] = (stretches, generated)
+        draw_figure(f"{title}: {model!r}", stretches, generated, OUT / f"head_motion_{name}.png")
     print_table(
         f"log density of what was left out, nats per frame (six parameters: px, radians, "
         f"logarithms), smallest to largest of {PARTS} parts",
@@ -79,9 +79,6 @@ def main() -> int:
         sizes,
         packages=("statsmodels",),
     )
-    if drawn:
-        OUT.mkdir(exist_ok=True)
-        draw_figure(drawn, OUT / "head_motion.png")
     return claims.exit_code()
 
 
@@ -179,8 +176,8 @@ def size_rows(
     claims.check(
         not outside.any(), f"{title}: {int(outside.sum())} values outside of the observed range"
     )
-    pieces, length = equal_pieces(recorded, drawn)
-    whole = [r[:length] for r in recorded if len(r) >= length]
+    length = int(np.median([len(r) for r in recorded]))
+    pieces, whole = equal_pieces([drawn], length), equal_pieces(recorded, length)
     ratios = [deviation(pieces, order) / deviation(whole, order) for order in range(3)]
     low, high = np.min(ratios), np.max(ratios)
     claims.check(
@@ -191,60 +188,21 @@ def size_rows(
     return [(title, *cells)]
 
 
-def equal_pieces(recorded: Sequence[FloatArray], drawn: FloatArray) -> tuple[list[FloatArray], int]:
-    """What was drawn, in pieces as long as the recording's stretches, and that length."""
-    length = int(np.median([len(r) for r in recorded]))
-    return [drawn[i : i + length] for i in range(0, len(drawn) - length + 1, length)], length
-
-
-def deviation(pieces: Sequence[FloatArray], order: int) -> FloatArray:
+def deviation(pieces: FloatArray, order: int) -> FloatArray:
     """Standard deviation of differences of an order, about the mean of each piece."""
-    differences = [np.diff(piece, n=order, axis=0) for piece in pieces]
-    return np.sqrt(np.mean([d.var(axis=0) for d in differences], axis=0))
+    return np.sqrt(np.diff(pieces, n=order, axis=1).var(axis=1).mean(axis=0))
 
 
-def draw_figure(drawn: dict[str, tuple[list[FloatArray], FloatArray]], path: Path) -> None:
+def draw_figure(
+    title: str, stretches: Sequence[FloatArray], generated: FloatArray, path: Path
+) -> None:
     """Spectra and autocorrelations, the recording's over the range of equal pieces drawn."""
-    figure = plt.figure(figsize=(18, 5.2 * len(drawn)), layout="constrained")
-    parts = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
-    for part, (title, (stretches, generated)) in zip(parts, drawn.items(), strict=True):
-        everything = [decompose(s) for s in stretches]
-        pieces, length = equal_pieces(everything, decompose(generated))
-        recorded = [r[:length] for r in everything if len(r) >= length]
-        part.suptitle(f"{title}; pieces of {length / FPS:g} s")
-        axes = part.subplots(2, len(PARAMETERS))
-        for j, name in enumerate(PARAMETERS):
-            for what, axis in zip((spectrum, autocorrelation), axes[:, j], strict=True):
-                at, ours = what([p[:, j] for p in pieces])
-                theirs = what([r[:, j] for r in recorded])[1].mean(axis=0)
-                low, high = np.percentile(ours, BAND, axis=0)
-                axis.fill_between(at, low, high, color="tab:orange", alpha=0.25, lw=0)
-                axis.plot(at, ours.mean(axis=0), color="tab:orange", label="drawn: mean, 5 to 95 %")
-                axis.plot(at, theirs, color="black", lw=1.2, label="recorded")
-            axes[0, j].set(xscale="log", yscale="log", xlabel="Hz", title=name)
-            axes[1, j].set(xlabel="s", ylim=(-0.7, 1.05))
-            axes[1, j].axhline(0, color="0.8", lw=0.8, zorder=0)
-        axes[0, 0].set_ylabel("power spectral density")
-        axes[1, 0].set_ylabel("autocorrelation")
-        axes[1, -1].legend(fontsize=8)
-    figure.savefig(path, dpi=80)
+    axes = plot.head_spectra(stretches, generated, fps=FPS)
+    figure = axes[0, 0].figure
+    figure.suptitle(title)
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=100, facecolor="white")
     print(f"{path.name}: spectra and autocorrelations")
-
-
-def spectrum(pieces: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Hz, and the power spectral density of each piece, (n, frequencies)."""
-    length = min(128, len(pieces[0]))
-    at, density = welch(np.stack(pieces), FPS, nperseg=length, detrend="constant")
-    return at[1:], density[:, 1:]
-
-
-def autocorrelation(pieces: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Seconds, and the autocorrelation of each piece about its own mean, (n, lags)."""
-    centred = np.stack(pieces) - np.mean(pieces, axis=1, keepdims=True)
-    n = centred.shape[1]
-    lags = np.arange(min(n // 2, 100))
-    products = [(centred[:, lag:] * centred[:, : n - lag]).sum(axis=1) for lag in lags]
-    return lags / FPS, np.stack(products, axis=1) / (centred**2).sum(axis=1, keepdims=True)
 
 
 if __name__ == "__main__":

@@ -28,15 +28,13 @@ import numpy.typing as npt
 from common import OUT, Claims, data_folder, machine_line
 from peers import FloatArray, Grey, mean_picture, peers
 from rasl_peers import Batch, Settings, run_peer
-from talking_face import SHAPE, TalkingFace
+from talking_face import PUBLISHED, SHAPE, TalkingFace, mouth_variance
 
 import holdstill
 import holdstill.plot
-from holdstill.canonical import roi_mask
-from holdstill.evaluate import EyeCornerTable, eye_corner_table, region_variance
+from holdstill.evaluate import EyeCornerTable, eye_corner_table
 from holdstill.synthetic import TalkingHead
 
-PUBLISHED = {"features": "grey", "roi": "full", "lambda_c": 1.0}
 VARIANTS: dict[str, dict[str, Any]] = {"holdstill, as published": PUBLISHED, "holdstill": {}}
 N, BATCH, SEED = 100, 250, 0
 SMALLER = (100, 100)
@@ -240,17 +238,12 @@ def by_peers(faces: Faces) -> dict[str, FloatArray]:
 def figure1(faces: Faces, page: Page, claims: Claims) -> None:
     """PCA of the mouth."""
     page.say("## Figure 1: accumulated variance of the mouth")
-    mask = roi_mask("mouth", SHAPE)
     results = {"initial transforms": faces.initial}
     for name, options in VARIANTS.items():
         results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
     rows, variances = [], {}
     for name, transforms in results.items():
-        pixels = [
-            holdstill.warp(frame, at, SHAPE)[mask]
-            for frame, at in zip(faces.frames, transforms, strict=True)
-        ]
-        found = variances[name] = region_variance(np.stack(pixels))
+        found = variances[name] = mouth_variance(faces.frames, transforms)
         share = found.total / variances["initial transforms"].total
         rows.append([name, f"{found.total:.4g}", f"{share:.2f}",
                      *(f"{found.accumulated[k - 1]:.3f}" for k in (1, 5, 10, 20))])  # fmt: skip

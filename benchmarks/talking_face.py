@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import numpy.typing as npt
 from peers import FloatArray, Grey
 
 import holdstill
+from holdstill.canonical import roi_mask
+from holdstill.evaluate import RegionVariance, region_variance
 
 SHAPE = (200, 200)
+PUBLISHED = {"features": "grey", "roi": "full", "lambda_c": 1.0}
+"""The method as it was published, as options of `holdstill.fit`."""
 
 
 @dataclass(frozen=True)
@@ -40,3 +45,12 @@ class TalkingFace:
             holdstill.warp(frame, transform, SHAPE)
             for frame, transform in zip(self.frames, self.initial, strict=True)
         ]
+
+
+def mouth_variance(frames: Iterable[Grey], transforms: FloatArray) -> RegionVariance:
+    """PCA of the mouth's grey levels in the canonical frame (paper A, Fig. 1)."""
+    mask = roi_mask("mouth", SHAPE)
+    pixels = [
+        holdstill.warp(frame, at, SHAPE)[mask] for frame, at in zip(frames, transforms, strict=True)
+    ]
+    return region_variance(np.stack(pixels))

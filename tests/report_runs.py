@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from holdstill import Dictionary
-from holdstill.recording import Recording
+from holdstill.initial import ANGLES
+from holdstill.recording import COLUMNS, Recording
 
 SIDE = 32
 BITS = 8
@@ -61,7 +62,8 @@ def dictionary():
 
 def write_run(folder, columns, facts=None):
     """A run's folder of the rows given; interrupted where `facts` is None."""
-    with Recording(folder) as recording:
+    kinds = {**COLUMNS, **dict.fromkeys(set(ANGLES) & set(columns), "float64")}
+    with Recording(folder, columns=kinds) as recording:
         recording.write_dictionary(dictionary().save)
         recording.write_part(0, columns)
         if facts is not None:

@@ -184,6 +184,29 @@ def test_the_frames_of_a_run_keep_their_order_and_get_the_new_movement(run_folde
         assert np.abs(found[inner].astype(float) - expected[inner]).mean() < 8.0
 
 
+@needs_statsmodels
+def test_another_stream_of_a_runs_frames_moves_as_the_frames_themselves(
+    run_folder, tmp_path, swaying
+):
+    run = holdstill.read_run(run_folder)
+    frames = [frame.image for frame in run.open_frames()]
+    (tmp_path / "large").mkdir()
+    for row, frame in enumerate(frames):  # twice as large, and the negative
+        large = np.repeat(np.repeat(255 - frame, 2, axis=0), 2, axis=1)
+        cv2.imwrite(str(tmp_path / "large" / f"{row:03}.png"), large[:, :, ::-1])
+    animate(run_folder, swaying, tmp_path / "own", seconds=0.8)
+    animate(tmp_path / "large", swaying, tmp_path / "stream", seconds=0.8, initial=run_folder)
+    own, stream = (holdstill.open(tmp_path / name) for name in ("own", "stream"))
+    assert len(own) == len(stream) == 20
+    for row in (5, 19):
+        height, width = own[row].image.shape[:2]
+        halved = stream[row].image.reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+        moved = np.abs(own[row].image.astype(float) - frames[row]).mean()
+        assert np.abs(255 - halved - own[row].image).mean() < 0.2 * moved
+    with pytest.raises(ValueError, match=f"one frame for each of the {len(run)} rows"):
+        animate(tmp_path / "own", swaying, tmp_path / "x.mp4", initial=run)
+
+
 def test_the_eyes_stay_the_eyes_in_a_canonical_frame_of_another_shape(run_folder):
     run = holdstill.read_run(run_folder)
     for given, eyes in (

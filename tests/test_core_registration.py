@@ -9,7 +9,7 @@ from holdstill import _core
 from holdstill.pyramid import at_level, level_roi
 from holdstill.reference.motion import map_points, update
 from holdstill.reference.registration import Level, Options, register_frame
-from holdstill.reference.subspace import Subspace
+from holdstill.reference.subspace import Subspace, distances
 from holdstill.reference.warp import linearize
 
 SHAPE = (40, 36)
@@ -136,6 +136,50 @@ def test_acceleration_changes_the_way_and_not_the_end():
     assert fast.status == plain.status == "converged"
     assert fast.iterations < plain.iterations
     assert apart(fast.frame_from_canonical, plain.frame_from_canonical) < 1e-5
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize(
+    ("features", "distance", "soft"),
+    [("grey", "both", False), ("edges", "dffs", True), ("magnitude", "both", True)],
+)
+def test_accelerated_steps_know_the_same_gradient(motion, features, distance, soft):
+    levels = levels_of(people(16), features, soft=soft)
+    image = picture([6.0, 5.0, 8.0, 7.5])
+    start = update(INITIAL, 0.3 * np.array(MOTIONS[motion]), motion, SHAPE)
+    options = {"motion": motion, "features": features, "distance": distance, "tolerance": 1e-5}
+    plain, fast = (registrar_of(levels, acceleration=depth, **options).register(image, start)
+                   for depth in (0, 2))  # fmt: skip
+    assert fast.status == plain.status == "converged"
+    assert apart(fast.frame_from_canonical, plain.frame_from_canonical) < 1e-4
+    assert fast.dffs == pytest.approx(plain.dffs, rel=1e-4)
+
+
+def test_a_face_unlike_the_model_s_takes_longer_steps():
+    levels = levels_of(people(16))
+    image = picture([6.0, 5.0, 8.0, 7.5])
+    image[30:52, 40:70] = image[30:52, 40:70][::-1]  # what no component explains
+    start = update(INITIAL, 0.3 * np.array(MOTIONS["similarity"]), "similarity", SHAPE)
+    plain, fast = (registrar_of(levels, tolerance=1e-5, acceleration=depth).register(image, start)
+                   for depth in (0, 2))  # fmt: skip
+    assert fast.status == plain.status == "converged"
+    assert fast.iterations < 0.8 * plain.iterations
+    assert apart(fast.frame_from_canonical, plain.frame_from_canonical) < 1e-3
+
+
+def test_distances_are_those_of_the_vector_at_the_transform():
+    level = levels_of(people(16))[0]
+    image, at = (
+        picture([6.0, 5.0, 8.0, 7.5]),
+        update(INITIAL, [0.02, 0.01, 1, 1], "similarity", SHAPE),
+    )
+    vector = _core.linearize(image, at, shape=SHAPE, motion="similarity", features="edges",
+                             roi=level.roi).vector  # fmt: skip
+    found = registrar_of([level]).distances(image, at)
+    np.testing.assert_allclose(found, distances(vector, level.subspace), rtol=1e-4)
+    assert np.isnan(registrar_of([level]).distances(np.zeros_like(image), at)).all()
+    with pytest.raises(ValueError, match="template: expected 0 to 0"):
+        registrar_of([level]).distances(image, at, template=1)
 
 
 @pytest.mark.parametrize("motion", MOTIONS)

@@ -100,7 +100,7 @@ def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dicti
     assert len(digests) == 2 + len(changes)
 
 
-def test_another_format_version_is_refused_with_advice(
+def test_a_later_format_version_is_refused_with_advice(
     dictionary: Dictionary, tmp_path: Path
 ) -> None:
     path = tmp_path / "d.npz"
@@ -108,11 +108,10 @@ def test_another_format_version_is_refused_with_advice(
     with np.load(path) as file:
         content = dict(file)
     meta = json.loads(str(content["meta"]))
-    assert meta["format_version"] == 3
-    for version in (2, 99):
+    for version in (0, meta["format_version"] + 1, 99):
         content["meta"] = np.array(json.dumps({**meta, "format_version": version}))
         np.savez(path, **content)
-        with pytest.raises(ValueError, match=rf"version {version}.*fit it again"):
+        with pytest.raises(ValueError, match=rf"version {version}.*use the release"):
             Dictionary.load(path)
 
 

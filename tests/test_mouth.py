@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from runs import write_run
 
-from holdstill import align, fit, replace_mouth
+from holdstill import align, fit, replace_mouth, warp
 from holdstill.applying import positions
 from holdstill.reference.motion import map_points
 from holdstill.run_frames import RunFrames
@@ -186,6 +186,34 @@ def test_an_unreadable_frame_shows_the_picture_before(frames, make_run, tmp_path
     (folder / "05.png").write_bytes(b"no picture")
     made = pictures_of(replace_mouth(folder, make_run(), "12:24"))
     np.testing.assert_array_equal(made[5], made[4])
+
+
+def test_a_frame_asked_for_is_the_one_that_comes_in_turn(frames, make_run, tmp_path):
+    from PIL import Image
+
+    for row, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"{row:02}.png")
+    for row in (0, 7, 8):
+        (tmp_path / f"{row:02}.png").write_bytes(b"no picture")
+    status = ["unreadable" if row in (0, 7, 8) else "converged" for row in range(N)]
+    replacement = replace_mouth(tmp_path, make_run(status=status), "12:24")
+    for row, (frame, picture) in enumerate(replacement):
+        asked, shown = replacement[row]
+        assert (asked.frame, asked.readable) == (frame.frame, frame.readable)
+        np.testing.assert_array_equal(shown, picture)
+    assert replacement[-1][0].frame == N - 1
+    with pytest.raises(IndexError):
+        replacement[N]
+
+
+def test_the_face_with_other_lips_is_that_of_the_canonical_frame(frames, run):
+    replacement = replace_mouth(frames, run, "12:24")
+    expected = warp(replacement[3][1], TRUE[3], SHAPE)
+    np.testing.assert_array_equal(replacement.face(3), expected)
+    # Frames twice as large show the same face.
+    large = np.repeat(np.repeat(frames, 2, axis=1), 2, axis=2)
+    twice = replace_mouth(large, run, "12:24").face(3)
+    assert np.abs(twice.astype(float) - expected).mean() < 1.5
 
 
 def test_lips_of_another_run_with_another_canonical_frame(frames, dictionary, make_run, tmp_path):

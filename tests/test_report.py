@@ -357,3 +357,54 @@ def test_align_ends_by_naming_it(clip, dictionary, tmp_path, capsys):
     page, _ = report_of(out)
     assert page.contents["command"].startswith("holdstill align ")
     assert f"--dictionary {dictionary}" in page.contents["command"]
+
+
+def test_the_head_is_told_of_as_far_as_it_is_known(tmp_path):
+    n = 60
+    wave = np.sin(2 * np.pi * np.arange(n) / 20)
+    moved = np.tile(AFTER, (n, 1, 1))
+    moved[:, 0, 2] += 4.0 * wave
+    moved[:, :2, :2] *= np.exp(0.01 * wave)[:, None, None]
+    angles = {"yaw": 10.0 * wave, "pitch": np.full(n, -3.0), "roll": np.full(n, np.nan)}
+    columns = columns_of("gone.npy", n, frame_from_canonical=moved, **angles)
+    page, _ = report_of(write_run(tmp_path / "run", columns, {}))
+    section = re.search(r'<section aria-labelledby="head-title">.*?</section>', page.text, re.S)[0]
+    text = re.sub(r"<svg.*?</svg>", "", section, flags=re.S)
+    rows = {
+        re.sub(r" \(.*", "", name): re.findall(r'number">([^<]*)<', cells)
+        for name, cells in re.findall(r'row">([^<]*)</th>(.*?)</tr>', text)
+    }
+    assert set(rows) == {"Yaw", "Pitch", "To the side", "Up and down", "Tilt", "Size"}
+    assert rows["Pitch"] == ["−3.0", "−3.0", "−3.0"]
+    # A sine of amplitude a: from -a to a, a / √2, and 2π a / √2 a period, which is 0.8 s.
+    shift, size = (np.array(rows[name], dtype=float) for name in ("To the side", "Size"))
+    np.testing.assert_allclose(size, [2.0, 0.707, 5.55], rtol=0.02)
+    middle = 4.0 + 0.01 * (SIDE - 1) / 2
+    np.testing.assert_allclose(shift, middle * np.array([2.0, 0.707, 5.55]), rtol=0.02)
+    assert rows["Tilt"] == ["0.00", "0.00", "0.00"]
+    assert section.count("<svg") == 2
+
+    still = columns_of("gone.npy", n)
+    still["status"] = ["not_found"] * n
+    page, _ = report_of(write_run(tmp_path / "lost", still, {}))
+    assert "head-title" not in page.text
+
+
+def test_photographs_have_poses_and_no_movement(tmp_path):
+    n = 40
+    moved = np.tile(AFTER, (n, 1, 1))
+    moved[:, 0, 2] += np.arange(n)
+    angles = {"yaw": np.linspace(-30, 30, n), "pitch": np.zeros(n), "roll": np.zeros(n)}
+    columns = columns_of("gone.npy", n, frame_from_canonical=moved, **angles)
+    facts = {"options": {"independent": True}}
+    page, _ = report_of(write_run(tmp_path / "run", columns, facts))
+    assert "Yaw (°" in page.text and "Head movement" not in page.text
+    assert 'id="pose-' not in page.text
+
+
+def test_bent_and_lost_heads_have_no_movement_and_a_report_all_the_same(tmp_path):
+    bent = np.tile(AFTER, (40, 1, 1))
+    bent[:, 2, 0] = 1e-4
+    columns = columns_of("gone.npy", 40, frame_from_canonical=bent)
+    page, _ = report_of(write_run(tmp_path / "bent", columns, {}))
+    assert "head-title" not in page.text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stacks import write_zarr
 
 from holdstill.sources import Frame, FrameSource, SourceError
 from holdstill.sources import open as open_source
@@ -161,11 +162,10 @@ def test_a_frame_survives_pickling(tmp_path: Path) -> None:
 
 def test_urls_give_what_the_files_give(tmp_path: Path) -> None:
     memory = pytest.importorskip("fsspec").filesystem("memory")
-    zarr = pytest.importorskip("zarr")
     write_video(tmp_path / "v.mp4", 30)
     write_images(tmp_path / "pictures", ["b10.png", "b2.png"])
     np.save(tmp_path / "s.npy", STACK)
-    zarr.create_array(str(tmp_path / "s.zarr"), data=STACK, chunks=(3, 6, 10))
+    write_zarr(tmp_path / "s.zarr", STACK, (3, 6, 10))
     memory.put(str(tmp_path), "/urls", recursive=True)
     try:
         for name in ("v.mp4", "pictures", "pictures/*.png", "s.npy", "s.zarr"):

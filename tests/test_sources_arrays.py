@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stacks import chunk_of, write_zarr
 
 from holdstill.sources import open as open_source
 
@@ -20,9 +21,8 @@ def stored(kind: str, stack: np.ndarray, folder: Path) -> tuple[object, str]:
     if kind == "npy":
         np.save(folder / "s.npy", stack)
         return folder / "s.npy", str(folder / "s.npy")
-    zarr = pytest.importorskip("zarr")
     path = folder / "s.zarr"
-    zarr.create_array(str(path), data=stack, chunks=(7, *stack.shape[1:]))
+    write_zarr(path, stack, (7, *stack.shape[1:]))
     return path, str(path)
 
 
@@ -109,8 +109,8 @@ def test_a_text_file_named_npy_is_refused(tmp_path: Path) -> None:
 
 def test_a_zarr_group_names_the_arrays_in_it(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
-    group = zarr.open_group(str(tmp_path / "g.zarr"), mode="w")
-    group.create_array("aligned", data=STACK)
+    zarr.open_group(str(tmp_path / "g.zarr"), mode="w")
+    write_zarr(tmp_path / "g.zarr" / "aligned", STACK, STACK.shape)
     with pytest.raises(ValueError, match="got a group; arrays in it: aligned"):
         open_source(tmp_path / "g.zarr")
     assert len(open_source(tmp_path / "g.zarr" / "aligned")) == 20
@@ -118,7 +118,7 @@ def test_a_zarr_group_names_the_arrays_in_it(tmp_path: Path) -> None:
 
 def test_a_damaged_chunk_costs_its_own_frames(tmp_path: Path) -> None:
     given, _ = stored("zarr", STACK, tmp_path)
-    chunk = tmp_path / "s.zarr" / "c" / "1" / "0" / "0"
+    chunk = chunk_of(tmp_path / "s.zarr", 1, 0, 0)
     chunk.write_bytes(b"damaged" * 3)
     source = open_source(given)  # type: ignore[arg-type]
     assert [frame.frame for frame in source if frame.error] == list(range(7, 14))

@@ -1,7 +1,7 @@
 #include "register.hpp"
 
-// Free-threaded Python: no state is shared but BLAS's addresses, set at import, and what classes
-// guard themselves.
+// Free-threaded Python: no state is shared but BLAS's addresses, set once, and what classes guard
+// themselves.
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.doc() = "Compiled kernels of holdstill; holdstill.reference holds their NumPy twins.";
   module.attr("__version__") = HOLDSTILL_VERSION;

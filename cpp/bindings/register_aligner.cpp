@@ -134,7 +134,7 @@ class PyAligner {
     for (py::ssize_t i = 0; i < n; ++i) {
       slices.emplace_back(frames[py::int_(i)]);
       views.push_back(parse_frame(slices.back(), "frames"));
-      matrices.push_back(
+      matrices.emplace_back(
           Eigen::Map<const Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(starts.data(i, 0, 0)));
       check_start(matrices.back(), "initial[" + std::to_string(i) + "]", shape_, sampling_.motion);
     }
@@ -145,6 +145,7 @@ class PyAligner {
       const py::gil_scoped_release release;
       const int used = thread_count(threads, static_cast<int>(n));
       std::vector<Workspace> work;
+      work.reserve(used);
       for (int i = 0; i < used; ++i) work.push_back(take());
       parallel_for(static_cast<int>(n), used, [&](int thread, int i) {
         found[i] = aligner_->align(views[i], matrices[i], work[thread].get(), x + i * r);

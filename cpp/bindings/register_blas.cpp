@@ -1,3 +1,4 @@
+#include <pybind11/gil_safe_call_once.h>
 #include <pybind11/stl.h>
 
 #include "holdstill/blas.hpp"
@@ -8,9 +9,17 @@ namespace holdstill::bindings {
 
 namespace py = pybind11;
 
+void load_blas() {
+  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<bool> loaded;
+  loaded.call_once_and_store_result([] {
+    const auto addresses = py::module_::import("holdstill._blas").attr("addresses")();
+    const auto of = [&](const char* name) { return addresses[name].cast<std::uintptr_t>(); };
+    blas::install(of("dgemm"), of("dsyrk"), of("dsyevd"));
+    return true;
+  });
+}
+
 void register_blas(py::module_& module) {
-  module.def("install_blas", &blas::install, py::kw_only(), py::arg("dgemm"), py::arg("dsyrk"),
-             py::arg("dsyevd"));
   module.def("instruction_set", [] { return std::string(kernels::active().name); });
   module.def("instruction_sets", &kernels::available);
   module.def("eigen_version", [] {

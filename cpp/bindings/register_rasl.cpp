@@ -74,6 +74,7 @@ PyRaslStep solve(const py::array& d, const py::array& q, const py::object& b, do
       throw py::value_error("start: expected a step of shape (" + std::to_string(m) + ", " +
                             std::to_string(n) + "), that of D");
   }
+  load_blas();
   RaslStep step(map(out.low_rank), map(out.sparse), map(out.multipliers));
   {
     const py::gil_scoped_release release;

@@ -67,10 +67,7 @@ class PyRegistrar {
                const std::string& search, int n_levels) {
     const FrameView view = parse_frame(frame, "frame");
     const Eigen::Matrix3d start = parse_start(initial, "initial", shape_, sampling_.motion);
-    if (which < 0 || which >= levels_.front().n_templates())
-      throw py::value_error("template: expected 0 to " +
-                            std::to_string(levels_.front().n_templates() - 1) + ", got " +
-                            std::to_string(which));
+    check_template(which);
     if (search != "gradient" && search != "simplex")
       throw py::value_error("search: expected gradient or simplex, got '" + search + "'");
     if (n_levels < 1 || n_levels > static_cast<int>(levels_.size()))
@@ -103,6 +100,20 @@ class PyRegistrar {
             coefficients};
   }
 
+  // DIFS and DFFS at a transform.
+  std::pair<double, double> distances(const py::array& frame, const py::array& transform,
+                                      int which) {
+    const FrameView view = parse_frame(frame, "frame");
+    const Eigen::Matrix3d at =
+        parse_start(transform, "frame_from_canonical", shape_, sampling_.motion);
+    check_template(which);
+    const py::gil_scoped_release release;
+    Workspaces work = take();
+    const FrameRegistration found = levels_.front().assess(view, at, which, work[0].get());
+    idle_.put(std::move(work));
+    return {found.difs, found.dffs};
+  }
+
   // Every template, from one start on the finest level.
   py::dict align_all(const py::array& frame, const py::array& initial,
                      const py::array& lowpass_from) {
@@ -127,6 +138,13 @@ class PyRegistrar {
   }
 
  private:
+  void check_template(int which) const {
+    if (which < 0 || which >= levels_.front().n_templates())
+      throw py::value_error("template: expected 0 to " +
+                            std::to_string(levels_.front().n_templates() - 1) + ", got " +
+                            std::to_string(which));
+  }
+
   Workspaces take() {
     return idle_.take([&] {
       Workspaces work;
@@ -167,6 +185,8 @@ void register_registration(py::module_& module) {
            py::arg("acceleration") = defaults.acceleration)
       .def("register", &PyRegistrar::align, py::arg("frame"), py::arg("initial"), py::kw_only(),
            py::arg("template") = 0, py::arg("search") = "gradient", py::arg("levels") = 1)
+      .def("distances", &PyRegistrar::distances, py::arg("frame"), py::arg("frame_from_canonical"),
+           py::kw_only(), py::arg("template") = 0)
       .def("register_all", &PyRegistrar::align_all, py::arg("frame"), py::arg("initial"),
            py::kw_only(), py::arg("lowpass_from"));
 }

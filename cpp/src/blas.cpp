@@ -19,7 +19,7 @@ Syrk dsyrk = nullptr;
 Syevd dsyevd = nullptr;
 
 void require(bool installed) {
-  if (!installed) throw std::logic_error("BLAS has not been installed: import holdstill first");
+  if (!installed) throw std::logic_error("BLAS has not been installed");
 }
 
 void multiply(const char* transposed, const Eigen::Ref<const Eigen::MatrixXd>& a,
@@ -36,9 +36,11 @@ void multiply(const char* transposed, const Eigen::Ref<const Eigen::MatrixXd>& a
 }  // namespace
 
 void install(std::uintptr_t gemm, std::uintptr_t syrk, std::uintptr_t syevd) {
+  // NOLINTBEGIN(performance-no-int-to-ptr): Python has no other way to hand them over.
   dgemm = reinterpret_cast<Gemm>(gemm);
   dsyrk = reinterpret_cast<Syrk>(syrk);
   dsyevd = reinterpret_cast<Syevd>(syevd);
+  // NOLINTEND(performance-no-int-to-ptr)
 }
 
 void gram(const Eigen::Ref<const Eigen::MatrixXd>& a, Eigen::MatrixXd* out, double keep) {

@@ -24,8 +24,7 @@ Expansion::Expansion(const Region& region, const Sampling& sampling)
 }
 
 int Expansion::chunk_rows(int chunk) const {
-  const int rows = n_rows() - chunk * kChunk;
-  return rows <= 3 ? 3 : rows <= 7 ? 7 : 9;
+  return n_rows() - chunk * kChunk <= 3 ? 3 : 5;
 }
 
 int Expansion::second(int k, int l) const {

@@ -27,7 +27,7 @@ void read_columns(const char* row, std::ptrdiff_t stride, int first, int last, i
   for (; x < last; ++x) *out++ = at(width - 1);
 }
 
-int radius_of(double sigma) { return static_cast<int>(4.0 * sigma + 0.5); }
+int radius_of(double sigma) { return static_cast<int>(std::lround(4.0 * sigma)); }
 
 void gaussian_taps(double sigma, std::vector<float>* taps) {
   const int radius = radius_of(sigma);

@@ -10,10 +10,10 @@ std::vector<std::string> available() {
 #ifdef HOLDSTILL_X86_DISPATCH
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (has_avx2) names.push_back("avx2");
+  if (has_avx2) names.emplace_back("avx2");
   if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-    names.push_back("avx512");
+    names.emplace_back("avx512");
 #endif
   return names;
 }

@@ -65,7 +65,7 @@ void L1Solver::split_bregman(const L1Products& products, Workspace* work) const 
   auto small = work->small.topLeftCorner(p, p);
   auto small_rhs = work->small_rhs.head(p);
   z = products.n;
-  factor_.solveInPlace(z);
+  if (p > 0) factor_.solveInPlace(z);  // Eigen looks at the first column of none, too
   small.setIdentity();
   small.noalias() -= products.n.transpose() * z;
   const Eigen::LLT<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, 8, 8>> inner(small);

@@ -90,18 +90,17 @@ bool within(const kernels::Texels& texels, const kernels::Projection& projection
   return true;
 }
 
-int BlockSampler::sample(int block) {
+int BlockSampler::sample(int block, kernels::Columns* into) {
   inside = within(texels, projection, region_.box(block));
   const int outside = kernel_.sample(texels, projection, region_.a(block), region_.b(block),
                                      region_.block_size(block), inside, &samples);
   if (sampling_.feature == Feature::grey)
-    kernel_.grey_columns(samples, projection, n_columns_, &columns);
+    kernel_.grey_columns(samples, projection, n_columns_, into);
   else
     kernel_.edge_columns(samples, projection, n_columns_, sampling_.feature == Feature::magnitude,
-                         &columns);
+                         into);
   if (region_.soft())
-    kernel_.scale_columns(region_.roots(block), n_planes(sampling_.feature), 1 + n_columns_,
-                          &columns);
+    kernel_.scale_columns(region_.roots(block), n_planes(sampling_.feature), 1 + n_columns_, into);
   return outside;
 }
 

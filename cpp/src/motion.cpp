@@ -150,7 +150,7 @@ std::optional<CentredTransform> centred(const Eigen::Matrix3d& frame_from_canoni
 std::optional<CentredTransform> invertible(const Eigen::Matrix3d& frame_from_canonical,
                                            const Shape& shape) {
   constexpr double kLeastArea = 1e-12;
-  const auto transform = centred(frame_from_canonical, shape);
+  auto transform = centred(frame_from_canonical, shape);
   if (!transform || !(std::abs(transform->linear.determinant()) > kLeastArea)) return std::nullopt;
   return transform;
 }

@@ -69,7 +69,10 @@ void tiles(const float* const* left, int n_left, const float* rows, int length, 
 
 void products(const float* const* left, int n_left, const Columns& columns, int n_rows, int length,
               double* sums) {
-  const auto of_rows = n_rows == 3 ? tiles<3> : n_rows == 7 ? tiles<7> : tiles<9>;
+  const auto of_rows = n_rows == 3   ? tiles<3>
+                       : n_rows == 5 ? tiles<5>
+                       : n_rows == 7 ? tiles<7>
+                                     : tiles<9>;
   of_rows(left, n_left, columns.row[0], length, sums);
 }
 
@@ -83,25 +86,24 @@ void self_products_from(const Columns& columns, int first, int length, int n_row
 }
 
 double dot(const float* left, const float* right, int length) {
-  Sum total;
-  for (int k = 0; k < length; k += kTerms * kLanes) {
-    V part = load<kLanes>(left + k) * load<kLanes>(right + k);
-    for (int l = k + kLanes; l < k + kTerms * kLanes; l += kLanes)
-      part += load<kLanes>(left + l) * load<kLanes>(right + l);
-    total += part;
-  }
-  return total.total();
+  double sum = 0.0;
+  tile<1, 1>(&left, right, length, 1, &sum);
+  return sum;
 }
 
 void self_products(const Columns& columns, int n_rows, int length, double* sums) {
   const auto of_rows = n_rows == 3   ? self_products_from<3>
+                       : n_rows == 5 ? self_products_from<5>
                        : n_rows == 7 ? self_products_from<7>
                                      : self_products_from<9>;
   of_rows(columns, 0, length, n_rows, sums);
 }
 
 void dots(const float* const* left, int n_left, const float* right, int length, double* sums) {
-  for (int i = 0; i < n_left; ++i) sums[i] += dot(left[i], right, length);
+  constexpr int kLeft = 4;
+  int i = 0;
+  for (; i + kLeft <= n_left; i += kLeft) tile<kLeft, 1>(left + i, right, length, 1, sums + i);
+  for (; i < n_left; ++i) tile<1, 1>(left + i, right, length, 1, sums + i);
 }
 
 }  // namespace

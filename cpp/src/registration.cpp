@@ -2,13 +2,53 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "holdstill/anderson.hpp"
 #include "holdstill/normal_equations.hpp"
 #include "holdstill/simplex.hpp"
 
 namespace holdstill {
+
+namespace {
+
+// Steps that share a Hessian, where they are accelerated: that makes up for its age.
+constexpr int kRenewal = 8;
+// Where a face differs from the model's, the residual bends d, and Gauss and Newton's steps are too
+// short: one that is still this share of the one before tells. From there on they are longer.
+constexpr double kSlow = 0.2, kRelaxation = 1.5;
+
+// Of a motion with fewer parameters than entries, its parameters' columns are worth their sum:
+// products are what costs. Rows of the result: entries; columns: four parameters, or three and
+// nothing. What is left of the chain then picks the parameters.
+using Narrowing = Eigen::Matrix<float, 6, 4>;
+std::optional<Narrowing> narrowed(EntryJacobian* chain) {
+  if (chain->rows() != 6 || chain->cols() > 4) return std::nullopt;
+  Narrowing out = Narrowing::Zero();
+  out.leftCols(chain->cols()) = chain->cast<float>();
+  *chain = EntryJacobian::Identity(4, chain->cols());
+  return out;
+}
+
+void combine(const kernels::Columns& columns, const Narrowing& narrow, int length,
+             kernels::Columns* out) {
+  std::copy_n(columns.row[0], length, out->row[0]);
+  for (int k = 0; k < narrow.cols(); ++k) {
+    const float* rows[6];
+    float shares[6];
+    int n = 0;
+    for (int e = 0; e < narrow.rows(); ++e) {
+      if (narrow(e, k) == 0.0f) continue;
+      rows[n] = columns.row[1 + e];
+      shares[n++] = -narrow(e, k);
+    }
+    kernels::active().residual(columns.row[0], 0.0f, rows, shares, n, length, out->row[1 + k]);
+  }
+}
+
+}  // namespace
 
 Distance distance_from_name(const std::string& name) {
   if (name == "both") return Distance::both;
@@ -51,10 +91,12 @@ SubspaceRegistrar::SubspaceRegistrar(const Eigen::Ref<const Eigen::MatrixXf>& ba
 std::unique_ptr<SubspaceRegistrar::Workspace> SubspaceRegistrar::make_workspace() const {
   auto work = std::make_unique<Workspace>();
   const std::size_t n_rows = sampling_.n_rows(), n_columns = n_components_ + 1;
+  work->columns.resize(region_.n_blocks());
+  work->coefficients.resize(n_columns);
   work->first.resize(n_rows);
   work->self.resize(n_rows * n_rows);
   work->products.resize(n_columns * n_rows);
-  work->rows.resize(n_columns);
+  work->rows.resize(std::max(n_columns + 1, n_rows));
   work->k.resize(n_components_, n_parameters(sampling_.motion));
   work->weighted.resize(n_components_, n_parameters(sampling_.motion));
   work->seen.resize(n_components_);
@@ -80,11 +122,15 @@ Status SubspaceRegistrar::prepare(const FrameView& frame, const Eigen::Matrix3d&
 Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Workspace* work,
                                     Linear* linear) const {
   const kernels::Table& kernel = kernels::active();
-  const int n_rows = sampling_.n_rows(), e = n_rows - 1, n_left = n_components_ + 1;
+  linear->chain = column_chain(work->patch, sampling_, at);
+  const auto narrow = narrowed(&linear->chain);
+  const int e = static_cast<int>(linear->chain.rows()), n_rows = 1 + e, n_left = n_components_ + 1;
   std::fill(work->self.begin(), work->self.end(), 0.0);
   std::fill_n(work->products.begin(), static_cast<std::size_t>(n_left) * n_rows, 0.0);
   const int outside = for_each_block(
-      work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& columns) {
+      work->patch, region_, sampling_, at, [&](int block, const kernels::Columns& sampled) {
+        const kernels::Columns& columns = narrow ? work->columns[block] : sampled;
+        if (narrow) combine(sampled, *narrow, row_length_, &work->columns[block]);
         for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
         work->rows[n_components_] = column(block, n_components_ + which);
         kernel.self_products(columns, n_rows, row_length_, work->self.data());
@@ -100,7 +146,6 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Works
   work->norm = norm;
   // J = (J_w - v u^T) / |w|
   linear->inverse = 1.0 / norm;
-  linear->chain = column_chain(work->patch, sampling_, at);
   linear->u = linear->chain.transpose() * self.row(0).tail(e).transpose() * linear->inverse;
   ParameterMatrix gram = gram_of_jacobian(work->self.data(), linear->chain);
   gram -= linear->u * linear->u.transpose();
@@ -118,7 +163,7 @@ Status SubspaceRegistrar::linearize(const CentredTransform& at, int which, Works
 
 void SubspaceRegistrar::residual(const Linear& linear, int which, Workspace* work,
                                  Parameters* gradient) const {
-  const int n_rows = sampling_.n_rows(), e = n_rows - 1;
+  const int e = static_cast<int>(linear.chain.rows()), n_rows = 1 + e;
   const Eigen::Map<const Eigen::VectorXd> products(
       work->products.data() + static_cast<std::size_t>(n_components_) * n_rows, n_rows);
   const double seen = products[0] * linear.inverse;  // t^T v
@@ -127,6 +172,56 @@ void SubspaceRegistrar::residual(const Linear& linear, int which, Workspace* wor
   *gradient = linear.chain.transpose() * products.tail(e) - seen * linear.u;
   *gradient *= -outside_ * linear.inverse;
   gradient->noalias() += work->weighted.transpose() * work->y;
+}
+
+// J^T z, z = P (v - t): two products with Phi, where K takes one for each entry of the transform.
+// J^T v = 0: with z across v, J_w takes the place of J.
+Status SubspaceRegistrar::slope(const CentredTransform& at, int which, Workspace* work,
+                                Parameters* gradient) const {
+  const kernels::Table& kernel = kernels::active();
+  const int e = sampling_.n_entries(), n_blocks = region_.n_blocks();
+  const auto model_of = [&](int block) {
+    for (int i = 0; i < n_components_; ++i) work->rows[i] = column(block, i);
+    work->rows[n_components_] = column(block, n_components_ + which);
+    return work->rows.data();
+  };
+  std::fill_n(work->products.begin(), n_components_ + 2, 0.0);
+  BlockSampler sampler(work->patch, region_, sampling_, at, e);
+  int outside = 0;
+  for (int block = 0; block < n_blocks; ++block) {
+    kernels::Columns& columns = work->columns[block];
+    outside += sampler.sample(block, &columns);
+    model_of(block);
+    work->rows[n_components_ + 1] = columns.row[0];
+    kernel.dots(work->rows.data(), n_components_ + 2, columns.row[0], row_length_,
+                work->products.data());
+  }
+  if (outside > options_.limits.outside * region_.n_pixels()) return Status::out_of_frame;
+  work->norm = std::sqrt(work->products[n_components_ + 1]);
+  if (!(work->norm > 0.0) || !std::isfinite(work->norm)) return Status::singular;
+
+  const double inverse = 1.0 / work->norm;
+  work->seen = Eigen::Map<const Eigen::VectorXd>(work->products.data(), n_components_) * inverse;
+  work->y = work->seen - seen_templates_.col(which);
+  const Eigen::VectorXd& y = work->y;
+  const double along = outside_ * (1.0 - work->products[n_components_] * inverse) +
+                       (work->seen.array() * inside_.array() * y.array()).sum();  // v^T z
+  for (int i = 0; i < n_components_; ++i)
+    work->coefficients[i] = static_cast<float>(-inside_[i] * y[i]);
+  work->coefficients[n_components_] = static_cast<float>(outside_);
+  const float scale = static_cast<float>((outside_ - along) * inverse);
+  Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kernels::kMaxColumns, 1> sums =
+      Eigen::VectorXd::Zero(e);
+  alignas(64) float z[kernels::kMaxPlanes * kernels::kBlock];
+  for (int block = 0; block < n_blocks; ++block) {
+    const kernels::Columns& columns = work->columns[block];
+    kernel.residual(columns.row[0], scale, model_of(block), work->coefficients.data(),
+                    n_components_ + 1, row_length_, z);
+    for (int k = 0; k < e; ++k) work->rows[k] = columns.row[1 + k];
+    kernel.dots(work->rows.data(), e, z, row_length_, sums.data());
+  }
+  *gradient = inverse * (column_chain(work->patch, sampling_, at).transpose() * sums);
+  return Status::converged;
 }
 
 void SubspaceRegistrar::score(double squared, const Eigen::VectorXd& y,
@@ -142,29 +237,55 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
   out.frame_from_canonical = initial;
   CentredTransform start;
   out.status = prepare(frame, initial, lowpass_from, work, &start);
-  if (out.status != Status::converged) return out;
+  return out.status == Status::converged ? follow(frame, initial, start, which, scored, work) : out;
+}
+
+FrameRegistration SubspaceRegistrar::follow(const FrameView& frame, const Eigen::Matrix3d& initial,
+                                            const CentredTransform& start, int which, bool scored,
+                                            Workspace* work) const {
+  FrameRegistration out;
+  out.frame_from_canonical = initial;
   CentredTransform current = start;
   Linear linear;
   Parameters gradient;
   Anderson anderson(options_.acceleration, pixels_per_unit(sampling_.motion, region_, start));
   bool settled = false;
+  const bool accelerated = options_.acceleration > 0;
+  bool slow = false;
+  double plain = std::numeric_limits<double>::infinity();  // length of the last plain step
+  int age = kRenewal;                                      // of the Hessian
   while (!settled && out.iterations < options_.max_iterations) {
-    out.status = cover(frame, region_, current, &work->patch)
-                     ? linearize(current, which, work, &linear)
-                     : Status::collapsed;
     ++out.evaluations;
+    if (!cover(frame, region_, current, &work->patch)) {
+      out.status = Status::collapsed;
+    } else if (age++ < kRenewal) {
+      out.status = slope(current, which, work, &gradient);
+    } else {
+      out.status = linearize(current, which, work, &linear);
+      if (out.status == Status::converged) residual(linear, which, work, &gradient);
+      age = accelerated ? 1 : kRenewal;
+    }
     if (out.status != Status::converged) return out;
-    residual(linear, which, work, &gradient);
-    const Parameters delta = -linear.hessian.solve(gradient),
-                     tau = parameters(sampling_.motion, current);
-    ++out.iterations;
+    const Parameters tau = parameters(sampling_.motion, current);
+    Parameters delta = -linear.hessian.solve(gradient);
     CentredTransform next = transform(sampling_.motion, tau + delta, current);
+    ++out.iterations;
     out.step = corner_motion(region_, current, next);
+    const double before = std::exchange(plain, out.step);
+    if (accelerated && !slow && plain < Anderson::kBegin && plain > kSlow * before) {
+      slow = true;
+      anderson.forget();
+    }
+    if (slow) {
+      delta *= kRelaxation;
+      next = transform(sampling_.motion, tau + delta, current);
+      out.step = corner_motion(region_, current, next);
+    }
     settled = out.step <= options_.tolerance;
     if (!settled && out.step < Anderson::kBegin)
       next = transform(sampling_.motion, anderson.next(tau, delta), current);
     else
-      anderson.forget();
+      anderson.forget(), age = kRenewal;
     if (!plausible(start, next, options_.limits)) {
       out.status = Status::collapsed;
       return out;
@@ -218,6 +339,19 @@ double SubspaceRegistrar::value(const FrameView& frame, const CentredTransform& 
   work->y /= n;
   work->first[0] = (excess * (excess * t_t + 2.0 * along) + squared_rest) / squared_norm;
   return outside_ * work->first[0] + (inside_.array() * work->y.array().square()).sum();
+}
+
+FrameRegistration SubspaceRegistrar::assess(const FrameView& frame, const Eigen::Matrix3d& at,
+                                            int which, Workspace* work) const {
+  FrameRegistration out;
+  out.frame_from_canonical = at;
+  CentredTransform here;
+  out.status = prepare(frame, at, at, work, &here);
+  if (out.status != Status::converged) return out;
+  value(frame, here, which, work, &out.status);
+  out.evaluations = 1;
+  if (out.status == Status::converged) score(work->first[0], work->y, &out);
+  return out;
 }
 
 FrameRegistration SubspaceRegistrar::search(const FrameView& frame, const Eigen::Matrix3d& initial,

@@ -19,14 +19,22 @@ void scale_columns(const float* factors, int n_planes, int n_rows, Columns* colu
   for (int k = 0; k < n_rows; ++k) scale_row(factors, n_planes, columns->row[k], columns->row[k]);
 }
 
+template <int Atoms>
+void subtract(const float* const* atoms, const float* coefficients, int length, float* from) {
+  for (int i = 0; i < length; i += kLanes) {
+    V left = load<kLanes>(from + i);
+    for (int k = 0; k < Atoms; ++k) left = left - load<kLanes>(atoms[k] + i) * coefficients[k];
+    store<kLanes>(from + i, left);
+  }
+}
+
 double residual(const float* row, float scale, const float* const* atoms, const float* coefficients,
                 int n_atoms, int length, float* residual) {
   for (int i = 0; i < length; ++i) residual[i] = scale * row[i];
-  for (int k = 0; k < n_atoms; ++k) {
-    const float* atom = atoms[k];
-    const float x = coefficients[k];
-    for (int i = 0; i < length; ++i) residual[i] -= x * atom[i];
-  }
+  // Four atoms for each time that the residual is read and written.
+  int k = 0;
+  for (; k + 4 <= n_atoms; k += 4) subtract<4>(atoms + k, coefficients + k, length, residual);
+  for (; k < n_atoms; ++k) subtract<1>(atoms + k, coefficients + k, length, residual);
   return dot(residual, residual, length);
 }
 

@@ -23,7 +23,6 @@ DEFAULT_MAX_ITERATIONS: int
 
 # BLAS and instruction sets
 
-def install_blas(*, dgemm: int, dsyrk: int, dsyevd: int) -> None: ...
 def instruction_set() -> str: ...
 def instruction_sets() -> list[str]: ...
 def eigen_version() -> str: ...
@@ -309,7 +308,7 @@ class FrameRegistrar(metaclass=_Bound):
         tolerance: float = 0.01,
         max_iterations: int = 100,
         largest_offset: float = 0.05,
-        acceleration: int = 4,
+        acceleration: int = 2,
     ) -> None: ...
     def register(
         self,
@@ -320,6 +319,13 @@ class FrameRegistrar(metaclass=_Bound):
         search: str = "gradient",
         levels: int = 1,
     ) -> FrameRegistration: ...
+    def distances(
+        self,
+        frame: _Frame,
+        frame_from_canonical: npt.NDArray[np.number],
+        *,
+        template: int = 0,
+    ) -> tuple[float, float]: ...
     def register_all(
         self,
         frame: _Frame,

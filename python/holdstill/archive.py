@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from holdstill.outputs import replacing
 from holdstill.sources.paths import is_url
+from holdstill.sources.size_limits import refuse_large_archive
 from holdstill.stores import copy_of
 
 Made = TypeVar("Made")
+
+_DAMAGED = (
+    ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
+    NotImplementedError,  # a compression or version that zipfile does not know
+    RuntimeError,  # an encrypted member
+    SyntaxError, tokenize.TokenError,  # an array's header, which is a Python literal
+)  # fmt: skip
+"""What reading a damaged archive raises."""
 
 
 def write_archive(
@@ -56,9 +69,11 @@ def write_archive(
     ('px', [1.0, 1.0, 1.0])
     """
     description = json.dumps({"format": format, "format_version": version, **meta})
-    # An open file: to a name of its own, NumPy would append ".npz".
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez(file, meta=np.array(description), **arrays)
+    # In memory first: on a full disk NumPy before 2 leaves an archive behind that cannot be closed.
+    archive = io.BytesIO()
+    np.savez(archive, meta=np.array(description), **arrays)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(archive.getbuffer())
 
 
 def read_archive(
@@ -77,8 +92,9 @@ def read_archive(
     what : str
         What the file should be, for messages.
     format, version
-        What `write_archive` was given.
+        What `write_archive` is given now; files of earlier versions are read as well.
     make : callable (meta, arrays) -> object
+        Of any version up to this one: ``meta["format_version"]`` tells.
 
     Returns
     -------
@@ -90,7 +106,7 @@ def read_archive(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is something else, of another version, or `make` refuses it.
+        If it is something else, of a later version, or `make` refuses it.
     """
     name = os.fspath(path)
     if is_url(name):
@@ -105,15 +121,64 @@ def read_archive(
     if not zipfile.is_zipfile(name):
         raise ValueError(f"{name}: not a {what}: it is no .npz archive")
     try:
+        _refuse_absurd_sizes(name)
         with np.load(name, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"][()]))
             if not isinstance(meta, dict) or meta.get("format") != format:
                 raise ValueError(f"it is no {what} of holdstill")
-            if meta["format_version"] != version:
+            if meta["format_version"] not in range(1, version + 1):
                 raise ValueError(
-                    f"format version {meta['format_version']}; this release reads version "
-                    f"{version}: fit it again, or use the release that wrote it"
+                    f"format version {meta['format_version']}; this release reads versions up to "
+                    f"{version}: use the release that wrote it, or a later one"
                 )
             return make(meta, file)
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{name}: not a readable {what}: {error}") from error
+
+
+def read_array(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+    """Read a ``.npy`` file of numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    FileNotFoundError
+    """
+    try:
+        with open(path, "rb") as file:
+            claimed = _claimed_bytes(file)
+        if claimed > os.path.getsize(path):
+            raise ValueError(f"it claims {claimed} bytes and has {os.path.getsize(path)}")
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+    except FileNotFoundError:
+        raise
+    except _DAMAGED as error:
+        raise ValueError(f"{os.fspath(path)}: not a readable .npy file ({error})") from None
+
+
+def _refuse_absurd_sizes(name: str) -> None:
+    """NumPy takes the memory that an array's header claims before it reads the array."""
+    with zipfile.ZipFile(name) as archive:
+        members = archive.infolist()
+        refuse_large_archive(sum(member.file_size for member in members))
+        for member in members:
+            with archive.open(member) as file:
+                claimed = _claimed_bytes(file)
+            if claimed > member.file_size:
+                raise ValueError(
+                    f"{member.filename} claims {claimed} bytes and has {member.file_size}"
+                )
+
+
+def _claimed_bytes(file: IO[bytes]) -> int:
+    version = np.lib.format.read_magic(file)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"an array of .npy version {version}")
+    shape, _, dtype = readers[version](file)
+    return math.prod(shape) * int(dtype.itemsize)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 
 from holdstill import _core
@@ -27,6 +26,8 @@ def show_config() -> dict[str, str]:
     >>> config["instruction set"] in config["instruction sets available"]
     True
     """
+    import importlib.metadata  # slow, and needed here alone
+
     config = {
         "holdstill": importlib.metadata.version("holdstill"),
         "python": platform.python_version(),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy
 
 from holdstill import _core
 from holdstill.archive import read_archive, write_archive
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "holdstill.dictionary"
 FORMAT_VERSION = 3
+_OWN_RESIDUALS = ("residuals", "displaced_residuals", "robust_residuals")
 
 
 def _number(value: float | None) -> float:
@@ -415,13 +416,8 @@ class Dictionary:
             If it cannot be written; an OSError.
         """
         meta = {**self._settings(), "provenance": dict(self.provenance)}
-        arrays = {
-            "roi": self.weights,
-            "atoms": self.atoms,
-            "residuals": self.residuals,
-            "displaced_residuals": self.displaced_residuals,
-            "robust_residuals": self.robust_residuals,
-        }
+        arrays = {name: getattr(self, name) for name in _OWN_RESIDUALS}
+        arrays.update(roi=self.weights, atoms=self.atoms)
         write_archive(path, FORMAT, FORMAT_VERSION, meta, arrays)
 
     @classmethod
@@ -441,7 +437,7 @@ class Dictionary:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no dictionary, or one of another format version.
+            If it is no dictionary, or one of a later format version.
 
         Examples
         --------
@@ -458,6 +454,8 @@ class Dictionary:
     def _from_archive(
         cls, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
     ) -> Dictionary:
+        # Earlier versions held fewer of them, or none.
+        own = [name for name in _OWN_RESIDUALS if meta["format_version"] > 2 or name in arrays]
         return cls(
             arrays["atoms"],
             shape=tuple(meta["shape"]),
@@ -465,11 +463,9 @@ class Dictionary:
             features=meta["features"],
             sigma=float(meta["sigma"]),
             roi=arrays["roi"],
-            residuals=arrays["residuals"],
-            displaced_residuals=arrays["displaced_residuals"],
-            pixel_residual=_number(meta["pixel_residual"]),
-            robust_residuals=arrays["robust_residuals"],
+            pixel_residual=_number(meta.get("pixel_residual")),
             provenance=meta["provenance"],
+            **{name: arrays[name] for name in own},
         )
 
     def _settings(self) -> dict[str, Any]:

@@ -286,6 +286,7 @@ def connected(address: str) -> Iterator[Any]:
     if kind == "local":
         if not number.isdecimal() or int(number) < 1:
             raise ValueError(f"dask: expected local:N with N from 1, got {address!r}")
+        logging.getLogger("distributed").setLevel(logging.WARNING)
         cluster = dask.LocalCluster(
             n_workers=int(number), threads_per_worker=1, dashboard_address=None
         )

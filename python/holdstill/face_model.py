@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from holdstill.reference.registration import Level, Options
 from holdstill.reference.subspace import Subspace, log_volume
 from holdstill.reference.warp import n_planes
 from holdstill.residuals import yardstick
+from holdstill.sources import Frame
 
 FORMAT = "holdstill.face_model"
 FORMAT_VERSION = 2
@@ -123,8 +125,7 @@ class FaceModel:
 
     def residual_of(self, dffs: float, *, users: bool = False) -> float:
         """ε of a registration, from its distance to the face space, or to that of the users."""
-        _, _, rho = self._covariance(self.octaves[0], within=users)
-        return float(np.sqrt(dffs * rho))
+        return math.sqrt(dffs * self._scale(users)[0])
 
     def residual(self, frame: npt.ArrayLike, frame_from_canonical: FloatArray) -> float:
         """ε of a frame at a transform: what mean and components leave of its unit norm.
@@ -132,16 +133,13 @@ class FaceModel:
         NaN where the frame cannot be read or shows nothing there, or half of the face lies outside
         of it.
         """
-        octave = self.octaves[0]
+        projective = frame_from_canonical[2, :2].any()
+        registrar = self.registrar(motion="homography" if projective else "affine")
         try:
-            vectors = vectors_of(
-                read_greys([frame]), frame_from_canonical[None], octave.roi, 0, self.features,
-                self.sigma,
-            )  # fmt: skip
+            grey = Frame("array", 0, None, np.asarray(frame)).grey()
+            return self.residual_of(registrar.distances(grey, frame_from_canonical)[1])
         except ValueError:
             return float("nan")
-        away = vectors[0] - octave.mean
-        return float(np.linalg.norm(away - octave.basis @ (octave.basis.T @ away)))
 
     @property
     def n_components(self) -> int:
@@ -392,9 +390,22 @@ class FaceModel:
         -------
         float
         """
-        basis, variances, rho = self._covariance(self.octaves[0], within=users)
-        shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
-        return log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
+        return self._scale(users)[1]
+
+    def _scale(self, users: bool) -> tuple[float, float]:
+        """ρ of the finest octave, and `log_volume`."""
+        if users not in self._scales:
+            if users:
+                self._refuse_unknown_within()
+            basis, variances, rho = self._covariance(self.octaves[0], within=users)
+            shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
+            volume = log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
+            self._scales[users] = rho, volume
+        return self._scales[users]
+
+    @cached_property
+    def _scales(self) -> dict[bool, tuple[float, float]]:
+        return {}
 
     @cached_property
     def _misfits(self) -> tuple[float, float] | None:
@@ -474,7 +485,7 @@ class FaceModel:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no face model, or one of another format version.
+            If it is no face model, or one of a later format version.
 
         Examples
         --------
@@ -505,7 +516,7 @@ class FaceModel:
             tuple(meta["users"]),
             arrays["thumbnails"],
             arrays["landmarks"],
-            arrays["unseen"],
+            arrays["unseen"] if meta["format_version"] > 1 else np.zeros((0, 2)),
         )
 
     def __repr__(self) -> str:

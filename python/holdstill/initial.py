@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -193,14 +193,16 @@ def tracks(
             "n_frames, start, stop, every: expected integers from 0 (every from 1), got "
             f"{n_frames}, {start}, {stop}, {every}"
         )
-    stop = n_frames if stop is None else min(stop, n_frames)
-    cut: list[tuple[int, int]] = []
-    frame = start
-    while frame < stop:
-        end = min((frame // TRACK_LENGTH + 1) * TRACK_LENGTH, stop)
-        cut.append((frame, end))
-        frame += -(-(end - frame) // every) * every
-    return cut
+    return list(each_track(range(start, n_frames if stop is None else min(stop, n_frames), every)))
+
+
+def each_track(numbers: range) -> Iterator[tuple[int, int]]:
+    """The same of selected frame numbers, one by one."""
+    frame = numbers.start
+    while frame < numbers.stop:
+        end = min((frame // TRACK_LENGTH + 1) * TRACK_LENGTH, numbers.stop)
+        yield frame, end
+        frame += -(-(end - frame) // numbers.step) * numbers.step
 
 
 class _Given:
@@ -346,36 +348,70 @@ def _by_frame(table: Mapping[str, npt.NDArray[Any]], n_streams: int, name: str) 
         raise ValueError(
             f"{name}: expected the keys frame and frame_from_canonical, got {','.join(table)}"
         )
-    frames = np.asarray(table["frame"]).tolist()
+    frames = np.asarray(table["frame"])
     transforms = _as_transforms(table["frame_from_canonical"])
     if len(frames) != len(transforms):
         raise ValueError(f"{name}: {len(frames)} frame numbers for {len(transforms)} transforms")
-    if "source" not in table:
-        if n_streams > 1:
-            raise ValueError(
-                f"{name}: {n_streams} streams number their frames alike; "
-                "expected a column source that tells them apart"
-            )
-        row_of = {frame: row for row, frame in enumerate(frames)}
-        _refuse_several(len(row_of) < len(frames), name)
-        return _given_rows(table, transforms, lambda frame: row_of.get(frame.frame), name)
-    sources = [str(source) for source in table["source"]]
-    by_path = {key: row for row, key in enumerate(zip(sources, frames, strict=True))}
-    _refuse_several(len(by_path) < len(frames), name)
-    by_name: dict[tuple[str, int], int | None] = {}
-    for row, (source, number) in enumerate(zip(sources, frames, strict=True)):
-        # Equal names in different folders cannot be told apart by name: neither is taken.
-        key = (file_name(source), number)
-        by_name[key] = None if key in by_name else row
+    if "source" not in table and n_streams > 1:
+        raise ValueError(
+            f"{name}: {n_streams} streams number their frames alike; "
+            "expected a column source that tells them apart"
+        )
+    index = _RowIndex(frames, table.get("source"))
+    if index.has_repetitions:
+        raise ValueError(f"{name}: expected one row for each frame; some have several faces")
+    return _given_rows(table, transforms, index.row_of, name)
 
-    def row_by_source(frame: NumberedFrame) -> int | None:
+
+class _RowIndex:
+    """Which row of a table is about a frame, in a few bytes a row.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (n,)
+        Frame numbers.
+    sources : ndarray, shape (n,), of str, or None
+        None: there is one source, whatever its name.
+    """
+
+    def __init__(
+        self, frames: npt.NDArray[np.int64], sources: npt.NDArray[np.object_] | None
+    ) -> None:
+        self._any_source = sources is None
+        self._code_of: dict[str, int] = {}
+        codes = np.zeros(len(frames), dtype=np.int64)
+        for row, source in enumerate(() if sources is None else sources):
+            codes[row] = self._code_of.setdefault(str(source), len(self._code_of))
+        self._rows = np.lexsort((frames, codes))
+        self._frames, codes = np.asarray(frames)[self._rows], codes[self._rows]
+        self._begins = np.searchsorted(codes, np.arange(max(1, len(self._code_of)) + 1))
+        same = (np.diff(self._frames) == 0) & (np.diff(codes) == 0)
+        self.has_repetitions = bool(same.any())
+        self._named: dict[str, list[int]] = {}
+        for source, code in self._code_of.items():
+            self._named.setdefault(file_name(source), []).append(code)
+
+    def row_of(self, frame: NumberedFrame) -> int | None:
+        """Row of a frame: by its source's path, else by its file's name, if that is no other's."""
+        if self._any_source:
+            return self._row(0, frame.frame)
         source = str(frame.source)
-        row = by_path.get((source, frame.frame))
+        code = self._code_of.get(source)
+        row = None if code is None else self._row(code, frame.frame)
         if row is None:
-            row = by_name.get((file_name(source), frame.frame))
+            codes = self._named.get(file_name(source), [])
+            found = [self._row(code, frame.frame) for code in codes]
+            # Equal names in different folders cannot be told apart by name: neither is taken.
+            rows = [row for row in found if row is not None]
+            row = rows[0] if len(rows) == 1 else None
         return row
 
-    return _given_rows(table, transforms, row_by_source, name)
+    def _row(self, code: int, number: int) -> int | None:
+        first, end = self._begins[code], self._begins[code + 1]
+        place = first + int(np.searchsorted(self._frames[first:end], number))
+        if place == end or self._frames[place] != number:
+            return None
+        return int(self._rows[place])
 
 
 def _given_rows(
@@ -399,11 +435,6 @@ def _given_rows(
         return np.full(3, np.nan) if row is None else poses[row]
 
     return _Given(lookup, angles)
-
-
-def _refuse_several(several: bool, name: str) -> None:
-    if several:
-        raise ValueError(f"{name}: expected one row for each frame; some have several faces")
 
 
 def _present(transform: FloatArray) -> FloatArray | None:

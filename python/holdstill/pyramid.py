@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter
+import scipy
 
 Weights = npt.NDArray[np.bool_] | npt.NDArray[np.float32]
 
@@ -104,7 +104,7 @@ def octave(
     step = 2**level
 
     def smooth(picture: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        blurred = gaussian_filter(picture.astype(np.float64), blur, mode="constant")
+        blurred = scipy.ndimage.gaussian_filter(picture.astype(np.float64), blur, mode="constant")
         return np.asarray(blurred[::step, ::step])
 
     coverage = smooth(inside)

@@ -12,7 +12,6 @@ from holdstill import _core
 from holdstill.alignment import is_good
 from holdstill.checks import integer, positive
 from holdstill.face_model import FaceModel
-from holdstill.reference.motion import map_points
 from holdstill.reference.registration import SEARCHES, Options
 from holdstill.sources import Frame
 
@@ -322,10 +321,22 @@ def _far(start: FloatArray, end: _core.FrameRegistration, model: FaceModel) -> b
     if end.status != "converged":
         return True
     height, width = model.shape
-    corners = [[x, y] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)]
-    moved = map_points(end.frame_from_canonical, corners) - map_points(start, corners)
-    pixel = np.sqrt(abs(np.linalg.det(end.frame_from_canonical[:2, :2])))
-    return bool(np.linalg.norm(moved, axis=1).max() > pixel * 2.0 ** len(model.octaves))
+    (a, b, *_), (c, d, *_), _ = end.frame_from_canonical.tolist()
+    far = abs(a * d - b * c) * 4.0 ** len(model.octaves)
+    pair = end.frame_from_canonical.tolist(), start.tolist()
+    for x in (0.0, width - 1.0):
+        for y in (0.0, height - 1.0):
+            (u, v), (u0, v0) = (_mapped(transform, x, y) for transform in pair)
+            if (u - u0) ** 2 + (v - v0) ** 2 > far:
+                return True
+    return False
+
+
+def _mapped(transform: list[list[float]], x: float, y: float) -> tuple[float, float]:
+    # Of a single point: NumPy's calls would cost as much as a warp.
+    (a, b, c), (d, e, f), (g, h, i) = transform
+    w = g * x + h * y + i
+    return (a * x + b * y + c) / w, (d * x + e * y + f) / w
 
 
 def _grey(frame: npt.ArrayLike) -> npt.NDArray[Any]:

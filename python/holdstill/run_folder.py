@@ -19,7 +19,7 @@ import numpy.typing as npt
 from holdstill.alignment import is_good
 from holdstill.dictionary import Dictionary
 from holdstill.face_model import FaceModel
-from holdstill.initial import make_initial
+from holdstill.initial import ANGLES, make_initial
 from holdstill.recording import PARTS, is_run
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
@@ -134,6 +134,19 @@ class Run:
         """
         unknown = np.full(len(self), np.nan)
         return is_good(self.status, self.rows.get("quality", unknown))
+
+    @property
+    def angles(self) -> dict[str, FloatArray]:
+        """Of yaw, pitch and roll those that any row has, in degrees, (n,); NaN where it has none.
+
+        The initial transforms brought them: those of `holdstill.headpose` do.
+        """
+        columns = {name: self.rows[name] for name in ANGLES if name in self.rows}
+        return {
+            name: np.asarray(column, dtype=np.float64)
+            for name, column in columns.items()
+            if column.dtype.kind in "fiu" and np.isfinite(column).any()
+        }
 
     @property
     def registered(self) -> bool:

@@ -13,8 +13,7 @@ import numpy as np
 from holdstill import _core
 from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
-from holdstill.initial import Initial, Initialiser, Tracks, make_initial
-from holdstill.initial import tracks as cut_tracks
+from holdstill.initial import Initial, Initialiser, Tracks, each_track, make_initial
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources import open as open_source
 from holdstill.sources.paths import is_url
@@ -124,6 +123,11 @@ class Track:
     numbers: range
     first_row: int
 
+    @property
+    def rows(self) -> range:
+        """Rows of the source that the frames are."""
+        return range(self.first_row, self.first_row + len(self.numbers))
+
 
 def plan_tracks(frames: FrameSource) -> Iterator[Track]:
     """Cut all selected frames into tracks, by frame number alone.
@@ -142,7 +146,7 @@ def plan_tracks(frames: FrameSource) -> Iterator[Track]:
         if numbers.start < 0:  # a source that could not be opened: its one row
             pieces: Iterable[tuple[int, int]] = [(numbers.start, numbers.stop)] * bool(numbers)
         else:
-            pieces = cut_tracks(numbers.stop, numbers.start, numbers.stop, numbers.step)
+            pieces = each_track(numbers)
         for first, end in pieces:
             track = Track(stream, range(first, end, numbers.step), row)
             row += len(track.numbers)

@@ -223,7 +223,7 @@ def _read_parquet(file: Path) -> dict[str, list[Any]]:
         )
     try:
         table = pa.concat_tables([pq.read_table(part) for part in parts or [file]])
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: not readable as Parquet ({error})") from None
     return {name: table.column(name).to_pylist() for name in table.column_names}
 

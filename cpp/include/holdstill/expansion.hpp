@@ -49,13 +49,13 @@ class Expansion {
 
  private:
   using Blocks = std::vector<kernels::Columns>;  // one for each block of the region
-  static constexpr int kChunk = 1 + kernels::kMaxColumns;
+  static constexpr int kChunk = 5;  // rows whose products with two vectors fit the registers
   static constexpr int kTile = 16;  // left vectors that stay in the first-level cache
 
   int second(int k, int l) const;  // row of H's entry
   int first(int k) const { return n_rows() - p_ + k; }
   int n_chunks() const { return (n_rows() + kChunk - 1) / kChunk; }
-  int chunk_rows(int chunk) const;  // as the kernels take them: 3, 7 or 9
+  int chunk_rows(int chunk) const;  // as the kernels take them: 3 or 5
   float* row(int block, int k) { return chunks_[k / kChunk][block].row[k % kChunk]; }
   const float* row(int block, int k) const { return chunks_[k / kChunk][block].row[k % kChunk]; }
   Status sample(const FrameView& frame, const CentredTransform& at, double max_outside,

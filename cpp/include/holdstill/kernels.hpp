@@ -83,10 +83,10 @@ struct Table {
   void (*curvature)(const Texels& texels, const Projection& projection, const float* a,
                     const float* b, int n, bool within, const Samples& samples,
                     const float* residual, Curvature* sums);
-  // sums[i][j] += <row_i, row_j> for j >= i, i and j below n_rows, which is 3, 7 or 9; rows of
+  // sums[i][j] += <row_i, row_j> for j >= i, i and j below n_rows, which is 3, 5, 7 or 9; rows of
   // `sums` are n_rows long, what stands below the diagonal is of no use
   void (*self_products)(const Columns& columns, int n_rows, int length, double* sums);
-  // sums[i][j] += <left[i], row_j>; rows of `sums` are n_rows long, n_rows is 3, 7 or 9
+  // sums[i][j] += <left[i], row_j>; rows of `sums` are n_rows long, n_rows is 3, 5, 7 or 9
   void (*products)(const float* const* left, int n_left, const Columns& columns, int n_rows,
                    int length, double* sums);
   // sums[i] += <left[i], right>

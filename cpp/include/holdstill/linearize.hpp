@@ -82,7 +82,8 @@ class BlockSampler {
         n_columns_(n_columns) {}
 
   // Returns how many samples lie outside the frame.
-  int sample(int block);
+  int sample(int block) { return sample(block, &columns); }
+  int sample(int block, kernels::Columns* into);
 
   const kernels::Texels texels;
   const kernels::Projection projection;

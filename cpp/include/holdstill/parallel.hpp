@@ -41,7 +41,7 @@ void parallel_for(int n_items, int threads, Work&& work) {
   pool.reserve(threads);
   try {
     for (int thread = 1; thread < threads; ++thread) pool.emplace_back(run, thread);
-  } catch (const std::exception&) {
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
     // The system gives no more: those that run do all of the work.
   }
   run(0);

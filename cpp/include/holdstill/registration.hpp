@@ -26,7 +26,7 @@ struct RegistrationOptions {
   Distance distance = Distance::both;
   double tolerance = 0.01;       // canonical pixels that no corner, or vertex, moves by more
   int max_iterations = 100;      // of the simplex, a quarter of the evaluations
-  int acceleration = 4;          // depth of the Anderson acceleration of the steps; 0: none
+  int acceleration = 2;          // depth of the Anderson acceleration of the steps; 0: none
   double largest_offset = 0.05;  // of the first simplex: the corners' motion, in canonical widths
   MotionLimits limits;
 };
@@ -54,6 +54,8 @@ class SubspaceRegistrar {
     Patch patch;
     std::vector<float> row;
     std::vector<const float*> rows;
+    std::vector<kernels::Columns> columns;  // of every block
+    std::vector<float> coefficients;
     std::vector<double> first, self, products;
     double norm = 0.0;            // ||w|| when last seen; 0: not yet
     Eigen::MatrixXd k, weighted;  // Phi^T J and diag(inside) of it: M x p
@@ -74,6 +76,9 @@ class SubspaceRegistrar {
   // The same by a downhill simplex.
   FrameRegistration search(const FrameView& frame, const Eigen::Matrix3d& initial,
                            const Eigen::Matrix3d& lowpass_from, int which, Workspace* work) const;
+  // d at a transform, at which the low-pass is chosen, too.
+  FrameRegistration assess(const FrameView& frame, const Eigen::Matrix3d& at, int which,
+                           Workspace* work) const;
   // Every template from one start: each moves within expansions of the frame that it shares with
   // its neighbours. found: n_templates() of them; returns how often the frame was warped.
   int descend_all(const FrameView& frame, const Eigen::Matrix3d& initial,
@@ -95,6 +100,12 @@ class SubspaceRegistrar {
   void residual(const Linear& linear, int which, Workspace* work, Parameters* gradient) const;
   void expand_distance(const Expansion& expansion, const std::vector<int>& which,
                        Quartics* out) const;
+  // y, and half the gradient of d, without the Hessian.
+  Status slope(const CentredTransform& at, int which, Workspace* work, Parameters* gradient) const;
+  // Steps from a start.
+  FrameRegistration follow(const FrameView& frame, const Eigen::Matrix3d& initial,
+                           const CentredTransform& start, int which, bool scored,
+                           Workspace* work) const;
   double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
                Status* status) const;
   void score(double squared, const Eigen::VectorXd& y, FrameRegistration* out) const;

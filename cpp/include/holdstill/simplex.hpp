@@ -40,8 +40,13 @@ SimplexEnd minimize_simplex(Objective&& objective, int n, double offset, double 
   }
   const auto last = vertices.begin() + n;
   for (;; ++end.iterations) {
-    std::stable_sort(vertices.begin(), last + 1,
-                     [](const Vertex& a, const Vertex& b) { return a.value < b.value; });
+    // By insertion: most are in their places, and std::stable_sort would allocate.
+    for (auto next = vertices.begin() + 1; next <= last; ++next) {
+      const auto place =
+          std::upper_bound(vertices.begin(), next, next->value,
+                           [](double value, const Vertex& vertex) { return value < vertex.value; });
+      std::rotate(place, next, next + 1);
+    }
     end.extent = 0.0;
     for (int i = 1; i <= n; ++i)
       end.extent =

@@ -44,7 +44,7 @@ def animate(
     seed: int = 0,
     fps: float | None = None,
     size: tuple[int, int] | None = None,
-    initial: Initial = None,
+    initial: Initial | Run = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Give a still image or an aligned talking sequence a natural head movement.
@@ -71,8 +71,10 @@ def animate(
         Frames per second of `out`; a sequence's own, and the motion's for a still, by default.
     size : (int, int), optional
         Height and width of `out`: the pictures are scaled to fill it, what sticks out is cut off.
-    initial : None, path, array_like, mapping or callable
+    initial : None, path, array_like, mapping, callable, or Run
         Where the head is in pictures that are not aligned; a still's face is detected otherwise.
+        A run, or its folder: `subject` is another stream of its frames, of any size, for instance
+        with other lips.
     progress : callable (done, total), optional
 
     Returns

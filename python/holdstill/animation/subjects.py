@@ -15,6 +15,7 @@ from holdstill.motion import compose, decompose
 from holdstill.pictures import as_rgb8
 from holdstill.recording import is_run
 from holdstill.run_folder import Run, read_run
+from holdstill.run_frames import RunFrames
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 from holdstill.streaming import frame_rate
@@ -57,7 +58,7 @@ class Subject:
 
 
 def open_subject(
-    given: str | os.PathLike[str], initial: Initial, shape: tuple[int, int]
+    given: str | os.PathLike[str], initial: Initial | Run, shape: tuple[int, int]
 ) -> Subject:
     """Open a still image, an aligned video or the folder of a run.
 
@@ -66,9 +67,10 @@ def open_subject(
     given : str or path
         One picture, whose face is found by a detector. Several (a video, a folder of images), seen
         in the canonical frame. Or a run's folder: its sources, with the run's transforms.
-    initial : None, path, array_like, mapping or callable
+    initial : None, path, array_like, mapping, callable, or Run
         Where the heads are in pictures that are not aligned; see
-        :func:`holdstill.initial.make_initial`.
+        :func:`holdstill.initial.make_initial`. Of a run, or its folder, `given` is another stream
+        of the frames, in any resolution.
     shape : (int, int)
         Height and width of the canonical frame of the transforms wanted.
 
@@ -81,15 +83,18 @@ def open_subject(
         return _of_run(read_run(given), shape)
     frames = open_source(given)
     try:
-        first = next((frame for frame in frames if frame.readable), None)
+        first = next((frame.image for frame in frames if frame.image is not None), None)
         if first is None:
             raise ValueError(f"{os.fspath(given)}: no frame is readable: {frames[0].error}")
-        if len(frames) == 1 or initial is not None:
+        size = (first.shape[0], first.shape[1])
+        if isinstance(initial, (str, os.PathLike)) and is_run(initial):
+            initial = read_run(initial)
+        if isinstance(initial, Run):
+            found = _by_run(frames, size, initial, shape)
+        elif len(frames) == 1 or initial is not None:
             found = _found(frames, initial, shape)
         else:
-            assert first.image is not None
-            own = (first.image.shape[0], first.image.shape[1])
-            found = np.tile(_rescaled(own, shape), (len(frames), 1, 1))
+            found = np.tile(_rescaled(size, shape), (len(frames), 1, 1))
     except BaseException:
         frames.close()
         raise
@@ -116,6 +121,17 @@ def _found(frames: FrameSource, initial: Initial, shape: tuple[int, int]) -> Flo
         name = frames.streams[0].name
         raise NothingToAlignError(f"{name}: no face was found; say where it is by --initial")
     return _without_gaps(found, shape)
+
+
+def _by_run(
+    frames: FrameSource, size: tuple[int, int], run: Run, shape: tuple[int, int]
+) -> FloatArray:
+    """Where a run found the head in its frames, of which these, of a size, are another stream."""
+    rows = RunFrames(frames, run)
+    found = np.full((len(run), 3, 3), np.nan)
+    for row in np.flatnonzero(run.good).tolist():
+        found[row] = rows.transform(row, size)
+    return _without_gaps(found @ _rescaled(run.shape, shape), shape)
 
 
 def _rescaled(of: tuple[int, int], shape: tuple[int, int]) -> FloatArray:

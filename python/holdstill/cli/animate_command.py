@@ -37,7 +37,10 @@ def add_animate(commands: Any) -> None:
     parser.add_argument("--fps", type=float, help="frames per second")
     parser.add_argument("--size", type=parse_shape, metavar="HxW", help="of the video, pixels")
     parser.add_argument(
-        "--initial", metavar="FILE", help="where the head is; a still's face is detected otherwise"
+        "--initial",
+        metavar="FILE|DIR",
+        help="where the head is: a file, or a run of the same frames; a still's face is detected "
+        "otherwise",
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.archive import read_array
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MOST_POINTS = 100_000_000
@@ -98,10 +100,7 @@ def read_points(path: str | os.PathLike[str], frames: npt.ArrayLike | None = Non
     with file.open("rb") as stream:
         if stream.read(6) != b"\x93NUMPY":
             return _read_points_csv(file, rows)
-    try:
-        points = np.load(file, allow_pickle=False)
-    except ValueError as error:
-        raise ValueError(f"{file}: not a readable .npy file ({error})") from None
+    points = read_array(file)
     if points.ndim != 3 or points.shape[2] != 2 or points.dtype.kind not in "fiu":
         raise ValueError(
             f"{file}: expected numbers of shape (n, k, 2), got {points.dtype} {points.shape}"

@@ -39,8 +39,7 @@ class Block:
     @property
     def rows(self) -> range:
         """Rows of the job that the block has."""
-        last = self.passes[-1][-1]
-        return range(self.passes[0][0].first_row, last.first_row + len(last.numbers))
+        return range(self.passes[0][0].first_row, self.passes[-1][-1].rows.stop)
 
 
 def plan_blocks(frames: FrameSource, n_frames: int = BLOCK_FRAMES) -> Iterator[Block]:

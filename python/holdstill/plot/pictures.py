@@ -115,7 +115,7 @@ def montage(
     OSError
         If a source has gone.
     """
-    chosen = _chosen(run, rows, n)
+    chosen = chosen_rows(run, rows, n, run.good)
     before, what = run.before()
     what = what.removeprefix("the ").removeprefix("a ")
     names = ["input", *([what] if np.isfinite(before[chosen]).any() else []), "aligned"]
@@ -238,13 +238,16 @@ def _strips(strips: Mapping[str, Sequence[Any]], titles: Sequence[str]) -> npt.N
     return np.asarray(axes)
 
 
-def _chosen(run: Run, rows: Sequence[int] | None, n: int) -> list[int]:
+def chosen_rows(
+    run: Run, rows: Sequence[int] | None, n: int, usable: npt.NDArray[np.bool_]
+) -> list[int]:
+    """The rows to show: those given, else `n` of the usable ones, evenly chosen."""
     if rows is None:
-        good = np.flatnonzero(run.good)
-        if not len(good):
+        some = np.flatnonzero(usable)
+        if not len(some):
             raise ValueError("run: has no good frame to show; choose rows")
-        evenly = np.linspace(0, len(good) - 1, min(n, len(good))).round().astype(int)
-        return [int(row) for row in good[evenly]]
+        evenly = np.linspace(0, len(some) - 1, min(n, len(some))).round().astype(int)
+        return [int(row) for row in some[evenly]]
     chosen = [int(row) for row in rows]
     if not chosen or not all(0 <= row < len(run) for row in chosen):
         raise IndexError(f"rows: expected some from 0 to {len(run) - 1}, got {chosen}")

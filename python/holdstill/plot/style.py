@@ -42,6 +42,13 @@ def grid_of_axes(
     return figure, axes
 
 
+def new_figure(size: tuple[float, float]) -> Any:
+    """A figure without a background, of axes that the caller adds."""
+    figure = plt.figure(figsize=size, layout="constrained")
+    figure.set_facecolor("none")
+    return figure
+
+
 def dress(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
     """Label axes, and draw what is around the data in ink."""
     ax.set_facecolor("none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import convolve1d
+import scipy
 
 from .motion import FloatArray, linear_part
 
@@ -167,8 +167,8 @@ def gaussian_derivatives(image: npt.ArrayLike, sigma: float) -> tuple[FloatArray
 
 
 def _separable(frame: FloatArray, along_x: FloatArray, along_y: FloatArray) -> FloatArray:
-    rows_done = convolve1d(frame, along_x, axis=1, mode="nearest")
-    return np.asarray(convolve1d(rows_done, along_y, axis=0, mode="nearest"))
+    rows_done = scipy.ndimage.convolve1d(frame, along_x, axis=1, mode="nearest")
+    return np.asarray(scipy.ndimage.convolve1d(rows_done, along_y, axis=0, mode="nearest"))
 
 
 def grey(image: npt.ArrayLike) -> FloatArray:
@@ -205,8 +205,8 @@ def central_differences(plane: FloatArray) -> tuple[FloatArray, FloatArray]:
         Per pixel of the plane.
     """
     kernel = np.array([0.5, 0.0, -0.5])
-    along_x = np.asarray(convolve1d(plane, kernel, axis=1, mode="nearest"))
-    return along_x, np.asarray(convolve1d(plane, kernel, axis=0, mode="nearest"))
+    along_x = np.asarray(scipy.ndimage.convolve1d(plane, kernel, axis=1, mode="nearest"))
+    return along_x, np.asarray(scipy.ndimage.convolve1d(plane, kernel, axis=0, mode="nearest"))
 
 
 def outside(points: FloatArray, height: int, width: int) -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy
 
 from .l1 import checked_problem, l1_from_products
 from .motion import FloatArray

@@ -31,7 +31,7 @@ def write_report(
     eye_corners: Sequence[int] = EYE_CORNERS,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write a run as one page: verdict, player, timeline, worst frames, plots, facts.
+    """Write a run as one page: verdict, player, timeline, worst frames, plots, head, facts.
 
     The page is one file that loads nothing. That of 10,000 frames stays below 10 MB: of a long run
     the player shows every k-th frame, and those that are not good, and says so.

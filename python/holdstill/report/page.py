@@ -13,6 +13,7 @@ from holdstill import __version__
 from holdstill.alignment import GOOD as GOOD_QUALITY
 from holdstill.evaluate import Evaluation
 from holdstill.report import sections
+from holdstill.report.head import head_section
 from holdstill.report.markup import ICONS, as_script_data, escape, fill, icon, resource
 from holdstill.report.pictures import FPS, Pictures
 from holdstill.report.rows import Rows, Shown
@@ -64,6 +65,7 @@ def render(
             "timeline": timeline,
             "gallery": sections.gallery(run, worst, pictures.thumbnails, labels),
             "plots": plots,
+            "head": head_section(run),
             "states": sections.status_table(run),
             "facts": sections.facts(run, found),
             "repeat": sections.repeat(run),

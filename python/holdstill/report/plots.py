@@ -74,18 +74,18 @@ def _plots(
 
     if points is not None and found.eye_corners:
         axes = plot.eye_corner_scatter(run, points, **eye_corners)
-        yield _figure(
+        yield themed_figure(
             axes[0], "eyes", "Eye corners about their means, in the canonical frame.", WIDE, 3.3
         )
     if not run.independent and found.compared > 1:
         axes = plot.transforms(run)
-        yield _figure(axes[0], "transforms", "The transforms over time.", WIDTH, 5.6)
+        yield themed_figure(axes[0], "transforms", "The transforms over time.", WIDTH, 5.6)
     if found.variance:
         text = "Share of the region's variance in its first principal components."
-        yield _figure(plot.accumulated_variance(found), "variance", text, WIDTH, 3.8)
+        yield themed_figure(plot.accumulated_variance(found), "variance", text, WIDTH, 3.8)
 
 
-def _figure(ax: Any, name: str, caption: str, width: float, height: float) -> str:
+def themed_figure(ax: Any, name: str, caption: str, width: float, height: float) -> str:
     """The figure that axes are in, as an element; it is closed."""
     import matplotlib.pyplot as plt
 
@@ -99,10 +99,13 @@ def _figure(ax: Any, name: str, caption: str, width: float, height: float) -> st
             figure.savefig(file, format="svg", dpi=144, metadata={"Date": None, "Creator": None})
     finally:
         plt.close(figure)
-    kind = ' class="wide"' if width == WIDE else ""
     picture = _themed(file.getvalue(), name, caption)
+    kind = scrolled = ""
+    if width == WIDE:  # on a phone it is scrolled to the side, by keys as well
+        kind = ' class="wide"'
+        scrolled = f' tabindex="0" role="group" aria-label="{escape(caption)}"'
     return (
-        f'<figure{kind}><div class="scroller">{picture}</div>'
+        f'<figure{kind}><div class="scroller"{scrolled}>{picture}</div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from .errors import SourceError, import_optional
 from .frame import Frame
 from .paths import is_url, open_binary, read_range
+from .size_limits import refuse_large_picture
 from .stream import Stream
 
 _DTYPES = ("uint8", "uint16", "float32", "float64")
@@ -49,6 +51,8 @@ def check_stack(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None
         raise ValueError(f"{name}: {expected}, got {shape}")
     if 0 in shape:
         raise ValueError(f"{name}: {expected} with at least one pixel, got {shape}")
+    if name != IN_MEMORY:
+        refuse_large_picture(*shape[1:3])
 
 
 def _frame_image(values: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -59,6 +63,9 @@ def _frame_image(values: npt.ArrayLike) -> npt.NDArray[Any]:
         image = image[..., :3]
     return np.ascontiguousarray(image, dtype)
 
+
+_BAD_HEADER = (SyntaxError, tokenize.TokenError)
+"""What NumPy raises of a damaged header, which is a Python literal."""
 
 IN_MEMORY = "array"
 """Name of the stream of an array in memory."""
@@ -134,7 +141,7 @@ def open_npy(path: str) -> StackFrames:
         return StackFrames(path, stack, stack.block)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, *_BAD_HEADER) as error:
         raise ValueError(f"{path}: not a .npy file of numbers: {error}") from error
     return StackFrames(path, array)
 
@@ -152,7 +159,7 @@ class _RemoteNpy:
                     (2, 0): np.lib.format.read_array_header_2_0,
                 }[version]
                 self.shape, fortran_order, self.dtype = read_header(file)
-            except (ValueError, KeyError) as error:
+            except (ValueError, KeyError, *_BAD_HEADER) as error:
                 raise ValueError(f"{url}: not a .npy file of numbers: {error}") from error
             self._offset = file.tell()
         if fortran_order:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .errors import import_optional
 from .frame import Frame
 from .paths import open_binary
+from .size_limits import refuse_large_picture
 from .stream import Stream
 
 _STORED_AS_THEY_ARE = ("L", "RGB", "F")
@@ -47,6 +48,7 @@ def read_image(path: str) -> npt.NDArray[Any]:
 def _decode(file: IO[bytes], pillow: Any) -> npt.NDArray[Any]:
     orient = import_optional("PIL.ImageOps", "reading images").exif_transpose
     with pillow.open(file) as image:
+        refuse_large_picture(image.height, image.width)
         image.load()
         image = orient(image)
         mode: str = image.mode

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .errors import SourceError, import_optional
 from .paths import is_url, open_binary
+from .size_limits import MAX_PIXELS, limit
 from .truncated import PaddedFile
 
 if TYPE_CHECKING:
@@ -111,12 +112,15 @@ def open_container(
             stream = container.streams.best("video")
             if stream is None or container.format.name in _NOT_VIDEO_FORMATS:
                 raise SourceError(f"{path}: has no video stream")
+            if stream.codec_context is None:
+                raise SourceError(f"{path}: no decoder knows its video stream")
             if stream.disposition & av.stream.Disposition.attached_pic:
                 raise SourceError(f"{path}: has no video stream, only a cover picture")
             # Parallel work is by ranges of frames; threads of the decoder would only add delay and
             # memory.
             stream.thread_type = "NONE"
             stream.codec_context.thread_count = 1
+            stream.codec_context.options = {"max_pixels": str(limit(MAX_PIXELS))}
             yield container, stream
     finally:
         if file is not None:

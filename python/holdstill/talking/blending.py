@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from holdstill.applying import resample
 from holdstill.talking.region import depth, outline
@@ -75,9 +75,9 @@ class Membrane:
         y, x = np.mgrid[:n_y, :n_x]
         at = depth((x + first[0]) * step, (y + first[1]) * step, shape) > 0
         # The outermost points inside are the border: next to them lies what is not the face.
-        self._inner = ndimage.binary_erosion(at)
+        self._inner = scipy.ndimage.binary_erosion(at)
         self._border = at & ~self._inner
-        self._nearest = ndimage.distance_transform_edt(
+        self._nearest = scipy.ndimage.distance_transform_edt(
             ~at, return_distances=False, return_indices=True
         )
         self._weights = _harmonic_weights(self._inner, self._border)
@@ -144,7 +144,7 @@ class Membrane:
         )
         return np.stack(
             [
-                ndimage.map_coordinates(membrane[..., channel], where, order=1)
+                scipy.ndimage.map_coordinates(membrane[..., channel], where, order=1)
                 for channel in range(membrane.shape[2])
             ],
             axis=1,

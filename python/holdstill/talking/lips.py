@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.alignment import GOOD, align_frame
+from holdstill.archive import read_array
 from holdstill.canonical import eye_corners
 from holdstill.reference.motion import map_points
 from holdstill.run_folder import Run, read_run
@@ -91,8 +92,8 @@ def _parse(text: str) -> Any:
             f"got {text!r}"
         )
     try:
-        return np.load(text, allow_pickle=False)
-    except (ValueError, EOFError):
+        return read_array(text)
+    except ValueError:
         raise ValueError(f"lips: {text}: expected an .npy file of numbers (n, k)") from None
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from holdstill.applying import positions, resample
+from holdstill.pictures import canonical_picture
 from holdstill.reference.motion import map_points
 from holdstill.run_folder import Run, read_run
 from holdstill.run_frames import RunFrames, Size
@@ -27,7 +28,8 @@ Picture = npt.NDArray[Any]
 class MouthReplacement:
     """Frames with other lips, one after the other.
 
-    Made by :func:`holdstill.replace_mouth`. Iterating yields every frame with its picture.
+    Made by :func:`holdstill.replace_mouth`. Iterating yields every frame with its picture, and
+    ``replacement[k]`` is frame k with its.
 
     Attributes
     ----------
@@ -56,17 +58,37 @@ class MouthReplacement:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __getitem__(self, row: int) -> tuple[Frame, Picture]:
+        row = range(len(self))[row]
+        before = row
+        while self._rows.frames[before].image is None and before > 0:
+            before -= 1
+        return self._rows.frames[row], self._shown(before, self._rows.frames[before], None)
+
     def __iter__(self) -> Iterator[tuple[Frame, Picture]]:
         before: Picture | None = None
         for row, frame in self._rows:
-            image = frame.image
-            picture = self._picture(row, image) if image is not None else before
-            if picture is None:
-                picture = np.zeros((*self._rows.own_size(row), 3), np.uint8)
-            before = picture
+            before = picture = self._shown(row, frame, before)
             if self._progress is not None:
                 self._progress(row + 1, len(self))
             yield frame, picture
+
+    def face(self, row: int) -> npt.NDArray[np.uint8]:
+        """A frame with its lips, seen in the run's canonical frame: (h, w, 3), uint8.
+
+        Black where the frame has no transform.
+        """
+        frame, picture = self[row]
+        shown = Frame(frame.source, frame.frame, frame.time, picture)
+        matrix = self._rows.transform(row, picture.shape[:2])
+        return canonical_picture(shown, matrix, self._rows.shape)
+
+    def _shown(self, row: int, frame: Frame, before: Picture | None) -> Picture:
+        if frame.image is not None:
+            return self._picture(row, frame.image)
+        if before is not None:
+            return before
+        return np.zeros((*self._rows.own_size(row), 3), np.uint8)
 
     def _picture(self, row: int, image: Picture) -> Picture:
         lips_row = int(self.lips[row])
@@ -197,7 +219,7 @@ def _sampled(
     where = y - low[0], x - low[1]
     return np.stack(
         [
-            ndimage.map_coordinates(planes[..., channel], where, order=3, mode="nearest")
+            scipy.ndimage.map_coordinates(planes[..., channel], where, order=3, mode="nearest")
             for channel in range(planes.shape[2])
         ],
         axis=1,
