@@ -189,6 +189,8 @@ def on_dask(
     except OutputError:
         raise
     except OSError as error:
+        # The client tells of every comm that it closes now, with tracebacks.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         raise JobIncompleteError(
             f"the scheduler is gone ({error}); what has been done is there: go on with --resume"
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -129,24 +129,28 @@ class Crops:
             array[first : min(last, self.n_rows)] = 0
             array[row:end] = pictures
 
-    def digest(self, first: int, end: int, apart: Mapping[int, str]) -> str | None:
-        """SHA-256 of the pictures of a track, joined or not; None if they are damaged.
+    def digest(self, tracks: Iterable[range], apart: Mapping[int, str] | None = None) -> str | None:
+        """Digest of the pictures of consecutive tracks, joined or not; None if they are damaged.
 
         Parameters
         ----------
-        first, end : int
-            Its rows.
-        apart : mapping
-            Of :meth:`fragments`.
+        tracks : iterable of range
+            Their rows.
+        apart : mapping, optional
+            Of :meth:`fragments`, where that is known already.
         """
+        found = []
+        apart = self.fragments() if apart is None else apart
         try:
-            pictures = np.array(self._open[first:end])
-            for row, name in apart.items():
-                if first - TRACK_LENGTH < row < end:
-                    _overlay(pictures, self._fragment(name), row - first)
+            for rows in tracks:
+                pictures = np.array(self._open[rows.start : rows.stop])
+                for row, name in apart.items():
+                    if rows.start - TRACK_LENGTH < row < rows.stop:
+                        _overlay(pictures, self._fragment(name), row - rows.start)
+                found.append(digest_of(pictures))
         except _DAMAGED:
             return None
-        return digest_of(pictures)
+        return digest_of_all(found)
 
     def fragments(self) -> dict[int, str]:
         """Names of the fragments that have not been joined, by their first rows."""
@@ -181,8 +185,13 @@ class Crops:
 
 
 def digest_of(pictures: Pictures) -> str:
-    """SHA-256 of pictures."""
+    """SHA-256 of the pictures of a track."""
     return hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
+
+
+def digest_of_all(digests: Iterable[str]) -> str:
+    """SHA-256 of those of several tracks, in order."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _overlay(pictures: Pictures, fragment: Pictures, offset: int) -> None:

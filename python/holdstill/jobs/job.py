@@ -210,30 +210,33 @@ class Job:
         if self._store.local is not None:
             _sweep(self._store.local)
         there = set(self._store.names(RECORDS))
-        planned = (block.index for block in plan_blocks(self.frames, self.block_frames))
-        written = [k for k in planned if record_name(k).rpartition("/")[2] in there]
-        read = run_in_order(lambda k, _: read_record(self._store, k), written, AT_ONCE)
-        found = {record["block"]: record for record in read if record is not None}
-        lost = any(record["lost"] for record in found.values())
+        planned = plan_blocks(self.frames, self.block_frames)
+        blocks = [b for b in planned if record_name(b.index).rpartition("/")[2] in there]
+        with closing(run_in_order(self._read, blocks, AT_ONCE)) as read:
+            found = [(b, r) for b, r in zip(blocks, read, strict=True) if r is not None]
+        lost = any(record["lost"] for _, record in found)
         self._joined = {} if lost else self._files_of_finished()
         crops, apart = self.outputs.crops, dict[int, str]()
         if crops is not None:
             crops.create()
             apart = crops.fragments()
 
-        def whole(record: Record, stopped: object) -> bool:
+        def whole(one: tuple[Block, Record], stopped: object) -> bool:
             there = bool(self._joined)
-            return not record["lost"] and holds(
-                self._store, record, crops, apart, video_is_there=there
+            return not one[1]["lost"] and holds(
+                self._store, *one, crops, apart, video_is_there=there
             )
 
-        with closing(run_in_order(whole, found.values(), AT_ONCE)) as hold:
+        with closing(run_in_order(whole, found, AT_ONCE)) as hold:
             self._records = {
-                record["block"]: record
-                for record, holding in zip(found.values(), hold, strict=True)
+                block.index: record
+                for (block, record), holding in zip(found, hold, strict=True)
                 if holding
             }
         self._done_before = set(self._records)
+
+    def _read(self, block: Block, stopped: object) -> Record | None:
+        return read_record(self._store, block.index)
 
     def _files_of_finished(self) -> dict[str, str]:
         """The joined video with its digest, if it is there to the byte."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from holdstill.jobs.blocks import Block
 from holdstill.jobs.crops import Crops
 from holdstill.outputs import as_plain
 from holdstill.stores import Store
@@ -16,8 +17,8 @@ RECORDS = "blocks"
 """Folder of the records."""
 
 Record = Mapping[str, Any]
-"""Of a block: ``block``, ``rows`` [first, end], ``files`` {name: SHA-256}, ``crops`` (for every
-track its first row, the row after its last, and the SHA-256 of its pictures; or None), ``status``
+"""Of a block: ``block``, ``rows`` [first, end], ``files`` {name: SHA-256}, ``crops`` (see
+:func:`holdstill.jobs.crops.digest_of_all`; or None), ``status``
 {status: frames}, ``good``, ``iterations``, ``evaluations``, ``detections``, ``lost`` (what became
 of its sources), ``seconds`` {stage: seconds}, ``finished`` (UTC), ``peak_memory_mb``; as a file
 also ``sha256`` (of all the rest)."""
@@ -71,6 +72,7 @@ def read_record(store: Store, block: int) -> Record | None:
 
 def holds(
     store: Store,
+    block: Block,
     record: Record,
     crops: Crops | None,
     apart: Mapping[int, str],
@@ -102,6 +104,5 @@ def holds(
             return False
     if crops is None:
         return True
-    return bool(record["crops"]) and all(
-        crops.digest(first, end, apart) == expected for first, end, expected in record["crops"]
-    )
+    found = crops.digest((track.rows for track in block.tracks), apart)
+    return found is not None and bool(found == record.get("crops"))

@@ -22,7 +22,7 @@ from holdstill.alignment import Alignment, without_transform
 from holdstill.dictionary import Dictionary
 from holdstill.initial import ANGLES, Initial, Initialiser, TrackInitialiser, make_initial
 from holdstill.jobs.blocks import Block, PortableBlock, Versions
-from holdstill.jobs.crops import Crops, Pictures, digest_of
+from holdstill.jobs.crops import Crops, Pictures, digest_of, digest_of_all
 from holdstill.jobs.records import Record, digest, segment_name, write_record
 from holdstill.memory import peak_memory
 from holdstill.parts import COLUMNS, as_part
@@ -203,8 +203,8 @@ class Followed:
         Frames that could not be read for a reason outside of the file.
     segment : Segment or None
         Its stretch of the aligned video, closed.
-    crops : (int, int, str) or None
-        First row, end and digest of its aligned pictures.
+    crops : str
+        Digest of its pictures in the array.
     written : Future
         Done when these are written.
     """
@@ -215,7 +215,7 @@ class Followed:
     detections: int
     lost: int
     segment: Segment | None
-    crops: tuple[int, int, str] | None
+    crops: str
     written: Future[None]
 
 
@@ -309,7 +309,7 @@ def _follow(
     detections: Callable[[], int],
 ) -> Followed:
     rows: list[Alignment] = []
-    pictures: list[Pictures] = []
+    pictures = []
     lost, stages, shape = 0, Stages(), task.dictionary.shape
     segment = Segment(folder / f"{track.first_row}.mp4", outputs.fps) if outputs.video else None
     while True:
@@ -331,20 +331,19 @@ def _follow(
     with stages.timed("picture"):
         if segment is not None:
             segment.close()
-        told, written = _write_crops(outputs, track.first_row, pictures)
-    return Followed(track, rows, stages, detections(), lost, segment, told, written)
+        crops, written = _write_crops(outputs, track.first_row, pictures)
+    return Followed(track, rows, stages, detections(), lost, segment, crops, written)
 
 
 def _write_crops(
     outputs: Outputs, first: int, pictures: list[Pictures]
-) -> tuple[tuple[int, int, str] | None, Future[None]]:
-    """Have pictures written: what the record says of them, and when that is done."""
+) -> tuple[str, Future[None]]:
+    """Have the pictures of a track written: their digest, and when that is done."""
     crops = outputs.crops
     if crops is None or not pictures:
-        return None, in_background(outputs.store, lambda: None)
+        return "", in_background(outputs.store, lambda: None)
     stack = np.stack(pictures)
-    told = first, first + len(stack), digest_of(stack)
-    return told, in_background(outputs.store, lambda: crops.write(first, stack))
+    return digest_of(stack), in_background(outputs.store, lambda: crops.write(first, stack))
 
 
 def finish_block(
@@ -397,6 +396,7 @@ def finish_block(
             segment.path.unlink()
     for future in writing:
         future.result()
+    crops = None if outputs.crops is None else digest_of_all(one.crops for one in done)
     seconds: defaultdict[str, float] = defaultdict(float)
     for one in done:
         for stage, spent in one.stages.seconds.items():
@@ -407,7 +407,7 @@ def finish_block(
         "block": block.index,
         "rows": [block.rows.start, block.rows.stop],
         "files": files,
-        "crops": None if outputs.crops is None else [one.crops for one in done],
+        "crops": crops,
         "status": dict(sorted(statuses.items())),
         "good": sum(row.good for row in rows),
         "iterations": sum(row.iterations for row in rows),
