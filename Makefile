@@ -111,7 +111,7 @@ asan ubsan tsan: $(VENV)/.installed
 	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
 	  -p no:cacheprovider --capture=sys $(CORE_TESTS)
 
-# Lines and branches that the tests reach, of Python and of the core; below the floors it fails.
+# Lines and branches that the tests reach, of Python and of the core; below the floor it fails.
 coverage: INSTRUMENTS := --coverage -fprofile-update=atomic
 coverage: $(VENV)/.installed $(VENV)/.coverage
 	$(INSTRUMENTED)

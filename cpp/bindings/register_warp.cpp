@@ -64,9 +64,11 @@ py::array warp_as(const py::array& image, const Eigen::Matrix3d& matrix, const S
                                image.strides(1),
                                colour ? image.strides(2) : 0};
   T* target = out.mutable_data();
-  const py::gil_scoped_release release;
-  warp(source, matrix, shape, target);
-  return out;
+  {
+    const py::gil_scoped_release release;
+    warp(source, matrix, shape, target);
+  }
+  return out;  // as another class of handle, which counts: not without the GIL
 }
 
 py::array warp_image(const py::array& image, const py::array& frame_from_canonical,

@@ -10,7 +10,7 @@ from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy
 
 from holdstill.animation.head_warp import FloatArray, HeadWarp, Rgb, displacement
 from holdstill.animation.subjects import Subject, open_subject
@@ -150,7 +150,7 @@ def _movement(model: MotionModel, n: int, fps: float, seed: int) -> FloatArray:
     )
     drawn[:, 2] = np.unwrap(drawn[:, 2])
     # Between two frames this goes beyond neither, hence never beyond the observed range.
-    between = PchipInterpolator(np.arange(count) / model.fps, drawn)
+    between = scipy.interpolate.PchipInterpolator(np.arange(count) / model.fps, drawn)
     return np.asarray(np.linalg.inv(rest) @ compose(between(np.arange(n) / fps), shape=model.shape))
 
 

@@ -11,7 +11,7 @@ from holdstill.cli.align_command import run_align
 from holdstill.cli.animate_command import run_animate
 from holdstill.cli.apply_command import run_apply
 from holdstill.cli.face_commands import run_model, run_register
-from holdstill.cli.fit_options import fit_dictionary
+from holdstill.cli.fitting import fit_dictionary
 from holdstill.cli.mouth_command import run_mouth
 from holdstill.cli.parsing import given, sources_of
 from holdstill.cli.progress import progress_of

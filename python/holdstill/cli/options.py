@@ -7,7 +7,7 @@ from typing import Any
 
 from holdstill import __version__
 from holdstill.canonical import ROIS
-from holdstill.cli.align_command import add_align
+from holdstill.cli.align_options import add_align
 from holdstill.cli.animate_command import add_animate
 from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register

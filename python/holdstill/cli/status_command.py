@@ -6,9 +6,6 @@ import argparse
 from typing import Any
 
 from holdstill.cli.parsing import command
-from holdstill.cli.texts import counted
-from holdstill.jobs.status import job_status
-from holdstill.progress import clock
 
 
 def add_status(commands: Any) -> None:
@@ -24,11 +21,16 @@ def add_status(commands: Any) -> None:
 
 def run_status(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Run ``holdstill status``."""
+    from holdstill.jobs.status import job_status
+
     status = job_status(options.run)
     return status, _text(options.run, status)
 
 
 def _text(run: str, status: dict[str, Any]) -> str:
+    from holdstill.cli.texts import counted
+    from holdstill.progress import clock
+
     done, total = status["frames_done"], status["frames"]
     share = 100.0 * done / total if total else 100.0
     lines = [f"{run}: {status['state']}, {done} of {total} frames ({share:.0f} %)"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from holdstill import __version__, _core
+import holdstill
+from holdstill import _core
 from holdstill.initial import Initial
 from holdstill.outputs import as_json
 from holdstill.sources import FrameSource
@@ -60,7 +61,7 @@ def manifest_of(
     """
     manifest = {
         "format": FORMAT,
-        "holdstill": __version__,
+        "holdstill": holdstill.__version__,
         "instruction_set": _core.instruction_set(),
         "command": facts.get("command"),
         "rows": len(frames),

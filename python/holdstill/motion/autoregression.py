@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.signal import lfilter
-from scipy.special import gammaln
+import scipy
 
 from holdstill.motion.parameters import FloatArray
 from holdstill.sources.errors import import_optional
@@ -77,7 +76,7 @@ class Autoregression:
         chosen = generator.integers(len(self.innovations), size=n + self.memory)
         innovations = self.innovations[chosen]
         values = [
-            lfilter([1.0], np.r_[1.0, -row], column)
+            scipy.signal.lfilter([1.0], np.r_[1.0, -row], column)
             for row, column in zip(self.coefficients, innovations.T, strict=True)
         ]
         return np.stack(values, axis=1)[-n:]
@@ -205,7 +204,11 @@ def history(segments: Sequence[FloatArray], order: int) -> tuple[FloatArray, Flo
 def student_t_log_densities(innovations: FloatArray, process: Autoregression) -> FloatArray:
     """Log density of innovations (n, k), (n,)."""
     nu, k = process.degrees_of_freedom, innovations.shape[1]
-    constant = gammaln((nu + k) / 2) - gammaln(nu / 2) - 0.5 * k * np.log(nu * np.pi)
+    constant = (
+        scipy.special.gammaln((nu + k) / 2)
+        - scipy.special.gammaln(nu / 2)
+        - 0.5 * k * np.log(nu * np.pi)
+    )
     log_determinant = np.linalg.slogdet(process.scatter)[1]
     distances = _distances(innovations, process.scatter)
     return np.asarray(constant - 0.5 * log_determinant - 0.5 * (nu + k) * np.log1p(distances / nu))

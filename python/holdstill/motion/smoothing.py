@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
+import scipy
 
 from holdstill.canonical import DEFAULT_SHAPE
 from holdstill.checks import positive
@@ -104,7 +104,7 @@ def _likeliest(model: Any) -> FloatArray:
         return -float(model.loglike(np.exp(np.clip(logarithms, _LEAST, _MOST))))
 
     starts = [np.array([-6.0, -9.0]), np.array([-10.0, -5.0])]
-    ends = [minimize(unlikelihood, start, method="Nelder-Mead") for start in starts]
+    ends = [scipy.optimize.minimize(unlikelihood, start, method="Nelder-Mead") for start in starts]
     best = min(ends, key=lambda end: float(end.fun))
     return np.asarray(np.exp(np.clip(best.x, _LEAST, _MOST)))
 
