@@ -20,14 +20,16 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.M | re.S)
 
 
-def run_page(page: Path, folder: Path) -> dict[str, Any]:
-    """Run its blocks in `folder`; returns the variables that are left."""
+def run_page(page: Path, folder: Path, *, without: str | None = None) -> dict[str, Any]:
+    """Run its blocks in `folder`, but for those that import `without`; returns the variables."""
     page = page.resolve()
     names: dict[str, Any] = {"__name__": page.stem}
     before = os.getcwd()
     os.chdir(folder)
     try:
         for number, block in enumerate(blocks(page, "python"), start=1):
+            if without is not None and f"import {without}" in block:
+                continue
             exec(compile(block, f"{page.name}, block {number}", "exec"), names)
     finally:
         os.chdir(before)
