@@ -23,9 +23,7 @@ Expansion::Expansion(const Region& region, const Sampling& sampling)
       for (auto& values : columns.row) std::fill(std::begin(values), std::end(values), 0.0f);
 }
 
-int Expansion::chunk_rows(int chunk) const {
-  return n_rows() - chunk * kChunk <= 3 ? 3 : 5;
-}
+int Expansion::chunk_rows(int chunk) const { return n_rows() - chunk * kChunk <= 3 ? 3 : 5; }
 
 int Expansion::second(int k, int l) const {
   if (k > l) std::swap(k, l);
