@@ -32,7 +32,7 @@ demo: $(VENV)/.installed
 
 # One BLAS thread: the tests' products are small, and waiting threads slow a busy machine down.
 test: $(VENV)/.installed cpp-test
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules --pyargs holdstill
 
 # What can go wrong with a long run, at many moments: some minutes.

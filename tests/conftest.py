@@ -90,16 +90,6 @@ def registered_run(album):
 
 
 @pytest.fixture
-def small_files():
-    """No file can grow beyond 16 kB, as if the disk were full."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.fixture
 def command(capsys):
     """Runs one command in this process: exit code, stdout, stderr."""
 

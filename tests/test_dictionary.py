@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from disk import small_files
 
 from holdstill import Dictionary, outputs
 from holdstill.outputs import OutputError
@@ -146,10 +147,9 @@ def test_a_file_appears_under_its_name_only_when_it_is_on_the_disk(
     assert [entry.name for entry in tmp_path.iterdir()] == ["d.npz"]
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     large = Dictionary(np.eye(10_000, 2), shape=(100, 100), motion="affine")
-    with pytest.raises(OutputError, match=r"cannot write .*d\.npz"):
+    with small_files(), pytest.raises(OutputError, match=r"cannot write .*d\.npz"):
         large.save(tmp_path / "d.npz")
     assert not list(tmp_path.iterdir())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from disk import small_files
 
 from holdstill import outputs as outputs_module
 from holdstill.outputs import OutputError
@@ -220,17 +221,22 @@ def test_a_folder_without_permission_is_an_output_error(tmp_path):
     tmp_path.chmod(0o755)
 
 
-def test_a_full_disk_stops_a_part_with_its_name_and_leaves_the_others(tmp_path, small_files):
+def test_a_full_disk_stops_a_part_with_its_name_and_leaves_the_others(tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(OutputError, match=r"part-0000001.parquet"), Recording(run) as recording:
+    with (
+        small_files(),
+        pytest.raises(OutputError, match=r"part-0000001.parquet"),
+        Recording(run) as recording,
+    ):
         recording.write_part(0, columns(1))
         recording.write_part(1, columns(2000))
     assert visible(run) == {"transforms.parquet/part-0000000.parquet"}
     assert read_transforms(run)["frame"].tolist() == [0]
 
 
-def test_a_full_disk_stops_run_json(tmp_path, small_files):
+def test_a_full_disk_stops_run_json(tmp_path):
     with (
+        small_files(),
         Recording(tmp_path / "run") as recording,
         pytest.raises(OutputError, match=r"run.json"),
     ):

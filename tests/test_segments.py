@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from disk import small_files
 
 from holdstill.outputs import OutputError
 from holdstill.segments import Segment, as_rate, concatenate
@@ -95,7 +96,7 @@ def test_pictures_of_another_kind_or_size_are_refused(tmp_path):
     segment.abandon()
 
 
-def test_a_full_disk_is_an_output_error(tmp_path, small_files):
+def test_a_full_disk_is_an_output_error(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (20, 128, 128, 3), dtype=np.uint8)
-    with pytest.raises(OutputError, match="cannot write"):
+    with small_files(), pytest.raises(OutputError, match="cannot write"):
         segment_of(tmp_path / "a.mp4", noise)

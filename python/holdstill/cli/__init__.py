@@ -50,10 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level=logging.ERROR if options.quiet else logging.WARNING,
         format="%(message)s",
     )
-    # What other packages are at is not of interest.
-    logging.getLogger("holdstill").setLevel(logging.NOTSET if options.quiet else logging.INFO)
     try:
-        with _stopped_by_sigterm():
+        with _stopped_by_sigterm(), _own_messages(options.quiet):
             result, text = COMMANDS[options.command](options)
     except KeyboardInterrupt:
         return _fail(
@@ -75,6 +73,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, USAGE)
     print(as_json(result) if options.json else text)
     return OK
+
+
+@contextlib.contextmanager
+def _own_messages(quiet: bool) -> Iterator[None]:
+    """Show what holdstill is at, unless `quiet`; what other packages are at is not of interest."""
+    log = logging.getLogger("holdstill")
+    before = log.level
+    log.setLevel(before if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @contextlib.contextmanager
