@@ -334,7 +334,7 @@ def scheduler(n_frames: int, claims: Claims) -> None:
     distributed.align_block = nothing
     rows = []
     with distributed.connected("local:2") as client:
-        for total, block_frames in ((10**6, 2000), (n_frames, 10_000)):
+        for total, block_frames in ((10**6, 2000), (n_frames, 100_000)):
             before = scheduler_memory(client)
             tasks, memory, done = [], [], 0
             started = time.perf_counter()
