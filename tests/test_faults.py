@@ -458,7 +458,7 @@ def cluster():
         dask.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="600MB"
         ) as cluster,
-        dask.Client(cluster) as client,
+        dask.Client(cluster, set_as_default=False) as client,
     ):
         yield client
 

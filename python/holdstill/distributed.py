@@ -171,7 +171,7 @@ def on_dask(
     count(0)
     crew = _Crew(client, job)
     pending = job.pending()
-    running = dask.as_completed()
+    running = dask.as_completed(loop=client.loop)
     try:
         for block in islice(pending, _capacity(client)):
             running.add(crew.submit(block))
@@ -292,13 +292,13 @@ def connected(address: str) -> Iterator[Any]:
         cluster = dask.LocalCluster(
             n_workers=int(number), threads_per_worker=1, dashboard_address=None
         )
-        with cluster, dask.Client(cluster) as client:
+        with cluster, dask.Client(cluster, set_as_default=False) as client:
             yield client
         return
     if "://" not in address:
         raise ValueError(f"dask: expected tcp://host:port or local:N, got {address!r}")
     try:
-        client = dask.Client(address, timeout="10s")
+        client = dask.Client(address, timeout="10s", set_as_default=False)
     except ValueError as error:
         raise ValueError(f"dask: {address!r}: {error}") from None
     with client:
