@@ -325,6 +325,13 @@ def test_a_source_that_was_touched_is_refused(talk, tmp_path):
         )  # fmt: skip
 
 
+def test_going_on_with_other_kernels_is_warned_of(talk, run, caplog):
+    manifest = json.loads((run / "job.json").read_text())
+    (run / "job.json").write_text(json.dumps(manifest | {"instruction_set": "abacus"}))
+    talk.align(run, resume=True)
+    assert "the run's were for abacus" in caplog.text
+
+
 def test_without_resume_a_run_is_not_touched(talk, run):
     before = written(run)
     with pytest.raises(FileExistsError, match="--resume"):

@@ -91,17 +91,17 @@ def align(
     ...     print(found.source, found.frame, found.status)
     """
     frames = open_source(source)
-    solver = {"mu": mu, "tolerance": tolerance, "max_iterations": max_iterations, "loss": loss}
-    task = Task(
-        dictionary=dictionary,
-        initial=initial,
-        options=solver,
+    task = Task.of(
+        frames,
+        dictionary,
+        initial,
         independent=independent,
         face=face,
-        n_rows=len(frames),
-        n_streams=sum(stream.error is None for stream in frames.streams),
+        mu=mu,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        loss=loss,
     )
-    _ = task.aligners, task.starts  # refuse wrong arguments here, not on a worker
     blocks = (
         PortableBlock.of(block, frames, Versions({})) for block in plan_blocks(frames, block_frames)
     )

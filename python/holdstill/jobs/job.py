@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -47,6 +48,8 @@ from holdstill.streaming import frame_rate
 from holdstill.threads import run_in_order
 
 VIDEO, DICTIONARY = "aligned.mp4", "dictionary.npz"
+
+log = logging.getLogger("holdstill")
 
 
 class JobIncompleteError(RuntimeError):
@@ -140,25 +143,13 @@ class Job:
         self._open = ExitStack()
         self._store = store = open_store(folder)
         self._started = time.perf_counter()
-        solver = {
+        self.options: dict[str, Any] = {
+            "independent": independent, "face": face,
             "mu": mu, "tolerance": tolerance, "max_iterations": max_iterations, "loss": loss,
         }  # fmt: skip
-        self.options = {"independent": independent, "face": face, **solver}
         crops = Crops(store, len(frames), dictionary.shape, _is_colour(frames)) if zarr else None
         self.outputs = Outputs(store, frame_rate(frames), video, crops)
-        self.task = Task(
-            dictionary=dictionary,
-            initial=initial,
-            options=solver,
-            independent=independent,
-            face=face,
-            n_rows=len(frames),
-            n_streams=sum(stream.error is None for stream in frames.streams),
-        )
-        _ = (
-            self.task.aligners,
-            self.task.starts,
-        )  # refuse wrong arguments before anything is written
+        self.task = Task.of(frames, dictionary, initial, **self.options)
         self._records: dict[int, Record] = {}
         self._done_before: set[int] = set()
         self._joined: dict[str, str] = {}
@@ -188,6 +179,13 @@ class Job:
         self._open.enter_context(lock(self._store))
         if before is not None:
             refuse_changes(self._store.address, before, manifest)
+            if before.get("instruction_set") != manifest["instruction_set"]:
+                log.warning(
+                    "this processor's kernels are for %s, the run's were for %s: the last bits of "
+                    "new blocks may differ (HOLDSTILL_ISA chooses)",
+                    manifest["instruction_set"],
+                    before.get("instruction_set"),
+                )
             self._write_dictionary()  # it may be missing or damaged
             self._look_around()
             return

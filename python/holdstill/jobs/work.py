@@ -86,6 +86,23 @@ class Task:
     n_rows: int
     n_streams: int
 
+    @classmethod
+    def of(
+        cls,
+        frames: FrameSource,
+        dictionary: Dictionary,
+        initial: Initial,
+        *,
+        independent: bool,
+        face: str,
+        **options: Any,
+    ) -> Task:
+        """That of a source; wrong arguments are refused here, and not on a worker."""
+        n_streams = sum(stream.error is None for stream in frames.streams)
+        task = cls(dictionary, initial, options, independent, face, len(frames), n_streams)
+        _ = task.aligners, task.starts
+        return task
+
     @cached_property
     def aligners(self) -> Aligners:
         """What aligns frames, made once in each process."""
