@@ -19,10 +19,11 @@ namespace holdstill::bindings {
 
 namespace py = pybind11;
 
+constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 template <typename T>
-using FArray = py::array_t<T, py::array::f_style | py::array::forcecast>;
+using FArray = py::array_t<T, py::array::f_style | py::array::forcecast | kAligned>;
 template <typename T>
-using CArray = py::array_t<T, py::array::c_style | py::array::forcecast>;
+using CArray = py::array_t<T, py::array::c_style | py::array::forcecast | kAligned>;
 
 // A failed conversion leaves a Python error behind, which this one replaces.
 [[noreturn]] inline void refuse(const std::string& argument, const std::string& expected,
@@ -36,6 +37,10 @@ using CArray = py::array_t<T, py::array::c_style | py::array::forcecast>;
   }
   throw py::value_error(argument + ": expected " + expected + ", got " + found);
 }
+
+// What samples are, unless said.
+constexpr const char* kFeatures = "grey";
+constexpr double kSigma = 0.8;
 
 inline Shape parse_shape(const std::pair<int, int>& shape) {
   if (shape.first < 2 || shape.second < 2 || shape.first > 4096 || shape.second > 4096)
@@ -70,17 +75,20 @@ inline CentredTransform parse_transform(const py::array& array, const std::strin
   return *transform;
 }
 
-// The core counts pixels along a side, and octaves of them, in ints.
-inline void check_sides(const py::array& image, const std::string& argument) {
+// The core counts pixels along a side, and octaves of them, in ints, and reads whole numbers of
+// pixels.
+inline void check_pixels(const py::array& image, const std::string& argument) {
   constexpr py::ssize_t kLongest = 1 << 20;
-  if (std::max(image.shape(0), image.shape(1)) > kLongest)
+  if (*std::max_element(image.shape(), image.shape() + image.ndim()) > kLongest)
     refuse(argument, "no side longer than " + std::to_string(kLongest) + " pixels", image);
+  if (!(image.flags() & kAligned))
+    refuse(argument, "pixels aligned in memory (numpy.require(image, requirements='A'))", image);
 }
 
 inline FrameView parse_frame(const py::array& array, const std::string& argument) {
   if (array.ndim() != 2 || array.shape(0) < 1 || array.shape(1) < 1)
     refuse(argument, "a grey image (height, width) of uint8, uint16 or float32", array);
-  check_sides(array, argument);
+  check_pixels(array, argument);
   FrameView view{array.data(),
                  PixelType::uint8,
                  static_cast<int>(array.shape(0)),

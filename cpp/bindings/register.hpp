@@ -8,7 +8,6 @@ namespace holdstill::bindings {
 // Before the core's first product: importing SciPy's routines takes longer than all of holdstill.
 void load_blas();
 
-void register_blas(pybind11::module_& module);
 void register_motion(pybind11::module_& module);
 void register_warp(pybind11::module_& module);
 void register_l1(pybind11::module_& module);

@@ -33,9 +33,6 @@ class PyAligner {
     options.max_iterations = max_iterations;
     options.loss = loss_from_name(loss);
     options.kappa = kappa;
-    if (options.loss != Loss::l2 && !(kappa > 0.0 && std::isfinite(kappa)))
-      throw py::value_error("kappa: expected a positive number for loss='" + loss + "', got " +
-                            std::to_string(kappa));
     options.acceleration = acceleration;
     options.verify = verify;
     if (misfits) {
@@ -47,14 +44,17 @@ class PyAligner {
       throw py::value_error("visible: expected a share above 0 and at most 1, got " +
                             std::to_string(visible));
     options.typical_visible = visible;
-    std::vector<FrameAligner> levels;
+    std::vector<ParsedLevel> levels;
     const auto add = [&](const py::array& columns, const py::object& mask, const Shape& size) {
-      Region region = parse_region(mask, size);
+      check_kappa(options.kappa, options.loss, loss);
+      const Region region = parse_region(mask, size);
       const auto parsed = parse_columns(columns, "atoms", sampling_, region);
+      if ((as_matrix(parsed).colwise().squaredNorm().array() == 0.0f).any())
+        throw py::value_error("atoms: expected columns that are not zero");
       // A level starts from the coarser one's coefficients.
       if (parsed.shape(1) != atoms.shape(1))
         refuse("coarse", std::to_string(atoms.shape(1)) + " atoms on every level", columns);
-      levels.emplace_back(as_matrix(parsed), std::move(region), sampling_, options);
+      levels.push_back({parsed, region, options});
     };
     add(atoms, roi, shape_);
     options.pixel_tolerance = kCoarsePixels;
@@ -65,15 +65,15 @@ class PyAligner {
       options.kappa = level_kappa;
       add(columns, mask, size);
     }
+    const py::gil_scoped_release release;
+    std::vector<FrameAligner> aligners;
+    for (const ParsedLevel& level : levels)
+      aligners.emplace_back(as_matrix(level.atoms), level.region, sampling_, level.options);
     std::unique_ptr<Search> searcher;
-    if (search) {
-      const auto& [columns, mask, unused] =
-          coarse.empty() ? std::tuple(atoms, roi, 0.0) : coarse.back();
-      const Region region = parse_region(mask, size);
-      const auto parsed = parse_columns(columns, "atoms", sampling_, region);
-      searcher = std::make_unique<Search>(as_matrix(parsed), region, sampling_);
-    }
-    aligner_ = std::make_unique<PyramidAligner>(std::move(levels), std::move(searcher));
+    if (search)
+      searcher =
+          std::make_unique<Search>(as_matrix(levels.back().atoms), levels.back().region, sampling_);
+    aligner_ = std::make_unique<PyramidAligner>(std::move(aligners), std::move(searcher));
   }
 
   struct Result {
@@ -157,6 +157,17 @@ class PyAligner {
 
  private:
   using Workspace = std::unique_ptr<PyramidAligner::Workspace>;
+  struct ParsedLevel {
+    FArray<float> atoms;
+    Region region;
+    AlignerOptions options;
+  };
+
+  static void check_kappa(double kappa, Loss loss, const std::string& name) {
+    if (loss != Loss::l2 && !(kappa > 0.0 && std::isfinite(kappa)))
+      throw py::value_error("kappa: expected a positive number for loss='" + name + "', got " +
+                            std::to_string(kappa));
+  }
 
   // Pixel values in raster order as a picture, zero outside of the region.
   py::array_t<float> map_of(const std::vector<float>& values, double factor) const {
@@ -255,7 +266,7 @@ void register_aligner(py::module_& module) {
                     const std::vector<std::tuple<py::array, py::object, double>>&, bool,
                     const std::optional<std::pair<double, double>>&, double>(),
            py::arg("atoms"), py::kw_only(), py::arg("shape"), py::arg("motion"),
-           py::arg("features") = "grey", py::arg("sigma") = 0.8, py::arg("roi") = py::none(),
+           py::arg("features") = kFeatures, py::arg("sigma") = kSigma, py::arg("roi") = py::none(),
            py::arg("mu") = defaults.mu, py::arg("tolerance") = defaults.tolerance,
            py::arg("max_iterations") = defaults.max_iterations, py::arg("loss") = "l2",
            py::arg("kappa") = defaults.kappa, py::arg("acceleration") = defaults.acceleration,
@@ -267,8 +278,9 @@ void register_aligner(py::module_& module) {
       .def("align_batch", &PyAligner::align_batch, py::arg("frames"), py::arg("initial"),
            py::kw_only(), py::arg("threads") = 0);
   module.def("search", &search_around, py::arg("image"), py::arg("atoms"), py::arg("initial"),
-             py::kw_only(), py::arg("shape"), py::arg("motion"), py::arg("features") = "grey",
-             py::arg("sigma") = 0.8, py::arg("roi") = py::none(), py::arg("kept") = 6);
+             py::kw_only(), py::arg("shape"), py::arg("motion"), py::arg("features") = kFeatures,
+             py::arg("sigma") = kSigma, py::arg("roi") = py::none(),
+             py::arg("kept") = Search::kKept);
   module.attr("DEFAULT_MU") = defaults.mu;
   module.attr("REDESCENDING_SCALE") = final_scale(1.0);
   module.attr("DEFAULT_TOLERANCE") = defaults.tolerance;

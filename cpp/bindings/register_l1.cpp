@@ -1,4 +1,7 @@
+#include <pybind11/stl.h>
+
 #include <mutex>
+#include <optional>
 
 #include "arrays.hpp"
 #include "holdstill/l1_least_squares.hpp"
@@ -10,6 +13,9 @@ namespace {
 using Eigen::Map;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
+
+// Before the active set, which would do without: as the method was published.
+constexpr int kBregmanIterations = 20;
 
 struct L1Result {
   py::array_t<double> coefficients, step, residual;
@@ -82,17 +88,17 @@ struct Eliminated {
 };
 
 L1Result finish(const Problem& problem, const Eliminated& eliminated, const VectorXd& x,
-                const L1Summary& summary) {
+                const L1Summary& summary, int bregman_iterations) {
   VectorXd step = eliminated.n.transpose() * x - eliminated.q_v;
   if (step.size()) eliminated.r.triangularView<Eigen::Upper>().solveInPlace(step);
   const VectorXd residual = problem.v + problem.j * step - problem.a * x;
   return {to_vector(x),      to_vector(step), to_vector(residual),
-          summary.objective, summary.gap,     summary.bregman_iterations + summary.active_set_steps,
+          summary.objective, summary.gap,     bregman_iterations + summary.active_set_steps,
           summary.converged};
 }
 
 L1Result l1_least_squares(const py::object& dictionary, const py::object& target,
-                          const py::object& jacobian, double mu, const py::object& nu,
+                          const py::object& jacobian, double mu, const std::optional<double>& nu,
                           int bregman_iterations, const py::object& initial,
                           int max_active_set_steps) {
   const Problem problem = parse_problem(dictionary, target, jacobian);
@@ -102,13 +108,8 @@ L1Result l1_least_squares(const py::object& dictionary, const py::object& target
   options.mu = mu;
   options.bregman_iterations = bregman_iterations;
   options.max_active_set_steps = max_active_set_steps;
-  MatrixXd gram = problem.a.transpose() * problem.a;
-  const double mean_square = gram.trace() / static_cast<double>(gram.rows());
-  if (!nu.is_none()) {
-    const double penalty = nu.cast<double>();
-    if (!(penalty > 0.0)) throw py::value_error("nu: expected a positive number or None");
-    options.penalty = mean_square > 0.0 ? penalty / mean_square : options.penalty;
-  }
+  if (nu && !(*nu > 0.0 && std::isfinite(*nu)))
+    throw py::value_error("nu: expected a positive number or None, got " + std::to_string(*nu));
   const Eigen::Index r = problem.a.cols();
   VectorXd x = VectorXd::Zero(r);
   if (!initial.is_none()) {
@@ -118,22 +119,24 @@ L1Result l1_least_squares(const py::object& dictionary, const py::object& target
     x = Map<const VectorXd>(start.data(), r);
     require_finite(x.allFinite(), "initial");
   }
+  const bool cold = initial.is_none() && bregman_iterations > 0;
   const py::gil_scoped_release release;
+  MatrixXd gram = problem.a.transpose() * problem.a;
+  const double mean_square = gram.trace() / static_cast<double>(gram.rows());
+  if (nu && mean_square > 0.0) options.penalty = *nu / mean_square;
   const Eliminated eliminated(problem);
   const L1Solver solver(std::move(gram), options);
   L1Solver::Workspace work(static_cast<int>(r), static_cast<int>(problem.j.cols()));
   std::vector<int> all(r);
   for (Eigen::Index i = 0; i < r; ++i) all[i] = static_cast<int>(i);
   const L1Products products{&all, eliminated.n, eliminated.beta, eliminated.energy};
-  const bool cold = initial.is_none() && bregman_iterations > 0;
   if (cold) {
     solver.split_bregman(products, &work);
     x = work.d;
   }
-  L1Summary summary = solver.solve(products, x, &work);
-  summary.bregman_iterations = cold ? bregman_iterations : 0;
+  const L1Summary summary = solver.solve(products, x, &work);
   const py::gil_scoped_acquire acquire;
-  return finish(problem, eliminated, x, summary);
+  return finish(problem, eliminated, x, summary, cold ? bregman_iterations : 0);
 }
 
 // The solver on products alone, for many linearisations of one dictionary.
@@ -155,11 +158,15 @@ class GramSolver {
     if (beta.ndim() != 1 || beta.shape(0) != r) refuse("beta", "shape (r,)", beta);
     const L1Products products{&all_, Map<const MatrixXd>(n.data(), r, n.shape(1)),
                               Map<const VectorXd>(beta.data(), r), energy};
+    require_finite(products.n.allFinite(), "n");
+    require_finite(products.beta.allFinite(), "beta");
+    require_finite(std::isfinite(energy), "energy");
     CArray<double> start;
     if (!initial.is_none()) {
       start = CArray<double>::ensure(initial);
       if (!start || start.ndim() != 1 || start.shape(0) != r)
         refuse("initial", "shape (r,)", initial);
+      require_finite(Map<const VectorXd>(start.data(), r).allFinite(), "initial");
     }
     py::array_t<double> found(r);
     Map<VectorXd> x(found.mutable_data(), r);
@@ -220,8 +227,9 @@ void register_l1(py::module_& module) {
            py::arg("initial") = py::none());
   module.def("l1_least_squares", &l1_least_squares, py::arg("dictionary"), py::arg("target"),
              py::arg("jacobian") = py::none(), py::kw_only(), py::arg("mu"),
-             py::arg("nu") = py::none(), py::arg("bregman_iterations") = 20,
-             py::arg("initial") = py::none(), py::arg("max_active_set_steps") = 1000);
+             py::arg("nu") = py::none(), py::arg("bregman_iterations") = kBregmanIterations,
+             py::arg("initial") = py::none(),
+             py::arg("max_active_set_steps") = L1Options().max_active_set_steps);
 }
 
 }  // namespace holdstill::bindings

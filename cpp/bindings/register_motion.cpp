@@ -32,6 +32,9 @@ py::array_t<double> matrix_from_parameters(const py::array& values, const py::ar
   const Shape canonical = parse_shape(shape);
   const auto start = centred(parse_matrix(base, "base"), canonical);
   if (!start) throw py::value_error("base: expected a finite 3x3 matrix");
+  // Of the others nothing is kept.
+  if (model == MotionModel::euclidean)
+    if (const auto wrong = outside_family(model, *start)) throw py::value_error("base: " + *wrong);
   return to_array(
       matrix(transform(model, parse_parameters(values, "parameters", model), *start), canonical));
 }

@@ -1,6 +1,5 @@
 #include <pybind11/stl.h>
 
-#include <limits>
 #include <optional>
 
 #include "arrays.hpp"
@@ -9,6 +8,8 @@
 
 namespace holdstill::bindings {
 namespace {
+
+constexpr int kApgIterations = 3000;  // it takes more of them than the multipliers' method
 
 struct PyRaslStep {
   FArray<double> low_rank, sparse, multipliers;
@@ -138,15 +139,15 @@ void register_rasl(py::module_& module) {
       .def_readonly("objective", &PyRaslStep::objective)
       .def_readonly("lower_bound", &PyRaslStep::lower_bound)
       .def_readonly("converged", &PyRaslStep::converged);
+  const AlmOptions defaults;
   module.def("rasl_alm", &alm, py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(),
-             py::arg("lam"), py::arg("rho") = 1.25, py::arg("tol") = 1e-7,
-             py::arg("max_iterations") = 1000, py::arg("threads") = 0,
+             py::arg("lam"), py::arg("rho") = defaults.rho, py::arg("tol") = defaults.tolerance,
+             py::arg("max_iterations") = defaults.max_iterations, py::arg("threads") = 0,
              py::arg("start") = py::none(), py::arg("penalty") = py::none(),
-             py::arg("max_penalty") = std::numeric_limits<double>::infinity(),
-             py::arg("certify") = true);
+             py::arg("max_penalty") = defaults.max_penalty, py::arg("certify") = defaults.certify);
   module.def("rasl_apg", &apg, py::arg("D"), py::arg("Q"), py::arg("B") = py::none(), py::kw_only(),
-             py::arg("lam"), py::arg("tol") = 1e-7, py::arg("max_iterations") = 3000,
-             py::arg("threads") = 0);
+             py::arg("lam"), py::arg("tol") = defaults.tolerance,
+             py::arg("max_iterations") = kApgIterations, py::arg("threads") = 0);
 }
 
 }  // namespace holdstill::bindings

@@ -43,7 +43,8 @@ class PyRegistrar {
       if (!lambdas || lambdas.ndim() != 1 || lambdas.shape(0) != parsed_basis.shape(1))
         refuse("variances", "one for each column of the basis", variances);
       const Eigen::Map<const Eigen::VectorXd> values(lambdas.data(), lambdas.size());
-      if (!values.allFinite() || (values.array() <= 0.0).any() || !(rho > 0.0))
+      if (!values.allFinite() || (values.array() <= 0.0).any() ||
+          !(rho > 0.0 && std::isfinite(rho)))
         throw py::value_error("variances, rho: expected positive numbers");
       if (!levels_.empty() && parsed_templates.shape(1) != levels_.front().n_templates())
         refuse("templates", std::to_string(levels_.front().n_templates()) + " on every level",
@@ -178,7 +179,7 @@ void register_registration(py::module_& module) {
                     const std::string&, const std::string&, double, const std::string&, double, int,
                     double, int>(),
            py::arg("levels"), py::kw_only(), py::arg("shape"), py::arg("motion") = "similarity",
-           py::arg("features") = "edges", py::arg("sigma") = 0.8, py::arg("distance") = "both",
+           py::arg("features") = "edges", py::arg("sigma") = kSigma, py::arg("distance") = "both",
            py::arg("tolerance") = defaults.tolerance,
            py::arg("max_iterations") = defaults.max_iterations,
            py::arg("largest_offset") = defaults.largest_offset,

@@ -79,7 +79,7 @@ py::array warp_image(const py::array& image, const py::array& frame_from_canonic
   const std::string expected = "(height, width[, channels]) of uint8, uint16, float32 or float64";
   if ((image.ndim() != 2 && image.ndim() != 3) || image.size() == 0)
     refuse("image", expected, image);
-  check_sides(image, "image");
+  check_pixels(image, "image");
   if (py::isinstance<py::array_t<std::uint8_t>>(image))
     return warp_as<std::uint8_t>(image, matrix, canonical);
   if (py::isinstance<py::array_t<std::uint16_t>>(image))
@@ -98,8 +98,8 @@ void register_warp(py::module_& module) {
       .def_readonly("norm", &Linearization::norm)
       .def_readonly("outside", &Linearization::outside);
   module.def("linearize", &linearize_frame, py::arg("image"), py::arg("frame_from_canonical"),
-             py::kw_only(), py::arg("shape"), py::arg("motion"), py::arg("features") = "grey",
-             py::arg("sigma") = 0.8, py::arg("roi") = py::none(),
+             py::kw_only(), py::arg("shape"), py::arg("motion"), py::arg("features") = kFeatures,
+             py::arg("sigma") = kSigma, py::arg("roi") = py::none(),
              py::arg("lowpass_from") = py::none(), py::arg("normalize") = true);
   module.def("warp", &warp_image, py::arg("image"), py::arg("frame_from_canonical"),
              py::arg("shape"));

@@ -33,11 +33,6 @@
 
 using namespace holdstill;
 
-// What the counters look at: callgrind toggles its collection on this function.
-extern "C" __attribute__((noinline)) void holdstill_measured(const std::function<void()>& work) {
-  work();
-}
-
 namespace {
 
 constexpr int kHeight = 576, kWidth = 720, kAtoms = 30, kActive = 5;
@@ -217,7 +212,7 @@ double fastest_of(int repetitions, const std::string& name, const std::function<
   for (int i = 0; i < repetitions; ++i) {
     CALLGRIND_START_INSTRUMENTATION;
     const auto start = std::chrono::steady_clock::now();
-    holdstill_measured(work);
+    work();
     const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
     CALLGRIND_STOP_INSTRUMENTATION;
     fastest = std::min(fastest, took.count());

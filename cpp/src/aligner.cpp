@@ -281,7 +281,7 @@ Status FrameAligner::iterate(const FrameView& frame, const Eigen::Matrix3d& init
     if (out->outside > options_.limits.outside) return Status::out_of_frame;
     if (!full_rank) return Status::singular;
 
-    solve(*look.atoms, look.cold, work, &step);
+    solve(*look.atoms, work, &step);
     ++out->iterations;
     if (robust() && !(step.model_norm > 0.0)) return Status::singular;
     at.tau = parameters(sampling.motion, at.current);

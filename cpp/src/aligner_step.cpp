@@ -86,8 +86,7 @@ bool FrameAligner::linearize(const CentredTransform& transform, const std::vecto
 }
 
 // The linearised problem, equations.md §3, then the step R^-1 Q^T (A x - v).
-void FrameAligner::solve(const std::vector<int>& candidates, bool cold, Workspace* work,
-                         Step* step) const {
+void FrameAligner::solve(const std::vector<int>& candidates, Workspace* work, Step* step) const {
   const Eigen::Index n_candidates = static_cast<Eigen::Index>(candidates.size());
   const L1Products products = {&candidates, work->n.topRows(n_candidates),
                                work->beta.head(n_candidates), step->energy,
@@ -96,12 +95,7 @@ void FrameAligner::solve(const std::vector<int>& candidates, bool cold, Workspac
   if (options_.mu == 0.0) {
     step->summary = solver_.least_squares(products, x, &work->l1);
   } else {
-    if (cold) {
-      solver_.split_bregman(products, &work->l1);
-      x = work->l1.d;
-    } else {
-      for (Eigen::Index i = 0; i < n_candidates; ++i) x[i] = work->x_all[candidates[i]];
-    }
+    for (Eigen::Index i = 0; i < n_candidates; ++i) x[i] = work->x_all[candidates[i]];
     step->summary = solver_.solve(products, x, &work->l1);
   }
   work->x_all.setZero();

@@ -1,5 +1,6 @@
 #include "holdstill/blas.hpp"
 
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -22,13 +23,20 @@ void require(bool installed) {
   if (!installed) throw std::logic_error("BLAS has not been installed");
 }
 
+// BLAS counts in ints.
+int as_int(std::int64_t count) {
+  if (count > std::numeric_limits<int>::max())
+    throw std::length_error("a matrix is too large for BLAS: a side or stride of " +
+                            std::to_string(count));
+  return static_cast<int>(count);
+}
+
 void multiply(const char* transposed, const Eigen::Ref<const Eigen::MatrixXd>& a,
               const Eigen::Ref<const Eigen::MatrixXd>& b, Eigen::Ref<Eigen::MatrixXd> out) {
   require(dgemm);
-  const int m = static_cast<int>(out.rows()), n = static_cast<int>(out.cols());
-  const int k = static_cast<int>(a.cols());
-  const int lda = static_cast<int>(a.outerStride()), ldb = static_cast<int>(b.outerStride());
-  const int ldc = static_cast<int>(out.outerStride());
+  const int m = as_int(out.rows()), n = as_int(out.cols()), k = as_int(a.cols());
+  const int lda = as_int(a.outerStride()), ldb = as_int(b.outerStride());
+  const int ldc = as_int(out.outerStride());
   const double one = 1.0, zero = 0.0;
   dgemm("N", transposed, &m, &n, &k, &one, a.data(), &lda, b.data(), &ldb, &zero, out.data(), &ldc);
 }
@@ -45,8 +53,7 @@ void install(std::uintptr_t gemm, std::uintptr_t syrk, std::uintptr_t syevd) {
 
 void gram(const Eigen::Ref<const Eigen::MatrixXd>& a, Eigen::MatrixXd* out, double keep) {
   require(dsyrk);
-  const int n = static_cast<int>(a.cols()), m = static_cast<int>(a.rows());
-  const int lda = static_cast<int>(a.outerStride());
+  const int n = as_int(a.cols()), m = as_int(a.rows()), lda = as_int(a.outerStride());
   const double one = 1.0;
   out->resize(n, n);
   dsyrk("U", "T", &n, &m, &one, a.data(), &lda, &keep, out->data(), &n);
@@ -72,13 +79,13 @@ double SymmetricEigen::largest_value(Eigen::MatrixXd* matrix) {
 
 void SymmetricEigen::run(const char* job, Eigen::MatrixXd* matrix) {
   require(dsyevd);
-  const int n = static_cast<int>(matrix->rows());
+  const std::int64_t rows = matrix->rows();
   // What LAPACK asks for at least; its blocked reduction takes what is there beyond that.
-  work_.resize(static_cast<std::size_t>(1 + 6 * n + 2 * n * n) + 64 * n);
-  integer_work_.resize(3 + 5 * static_cast<std::size_t>(n));
+  const int lwork = as_int(1 + 6 * rows + 2 * rows * rows + 64 * rows);
+  const int n = as_int(rows), liwork = as_int(3 + 5 * rows);
+  work_.resize(lwork);
+  integer_work_.resize(liwork);
   values_.resize(n);
-  const int lwork = static_cast<int>(work_.size());
-  const int liwork = static_cast<int>(integer_work_.size());
   int info = 0;
   dsyevd(job, "U", &n, matrix->data(), &n, values_.data(), work_.data(), &lwork,
          integer_work_.data(), &liwork, &info);

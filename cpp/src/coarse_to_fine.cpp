@@ -42,7 +42,7 @@ FrameAlignment PyramidAligner::descend(const FrameView& frame, const Eigen::Matr
 void PyramidAligner::keep(const FrameAlignment& found, Workspace* work, FrameAlignment* best,
                           double* coefficients) {
   *best = found;
-  std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
+  if (coefficients) std::copy(work->coefficients.begin(), work->coefficients.end(), coefficients);
   work->weights = work->finest().sums.weights;
 }
 

@@ -1,5 +1,6 @@
 // The kernels' one source. Each including file sets HOLDSTILL_LANES and the table's name; all of
-// it, its parts included, has internal linkage, so that no instruction set leaks into another file.
+// it, its parts included, has internal linkage, so that no instruction set leaks into another file;
+// what it takes of the standard library is inlined, from -O1 on.
 #include "curvature_kernels_impl.hpp"
 #include "filter_kernels_impl.hpp"
 #include "product_kernels_impl.hpp"

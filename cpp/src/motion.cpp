@@ -163,7 +163,7 @@ Eigen::Matrix3d matrix(const CentredTransform& transform, const Shape& shape) {
   h.bottomLeftCorner<1, 2>() = transform.projective.transpose();
   h(2, 2) = 1.0;
   h.col(2) -= (h.leftCols<2>() * shape.centre()).eval();
-  return h / h(2, 2);
+  return h(2, 2) == 0.0 ? h : Eigen::Matrix3d(h / h(2, 2));
 }
 
 int n_parameters(MotionModel model) {

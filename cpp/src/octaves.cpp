@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "holdstill/kernels.hpp"
+
 namespace holdstill {
 namespace {
 

@@ -237,14 +237,7 @@ FrameRegistration SubspaceRegistrar::descend(const FrameView& frame, const Eigen
   out.frame_from_canonical = initial;
   CentredTransform start;
   out.status = prepare(frame, initial, lowpass_from, work, &start);
-  return out.status == Status::converged ? follow(frame, initial, start, which, scored, work) : out;
-}
-
-FrameRegistration SubspaceRegistrar::follow(const FrameView& frame, const Eigen::Matrix3d& initial,
-                                            const CentredTransform& start, int which, bool scored,
-                                            Workspace* work) const {
-  FrameRegistration out;
-  out.frame_from_canonical = initial;
+  if (out.status != Status::converged) return out;
   CentredTransform current = start;
   Linear linear;
   Parameters gradient;

@@ -82,7 +82,8 @@ int SubspaceRegistrar::descend_all(const FrameView& frame, const Eigen::Matrix3d
   if (readable != Status::converged) return 0;
   const MotionModel motion = sampling_.motion;
   std::vector<CentredTransform> ends(n_templates_, start);
-  Expansion expansion(region_, sampling_);
+  if (!work->expansion) work->expansion = std::make_unique<Expansion>(region_, sampling_);
+  Expansion& expansion = *work->expansion;
   Quartics quartics;
   int expansions = 0;
   const auto advance = [&](int t, int i) {

@@ -123,7 +123,7 @@ class FrameAligner {
            Workspace* work, const Step& step) const;
   bool linearize(const CentredTransform& transform, const std::vector<int>& candidates, bool review,
                  Workspace* work, Step* step) const;
-  void solve(const std::vector<int>& candidates, bool cold, Workspace* work, Step* step) const;
+  void solve(const std::vector<int>& candidates, Workspace* work, Step* step) const;
   void correlate_all(const CentredTransform& transform, Workspace* work, Step* step) const;
   ParameterMatrix newton(const CentredTransform& transform, const std::vector<int>& candidates,
                          Workspace* work, const Step& step) const;

@@ -1,4 +1,4 @@
-// Dense linear algebra on SciPy's BLAS and LAPACK, whose addresses Python hands over at import.
+// Dense linear algebra on SciPy's BLAS and LAPACK, whose addresses Python hands over at first use.
 #pragma once
 
 #include <Eigen/Dense>

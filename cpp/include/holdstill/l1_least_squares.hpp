@@ -27,7 +27,6 @@ struct L1Summary {
   double gap = 0.0;        // duality gap: objective - optimum lies between 0 and this
   double residual = 0.0;   // || r ||
   double along = 0.0;      // v . r
-  int bregman_iterations = 0;
   int active_set_steps = 0;
   bool converged = false;  // KKT conditions hold to rounding
 };
@@ -47,7 +46,6 @@ class L1Solver {
   L1Solver(Eigen::MatrixXd gram, const L1Options& options);
 
   int n_atoms() const { return static_cast<int>(gram_.rows()); }
-  double mu() const { return options_.mu; }
   const Eigen::MatrixXd& gram() const { return gram_; }
 
   // Everything a solve writes to, so that repeated solves allocate nothing.

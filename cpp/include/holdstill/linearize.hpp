@@ -4,9 +4,9 @@
 #include <array>
 #include <vector>
 
-#include "holdstill/image.hpp"
 #include "holdstill/kernels.hpp"
 #include "holdstill/motion.hpp"
+#include "holdstill/patch.hpp"
 
 namespace holdstill {
 

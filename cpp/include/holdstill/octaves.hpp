@@ -21,8 +21,8 @@ class Octaves {
     for (Plane& plane : planes_) plane.area = {0, 0, 0, 0};
   }
 
-  // Columns [first, last) of rows [first_row, last_row) of an octave, 1 or above, row after row;
-  // beyond the frame the nearest border pixel. Pixel i is centred on pixel 2^octave i of the frame.
+  // The wanted part of an octave, 1 or above, row after row; beyond the frame the nearest border
+  // pixel. Pixel i is centred on pixel 2^octave i of the frame.
   void read(int octave, const Rectangle& wanted, float* out);
 
  private:

@@ -57,16 +57,15 @@ class SubspaceRegistrar {
     std::vector<kernels::Columns> columns;  // of every block
     std::vector<float> coefficients;
     std::vector<double> first, self, products;
-    double norm = 0.0;            // ||w|| when last seen; 0: not yet
-    Eigen::MatrixXd k, weighted;  // Phi^T J and diag(inside) of it: M x p
-    Eigen::VectorXd seen, y;      // Phi^T v, Phi^T (v - t)
+    double norm = 0.0;                     // ||w|| when last seen; 0: not yet
+    Eigen::MatrixXd k, weighted;           // Phi^T J and diag(inside) of it: M x p
+    Eigen::VectorXd seen, y;               // Phi^T v, Phi^T (v - t)
+    std::unique_ptr<Expansion> expansion;  // of a frame for all templates; none until then
   };
   std::unique_ptr<Workspace> make_workspace() const;
 
   int n_components() const { return n_components_; }
   int n_templates() const { return n_templates_; }
-  const Region& region() const { return region_; }
-  const Sampling& sampling() const { return sampling_; }
 
   // Gauss-Newton steps from `initial`; the low-pass is chosen at `lowpass_from`. Never throws on a
   // bad frame. Leaves y in work->y where it is scored and ends well.
@@ -102,10 +101,6 @@ class SubspaceRegistrar {
                        Quartics* out) const;
   // y, and half the gradient of d, without the Hessian.
   Status slope(const CentredTransform& at, int which, Workspace* work, Parameters* gradient) const;
-  // Steps from a start.
-  FrameRegistration follow(const FrameView& frame, const Eigen::Matrix3d& initial,
-                           const CentredTransform& start, int which, bool scored,
-                           Workspace* work) const;
   double value(const FrameView& frame, const CentredTransform& at, int which, Workspace* work,
                Status* status) const;
   void score(double squared, const Eigen::VectorXd& y, FrameRegistration* out) const;

@@ -20,9 +20,10 @@ struct SearchRange {
 // Scores transforms on a coarse octave by what the dictionary's main components leave unexplained.
 class Search {
  public:
+  static constexpr int kKept = 6;
   // atoms: m x r of the octave. kept: transforms returned, best first.
   Search(const Eigen::Ref<const Eigen::MatrixXf>& atoms, const Region& region,
-         const Sampling& sampling, const SearchRange& range = {}, int kept = 6);
+         const Sampling& sampling, const SearchRange& range = {}, int kept = kKept);
 
   struct Scored {
     Eigen::Matrix3d frame_from_canonical;

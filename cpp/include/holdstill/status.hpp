@@ -9,7 +9,6 @@ enum class Status {
   out_of_frame,    // more than half of the region of interest lies outside the frame
   singular,        // no texture to align by, or a transform that cannot be inverted
   collapsed,       // the scale left the plausible range, or the transform folded over
-  not_found,       // no initial transform
   unreadable,      // no pixels, or pixels that are not finite
 };
 
@@ -25,8 +24,6 @@ inline const char* name_of(Status status) {
       return "singular";
     case Status::collapsed:
       return "collapsed";
-    case Status::not_found:
-      return "not_found";
     case Status::unreadable:
       return "unreadable";
   }
