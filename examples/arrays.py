@@ -4,6 +4,7 @@ import holdstill
 
 frames = np.load("frames.npy")  # (n, height, width), grey
 initial = np.load("initial.npy")  # (n, 3, 3), where each alignment begins
-dictionary = holdstill.fit(frames, initial, motion="similarity", features="grey", roi="full")
+n = min(100, len(frames))
+dictionary = holdstill.fit(frames, initial, n=n, motion="similarity", features="grey", roi="full")
 batch = holdstill.align_batch(frames, dictionary, initial)
 np.save("aligned.npy", batch.frame_from_canonical[batch.good])

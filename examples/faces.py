@@ -5,7 +5,8 @@ from holdstill.faces import FaceDetector
 from holdstill.transforms import from_box
 
 images = np.load("frames.npy")  # or a list of images of any sizes
-points = np.load("points.npy")  # (n, k, 2): the same points on each, outer eye corners first
+# (n, k, 2): the same points on each; here 0 and 3 are the outer eye corners
+points = np.load("points.npy")
 people = np.load("people.npy")  # (n,): who is on each image
 model = holdstill.FaceModel.fit(
     images, points=points, eye_corners=(0, 3), users=people, components=4

@@ -22,6 +22,10 @@ from run_page import blocks, run_page  # noqa: E402
 RUN_AS_A_WHOLE = ("start", "performance", "coming_from", "fits_in", "gallery")
 """Pages whose Python blocks follow one another; those of the others are files of `examples/`."""
 
+PROJECT = DOCS.parent
+LINE = 100
+"""Characters, as in code."""
+GENERATED = DOCS / "paper.md"
 DOCUMENTED = "README.md", *(f"docs/{page.name}" for page in sorted(DOCS.glob("*.md")))
 
 
@@ -148,7 +152,7 @@ def slugs(page):
     "page", [*DOCUMENTED, "docs/api/index.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 )
 def test_links_lead_to_files_and_their_headings(page):
-    path = DOCS.parent / page
+    path = PROJECT / page
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", path.read_text("utf-8")):
         if "://" in target:
             continue
@@ -157,12 +161,26 @@ def test_links_lead_to_files_and_their_headings(page):
         assert not anchor or anchor in slugs(file), f"{page}: {target}#{anchor}"
 
 
+WRAPPED = sorted({*PROJECT.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("api/*.md")} - {GENERATED})
+
+
+@pytest.mark.parametrize("page", WRAPPED, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_lines_of_prose_are_no_longer_than_those_of_code(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    for line in text.splitlines():
+        if len(line) <= LINE or re.match(r"\||#|    ", line):  # tables, headings, code
+            continue
+        # Code, formulas and links stay whole; a line of one such thing has no place to break.
+        words = re.sub(r"`[^`]*`|\$[^$]*\$|\[[^]]*\]\([^)]*\)", "whole", line)
+        assert not re.search(r"\S +\S", re.sub(r"^ *[-*] ", "", words)), f"{len(line)}: {line}"
+
+
 def test_the_reference_has_every_public_name():
     pages = {path.stem: path.read_text("utf-8") for path in (DOCS / "api").glob("*.md")}
     text = "".join(pages.values())
     for name in set(holdstill.__all__) - {"__version__"}:
         assert re.search(rf":: holdstill\.{name}$", text, flags=re.M), name
-    packages = [path.parent for path in (DOCS.parent / "python/holdstill").glob("*/__init__.py")]
+    packages = [path.parent for path in (PROJECT / "python/holdstill").glob("*/__init__.py")]
     assert len(packages) > 8
     for package in packages:
         # The command line's reference is its --help.

@@ -110,7 +110,7 @@ def test_every_command_of_the_text_parses(page):
 
 def test_the_text_explains_every_status_and_every_column():
     for status in holdstill.alignment.STATUSES:
-        assert f"| `{status}` |" in text_of("README.md")
+        assert f"| `{status}` |" in text_of("docs/runs.md")
     for column in set(COLUMNS) - {f"h{i}{j}" for i in range(3) for j in range(3)}:
         assert f"| `{column}` |" in text_of("docs/runs.md")
     for column in set(FACE_COLUMNS) - set(COLUMNS):

@@ -30,7 +30,10 @@ def add_align(commands: Any) -> None:
     add_shared_options(parser)
     parser.add_argument("--mu", type=float, help="weight of the l1 norm of the coefficients")
     parser.add_argument(
-        "--loss", choices=LOSSES, help="what a pixel's residual costs; huber ignores what hides it"
+        "--loss",
+        choices=LOSSES,
+        help="what a pixel's residual costs; huber bears what hides a little, geman-mcclure "
+        "ignores it",
     )
     parser.add_argument("--tolerance", type=float, help="stop at this norm of the last step")
     parser.add_argument("--start", type=parse_index, help="first frame of each stream")

@@ -44,7 +44,7 @@ def _add_demo(commands: Any) -> None:
         commands,
         "demo",
         "Align an embedded synthetic talking head whose true motion is known.",
-        "holdstill demo --out holdstill-demo",
+        "holdstill demo --out demo",
     )
     parser.add_argument("--out", default="holdstill-demo", help="folder (default: holdstill-demo)")
     parser.add_argument("--threads", type=parse_positive, help="threads")
@@ -106,7 +106,8 @@ def _add_points(parser: argparse.ArgumentParser) -> None:
         "--eye-corners",
         type=parse_four_indices,
         metavar="OUTER_L,INNER_L,INNER_R,OUTER_R",
-        help="point indices, from image left to image right",
+        help="point indices, from image left to image right (default: 27,29,34,32, FGNET's; of "
+        "dlib's 68 points 36,39,42,45)",
     )
 
 
