@@ -12,7 +12,7 @@ BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_ran
   shr_users shr_verdicts shr_templates shr_recognition shr_landscape head_motion head_pose prediction \
   speed_vs_ecc reference_speed pipeline live mouth threads memory \
   same_bytes stores scale
-SOURCES := $(shell find cpp python/holdstill -name '*.cpp' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
+SOURCES := $(shell find cpp python/holdstill -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
 CORE_TESTS := $(wildcard tests/test_core_*.py) tests/test_alignment.py tests/test_free_threading.py \
   tests/test_live.py tests/test_rasl.py
 
@@ -23,10 +23,10 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-test perf-check perf-record bench paper lint format docs gallery asan ubsan tsan \
+.PHONY: demo test cpp-configure cpp-test perf-check perf-record bench paper lint format docs gallery asan ubsan tsan \
   coverage tidy fuzz fault wheels clean
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.demo
 	rm -rf holdstill-demo
 	$(BIN)/holdstill demo --out holdstill-demo
 
@@ -69,6 +69,9 @@ docs: $(DOCS)/.installed
 gallery: $(VENV)/.installed
 	$(BIN)/python docs/run_page.py docs/gallery.md docs/images/gallery
 
+cpp-configure: $(VENV)/.base
+	$(CONFIGURE)
+
 # The core's own tests: they need doctest's header from the system's packages.
 cpp-test: $(VENV)/.installed
 	@if [ -z "$$(find /usr/include /usr/local/include /opt -name doctest.h 2>/dev/null | head -n 1)" ]; then \
@@ -91,7 +94,7 @@ perf-check perf-record: $(VENV)/.base
 # The core with instruments in it, tested, and a package around it in build/$@/package.
 # Not at -O3: the checks in unrolled loops would compile for a quarter of an hour.
 define INSTRUMENTED
-$(MAKE) cpp-test CPP_BUILD=build/$@ CPP_BUILD_TYPE=None CPP_FLAGS="-O1 -g1 $(INSTRUMENTS)"
+$(MAKE) cpp-configure cpp-test CPP_BUILD=build/$@ CPP_BUILD_TYPE=None CPP_FLAGS="-O1 -g1 $(INSTRUMENTS)"
 PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/$@ --target _core _blas
 rm -rf build/$@/package && mkdir build/$@/package && cp -r python/holdstill build/$@/package/
 cp build/$@/*.so build/$@/package/holdstill/
@@ -145,9 +148,12 @@ $(VENV)/.base:
 	  "scipy>=1.11" "cmeel-eigen>=3.4,<3.5" cmake ninja
 	touch $@
 
-# Built in place of an isolated build: a second build recompiles what has changed only.
-$(VENV)/.installed: $(VENV)/.base $(SOURCES)
-	$(PIP) install --no-build-isolation -C cmake.define.HOLDSTILL_WERROR=ON ".[test,browser]"
+# Built in place of an isolated build: a second build recompiles what has changed only. The demo
+# waits for little, the tests bring everything that they compare with.
+$(VENV)/.demo: EXTRAS := cli,plot
+$(VENV)/.installed: EXTRAS := test,browser
+$(VENV)/.demo $(VENV)/.installed: $(VENV)/.base $(SOURCES)
+	$(PIP) install --no-build-isolation -C cmake.define.HOLDSTILL_WERROR=ON ".[$(EXTRAS)]"
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.installed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,19 @@ pytest.importorskip("av")
 pytest.importorskip("cv2")
 pytest.importorskip("pyarrow")
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "scaling.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+sys.path.insert(0, str(DOCS))
+
+from run_page import blocks  # noqa: E402
+
+PAGE = DOCS / "scaling.md"
 SCHEDULER = "tcp://scheduler:8786"
 
 
 def block_with(text):
     """The one block of the page in which this stands."""
-    (block,) = (block for block in PAGE.read_text("utf-8").split("```") if text in block)
-    assert block.startswith("python\n")
-    return block.removeprefix("python\n")
+    (block,) = (block for block in blocks(PAGE, "python") if text in block)
+    return block
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +96,7 @@ def test_a_client_in_python(here, capsys, monkeypatch):
 
         client_of = dask.Client
         monkeypatch.setattr(dask, "Client", connect)
+        capsys.readouterr()
         run(SCHEDULER)
     rows = holdstill.read_transforms("aligned")
     np.testing.assert_array_equal(rows["frame_from_canonical"], expected["frame_from_canonical"])

@@ -284,14 +284,17 @@ def connected(address: str) -> Iterator[Any]:
         If there is no scheduler.
     """
     dask = import_optional("dask.distributed", "aligning on workers", "dask")
+    config = import_optional("dask.config", "aligning on workers", "dask")
     kind, _, number = address.partition(":")
     if kind == "local":
         if not number.isdecimal() or int(number) < 1:
             raise ValueError(f"dask: expected local:N with N from 1, got {address!r}")
         logging.getLogger("distributed").setLevel(logging.WARNING)
-        cluster = dask.LocalCluster(
-            n_workers=int(number), threads_per_worker=1, dashboard_address=None
-        )
+        # The workers' profiler keeps an hour of call stacks, which is most of what a worker grows by.
+        with config.set({"distributed.worker.profile.enabled": False}):
+            cluster = dask.LocalCluster(
+                n_workers=int(number), threads_per_worker=1, dashboard_address=None
+            )
         with cluster, dask.Client(cluster, set_as_default=False) as client:
             yield client
         return
