@@ -180,6 +180,17 @@ def test_a_source_that_has_gone_leaves_the_aligned_video(copy, found):
     assert not evaluate_run(copy).sharpness
 
 
+def test_without_sources_and_with_a_damaged_video_the_rest_is_measured(copy, command):
+    edit_facts(copy, sources="gone.mp4")
+    (copy / "aligned.mp4").write_bytes(b"no video")
+    found = evaluate_run(copy)
+    assert not found.variance and found.jitter.after.rms < found.jitter.before.rms
+    note = next(note for note in found.notes if "no variance and no sharpness" in note)
+    assert "gone.mp4" in note and "aligned.mp4" in note
+    code, _, _ = command("report", copy, "--quiet")
+    assert (code, "There are no pictures" in (copy / "report.html").read_text()) == (0, True)
+
+
 def test_a_video_of_another_run_is_not_taken(copy):
     edit_facts(copy, sources="gone.mp4")
     edit_rows(copy, lambda table: table.slice(0, 3))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from holdstill import read_run
+from holdstill.evaluate import second_differences
 from holdstill.motion import PARAMETERS, MotionModel, compose, decompose
 from holdstill.motion.autoregression import (
     Autoregression,
@@ -227,6 +228,30 @@ def test_gaps_bad_frames_and_sources_divide_the_movement(run_folder):
     photographs = dataclasses.replace(run, facts={"options": {"independent": True}})
     with pytest.raises(ValueError, match="unrelated photographs"):
         stretches_of(photographs)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "faces", "lengths"),
+    [
+        ([0, 5, 10, 20, 30, 35], [0] * 6, [3, 1, 2]),  # of every fifth frame
+        ([0, 3, 6, 7, 10, 13, 14], [0] * 7, [1, 1, 2, 1, 2]),  # most of them left out
+        ([0, 1, 1, 2, 3], [0, 0, 1, 0, 0], [2, 3]),
+        ([4], [0], [1]),
+    ],
+)
+def test_jitter_and_movement_agree_on_what_follows(run_folder, numbers, faces, lengths):
+    n = len(numbers)
+    rows = {
+        "frame": np.array(numbers),
+        "face": np.array(faces),
+        "frame_from_canonical": np.tile(np.eye(3), (n, 1, 1)),
+        "status": np.array(["converged"] * n, dtype=object),
+    }
+    run = dataclasses.replace(read_run(run_folder), rows=rows)
+    assert [len(stretch) for stretch in stretches_of(run)] == lengths
+    moves = second_differences(np.zeros((n, 1, 2)), rows["frame"], run.stream)
+    inner = [k for length in lengths for k in [False, *[True] * (length - 2), False][:length]]
+    np.testing.assert_array_equal(np.isfinite(moves).all(axis=(1, 2)), inner)
 
 
 @needs_statsmodels

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from runs import write_run
 
-from holdstill import align, fit, replace_mouth, warp
+import holdstill
+from holdstill import FrameSource, align, fit, replace_mouth, warp
 from holdstill.applying import positions
 from holdstill.reference.motion import map_points
 from holdstill.run_frames import RunFrames
@@ -204,6 +205,37 @@ def test_a_frame_asked_for_is_the_one_that_comes_in_turn(frames, make_run, tmp_p
     assert replacement[-1][0].frame == N - 1
     with pytest.raises(IndexError):
         replacement[N]
+
+
+def test_the_lips_of_a_frame_left_alone_are_not_read(frames, make_run, monkeypatch):
+    quality = [0.9] * N
+    quality[2] = 0.3
+    replacement = replace_mouth(frames, make_run(quality=quality), "12:24")
+    read = []
+    frame_at = FrameSource.__getitem__
+    monkeypatch.setattr(
+        FrameSource, "__getitem__", lambda self, row: (read.append(row), frame_at(self, row))[1]
+    )
+    for row, lips in ((1, {13}), (2, set())):
+        read.clear()
+        replacement[row]
+        assert set(read) == {row} | lips
+
+
+def test_what_was_opened_is_closed_and_what_came_open_is_not(frames, run, tmp_path):
+    np.save(tmp_path / "frames.npy", frames)
+    lips = f"{run.folder}@12:24"
+    with replace_mouth(tmp_path / "frames.npy", run, lips) as replacement:
+        assert (replacement[3][1] != frames[3]).any()
+    assert replacement.replaced.all()
+    with pytest.raises(ValueError, match="this source is closed"):
+        replacement[3]
+    with holdstill.open(frames) as source:
+        with replace_mouth(source, run, lips) as replacement:
+            pass
+        np.testing.assert_array_equal(source[3].image, frames[3])
+        with pytest.raises(ValueError, match="this source is closed"):
+            replacement[3]  # the lips' frames
 
 
 def test_the_face_with_other_lips_is_that_of_the_canonical_frame(frames, run):

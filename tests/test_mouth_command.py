@@ -14,6 +14,7 @@ from runs import write_run
 import holdstill
 from holdstill import fit
 from holdstill.synthetic import TalkingHead
+from holdstill.talking.sound import _samples, write_video
 
 av = pytest.importorskip("av")
 pytest.importorskip("pyarrow")
@@ -164,6 +165,44 @@ def test_sound_that_mp4_does_not_hold_becomes_aac(mouth, folder):
     assert facts["audio"] == "kept"
     assert heard(out)[2] == "aac"
     assert begins(out) == pytest.approx(CLICK, abs=0.03)
+
+
+def write_track(path, samples, first):
+    """A sound track alone, of 16 bits, whose first sample is at `first`."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for begin in range(0, len(samples), 1000):
+            piece = (samples[None, begin : begin + 1000] * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(piece, "s16", "mono")
+            frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
+            frame.pts = round(first * RATE) + begin
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["mkv", "mov"])
+@pytest.mark.parametrize("begin", [0.0, 0.15, 0.6, -0.25])
+def test_a_track_that_begins_late_is_heard_when_it_was(tmp_path, kind, begin):
+    late = write_track(tmp_path / f"late.{kind}", sound(1.5), 0.5)
+    pictures = ((np.zeros((16, 16, 3), np.uint8), k / FPS) for k in range(2 * FPS))
+    write_video(pictures, tmp_path / "out.mp4", FPS, sound=late, begin=begin)
+    assert begins(tmp_path / "out.mp4") == pytest.approx(0.5 + CLICK - begin, abs=0.01)
+
+
+def test_not_one_sample_of_a_track_is_lost(tmp_path):
+    track = write_track(tmp_path / "whole.mkv", sound(1.0, click=0.0), 0.25)
+    for begin, seconds in ((0.0, 1.25), (0.75, 0.5), (-2.25, 3.5)):
+        with av.open(str(track)) as container:
+            stream, layout = container.streams.audio[0], av.AudioLayout("mono")
+            pieces = list(_samples(container, stream, layout, begin))
+        samples = np.concatenate(pieces, axis=1)[0]
+        assert len(samples) == round(seconds * 48000)
+        silent = round(max(0.25 - begin, 0.0) * 48000)
+        assert not samples[:silent].any()
+        time = np.arange(silent, len(samples)) / 48000 - (0.25 - begin)
+        tone = 0.5 * np.sin(2 * np.pi * 880 * time)
+        assert np.abs(samples[silent:] - tone)[100:-100].max() < 1e-3
 
 
 def test_sound_from_a_file_is_as_long_as_the_video(mouth, clip, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -130,6 +131,28 @@ def test_the_scatter_holds_every_corner_of_every_good_frame(run, found, clip):
     left = (mapped[:, 0] - mapped[:, 0].mean(axis=0)) * 100 / found.eye_corners.after.eye_distance
     np.testing.assert_allclose(after[0], left)
     assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1]  # y down, as in the picture
+
+
+def test_the_scatter_is_of_the_frames_that_the_table_is_of(run, clip, tmp_path):
+    given = clip.initial.read_text().splitlines()
+    (tmp_path / "some.csv").write_text("\n".join(given[:1] + given[60:]))
+    some = dataclasses.replace(run, facts={**run.facts, "initial": str(tmp_path / "some.csv")})
+    points = clip.head.points()
+    found = evaluate_run(some, points=points, eye_corners=CORNERS, frames=False)
+    assert 0 < found.compared < run.good.sum()
+    axes = plot.eye_corner_scatter(some, points, eye_corners=CORNERS)
+    for k, table in enumerate((found.eye_corners.before, found.eye_corners.after)):
+        clouds = [ax.collections[k].get_offsets() for ax in axes]
+        assert {len(cloud) for cloud in clouds} == {table.n_used} == {found.compared}
+        mean = np.mean([np.linalg.norm(cloud, axis=1).mean() for cloud in clouds])
+        assert mean == pytest.approx(table.average.mean)
+
+
+def test_corners_in_one_place_have_no_scale_and_no_cloud():
+    axes = plot.eye_corner_scatter(
+        {"all": [np.eye(3)] * 5}, np.zeros((5, 4, 2)), eye_corners=CORNERS
+    )
+    assert not np.isfinite(axes[0].collections[0].get_offsets()).any()
 
 
 def test_a_timeline_flags_the_frames_that_are_not_good(run, small_head):

@@ -12,7 +12,7 @@ import scipy.ndimage
 import holdstill.reference as reference
 from holdstill.gauge import compose_gauge
 from holdstill.rasl import RaslImageError, RaslResult, rasl
-from holdstill.reference import MOTIONS, linearize, robust_objective, update
+from holdstill.reference import MOTIONS, linearize, update, upper_bound
 from holdstill.reference.motion import map_points
 
 SHAPE = (36, 40)
@@ -136,7 +136,7 @@ def test_parts_belong_to_the_returned_transforms() -> None:
 def test_objective_falls_and_is_the_one_reported() -> None:
     found = align(scene(), misaligned("affine"), motion="affine")
     assert found.objectives[0] > found.objectives[-1] == found.objective
-    plain = robust_objective(
+    plain = upper_bound(
         found.vectors, np.zeros((N, 0)), np.zeros((N, found.vectors.shape[0], 0)),
         found.low_rank, 1 / np.sqrt(found.vectors.shape[0]),
     )  # fmt: skip

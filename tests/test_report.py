@@ -14,9 +14,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from clips import texts
-from report_runs import AFTER, SIDE, columns_of, number_in, numbered_run, write_run
+from report_runs import AFTER, BEFORE, SIDE, columns_of, number_in, numbered_run, write_run
 
-from holdstill import read_run
+from holdstill import Run, read_run
 from holdstill.cli import main
 from holdstill.report import pictures, write_report
 from holdstill.report.rows import LEAST_WORST, MOST_WORST, shown_rows, worst_rows
@@ -216,6 +216,35 @@ def test_plots_follow_the_theme_and_share_no_names(numbered, tmp_path):
     assert used and used <= set(identities)
     assert "var(--muted)" in page.text and "#858585" not in page.text
     assert "Eye corners, mean error" in page.text
+
+
+def test_the_page_has_one_before_and_its_figures_and_plots_are_of_the_same_frames(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip("matplotlib")
+    n, random = 60, np.random.default_rng(0)
+    folder = numbered_run(tmp_path, n, flagged=[(7, "converged", 0.2)])
+    moved = np.tile(BEFORE, (n, 1, 1))
+    moved[:, :2, 2] += random.normal(0.0, 2.0, (n, 2))
+    rows = [",".join([str(k), *map(str, m.ravel())]) for k, m in enumerate(moved) if k % 3]
+    header = "frame,h00,h01,h02,h10,h11,h12,h20,h21,h22"
+    (tmp_path / "other.csv").write_text("\n".join([header, *rows]))
+    points = np.tile([[8.0, 9.0], [12.0, 9.0], [20.0, 9.0], [24.0, 9.0]], (n, 1, 1))
+    points += random.normal(size=points.shape)
+    asked = []
+    before = Run.before
+    monkeypatch.setattr(
+        Run, "before", lambda run, *more: (asked.append(more), before(run, *more))[1]
+    )
+    write_report(folder, initial=tmp_path / "other.csv", points=points, eye_corners=(0, 1, 2, 3))
+    assert asked == [(tmp_path / "other.csv",)]
+    text = (folder / "report.html").read_text()
+    row = re.search(r"Eye corners, mean error.*?</tr>", text)[0]
+    table = [float(cell) for cell in re.findall(r'number">([\d.]+)<', row)]
+    for name, mean in zip(("before", "after"), table, strict=True):
+        drawn = [float(value) for value in re.findall(rf">{name} ([\d.]+)<", text)]
+        assert len(drawn) == 4
+        assert np.mean(drawn) == pytest.approx(mean, abs=0.006)
 
 
 def test_a_long_run_s_curves_are_images(tmp_path, monkeypatch):

@@ -237,6 +237,22 @@ def test_hand_covers_the_face_in_a_tenth_of_the_frames_and_only_there(head: Talk
         assert covered.mean() < 0.02
 
 
+def test_the_hand_is_looked_for_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    sample = TalkingHead._sample_hand
+
+    def counted(self: TalkingHead, at: Image, box: tuple[int, int, int, int], i: int) -> Image:
+        looked.append(i)
+        return sample(self, at, box, i)
+
+    monkeypatch.setattr(TalkingHead, "_sample_hand", counted)
+    head = TalkingHead(120, seed=3)
+    assert not looked
+    occluded = head.occluded
+    assert set(np.flatnonzero(occluded)) < set(looked) and len(looked) < 60
+    assert head.occluded is occluded and not occluded.flags.writeable
+
+
 def test_light_and_expression_span_several_dimensions(quiet_head: TalkingHead) -> None:
     mask = rigid_region()
     stack = np.array([aligned(quiet_head, i)[mask] for i in range(0, 320, 20)])

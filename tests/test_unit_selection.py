@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise, product
 
 import numpy as np
@@ -10,7 +11,7 @@ from runs import write_run
 
 from holdstill import replace_mouth
 from holdstill.applying import resample
-from holdstill.talking import MouthSpace, choose_mouths, viterbi
+from holdstill.talking import MouthSpace, choose_mouths, selection, viterbi
 from holdstill.talking.region import depth
 
 pytest.importorskip("pyarrow")
@@ -61,6 +62,24 @@ def test_few_candidates_are_those_nearest():
     scores = np.random.default_rng(0).normal(size=(50, 2))
     targets = np.random.default_rng(1).normal(size=(9, 2))
     nearest = ((targets[:, None] - scores) ** 2).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(choose_mouths(targets, scores, candidates=1), nearest)
+
+
+def test_a_long_recording_is_searched_in_little_memory(monkeypatch):
+    scores = np.random.default_rng(0).normal(size=(4000, 8))
+    targets = np.random.default_rng(1).normal(size=(500, 8))
+    tracemalloc.start()
+    try:
+        chosen = choose_mouths(targets, scores, candidates=20)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    differences = targets[:, None] - scores
+    assert peak < 0.3 * differences.nbytes
+    monkeypatch.setattr(selection, "_AT_A_TIME", differences.size)
+    np.testing.assert_array_equal(chosen, choose_mouths(targets, scores, candidates=20))
+    nearest = (differences**2).sum(axis=2).argmin(axis=1)
+    monkeypatch.setattr(selection, "_AT_A_TIME", 7 * scores.size)
     np.testing.assert_array_equal(choose_mouths(targets, scores, candidates=1), nearest)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
+from holdstill.talking.blending import smooth_step
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Rgb: TypeAlias = npt.NDArray[np.uint8]
@@ -106,7 +107,7 @@ class HeadWarp:
         there = source[:2] @ np.vstack([canonical, np.ones(canonical.shape[1])])
         reach = displacement(source, target, self.shape)
         weight = self._falloff(canonical, target, reach)
-        weight *= _smooth_step(self._to_border / max(1.0, _STEEPEST / _AT_BORDER * reach))
+        weight *= smooth_step(self._to_border / max(1.0, _STEEPEST / _AT_BORDER * reach))
         found = self._pixels[:2] + weight * (there - self._pixels[:2])
         x, y = found.astype(np.float32).reshape(2, *self.size)
         return x, y
@@ -118,7 +119,7 @@ class HeadWarp:
         axis = min(HEAD_AXES[0] * width, HEAD_AXES[1] * height)
         axis *= np.sqrt(abs(np.linalg.det(target[:2, :2])))
         width_of_falloff = max(FALLOFF - 1.0, _STEEPEST / _AT_HEAD * reach / axis)
-        return _smooth_step(1.0 - (np.hypot(x, y) - 1.0) / width_of_falloff)
+        return smooth_step(1.0 - (np.hypot(x, y) - 1.0) / width_of_falloff)
 
 
 def displacement(
@@ -147,9 +148,3 @@ def displacement(
     )
     away = ((target - source) @ outline)[..., :2, :]
     return float(np.hypot(away[..., 0, :], away[..., 1, :]).max(initial=0.0))
-
-
-def _smooth_step(t: FloatArray) -> FloatArray:
-    """0 up to 0, 1 from 1 on, and no kink."""
-    clipped = np.clip(t, 0.0, 1.0)
-    return np.asarray(clipped * clipped * (3.0 - 2.0 * clipped))

@@ -106,6 +106,11 @@ def _of_run(run: Run, shape: tuple[int, int]) -> Subject:
     good = np.where(run.good[:, None, None], run.frame_from_canonical, np.nan)
     found = _without_gaps(good @ _rescaled(run.shape, shape), shape)
     frames = run.open_frames()
+    try:
+        RunFrames(frames, run)  # refuses several faces of a frame
+    except ValueError:
+        frames.close()
+        raise
     return Subject(frames, found, _middle(found, shape), frame_rate(frames))
 
 

@@ -69,10 +69,13 @@ def run_mouth(options: argparse.Namespace) -> Output:
         raise ValueError(f"--audio: {options.audio} has no sound track")
     run = read_run(options.run)
     frames = RunFrames(options.video, run).frames
-    with frames, progress_of(options, "mouth", "frames") as progress:
-        replacement = replace_mouth(
+    with (
+        frames,
+        progress_of(options, "mouth", "frames") as progress,
+        replace_mouth(
             frames, run, options.lips, progress=progress, **given(options, MOUTH_OPTIONS)
-        )
+        ) as replacement,
+    ):
         first = frames[0].time if len(frames.streams) == 1 else None
         sound, said = _sound(options.audio, frames.streams)
         fps = frame_rate(frames)

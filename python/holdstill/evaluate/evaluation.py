@@ -13,6 +13,7 @@ import numpy.typing as npt
 from holdstill.evaluate.eye_corners import EyeCornerTable
 from holdstill.evaluate.jitter import Jitter
 from holdstill.evaluate.pictures import GreyImage
+from holdstill.evaluate.points import FloatArray
 from holdstill.evaluate.sharpness import Sharpness
 from holdstill.evaluate.text import as_text
 from holdstill.evaluate.variance import RegionVariance
@@ -91,6 +92,8 @@ class Evaluation:
         Whether the run came to its end.
     before : str
         What before is: the initial transforms, a fixed crop, or nothing.
+    transforms : BeforeAfter of ndarray (rows, 3, 3) float64
+        frame_from_canonical, NaN where a row has none; before is None where no row has one.
     iterations, residual, quality : Spread
         Over the rows that were solved.
     speed : dict
@@ -128,6 +131,7 @@ class Evaluation:
     compared: int
     complete: bool
     before: str
+    transforms: BeforeAfter[FloatArray]
     iterations: Spread
     residual: Spread
     quality: Spread
@@ -145,7 +149,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but images and columns as plain numbers and texts."""
-        left_out = ("mean_image", "per_frame", "notes", "all_eye_corners")
+        left_out = ("transforms", "mean_image", "per_frame", "notes", "all_eye_corners")
         found = {
             name: value.to_dict() if hasattr(value, "to_dict") else value
             for name, value in vars(self).items()

@@ -118,9 +118,20 @@ def eye_corner_errors(
     >>> eye_corner_errors([np.eye(3)] * 2, points, (0, 1, 2, 3)).tolist()
     [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
     """
+    away = eye_corner_deviations(frame_from_canonical, points, eye_corners, use)
+    return np.asarray(np.linalg.norm(away, axis=2))
+
+
+def eye_corner_deviations(
+    frame_from_canonical: npt.ArrayLike,
+    points: npt.ArrayLike,
+    eye_corners: Sequence[int] = EYE_CORNERS,
+    use: npt.ArrayLike | None = None,
+) -> FloatArray:
+    """What :func:`eye_corner_errors` are the lengths of: x and y, (n, 4, 2)."""
     mapped, usable = _mapped_corners(frame_from_canonical, points, eye_corners)
     mean, scale = _mean_and_scale(mapped[usable & _check_mask(use, len(mapped))])
-    return np.asarray(np.linalg.norm(mapped - mean, axis=2) * scale)
+    return (mapped - mean) * scale
 
 
 def eye_corner_table(

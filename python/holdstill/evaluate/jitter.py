@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.evaluate.consecutive import follows, least_step
 from holdstill.evaluate.points import FloatArray, invertible, map_to_canonical
 from holdstill.reference.motion import map_points
 
@@ -93,11 +94,11 @@ def second_differences(
         raise ValueError(f"positions: expected shape (n, k, 2), got {path.shape}")
     numbers = _of_length("frame", frame, len(path))
     streams = np.zeros_like(numbers) if stream is None else _of_length("stream", stream, len(path))
-    follows = _follows(numbers, streams)
+    next_to = follows(numbers, streams)
     found = np.full_like(path, np.nan)
     if len(path) > 2:
         inner = path[:-2] - 2.0 * path[1:-1] + path[2:]
-        found[1:-1] = np.where((follows[:-1] & follows[1:])[:, None, None], inner, np.nan)
+        found[1:-1] = np.where((next_to[:-1] & next_to[1:])[:, None, None], inner, np.nan)
     return found
 
 
@@ -215,20 +216,9 @@ def _count(moves: FloatArray) -> int:
     return int(np.isfinite(moves).any(axis=1).sum())
 
 
-def _follows(numbers: npt.NDArray[np.int64], streams: npt.NDArray[np.int64]) -> Any:
-    """Which frames, but for the first, come directly after the one before."""
-    same = np.diff(streams) == 0
-    return same & (np.diff(numbers) == _least_step(numbers, streams))
-
-
-def _least_step(numbers: npt.NDArray[np.int64], streams: npt.NDArray[np.int64]) -> int:
-    steps = np.diff(numbers)[(np.diff(streams) == 0) & (np.diff(numbers) > 0)]
-    return int(steps.min(initial=np.iinfo(np.int64).max)) if len(steps) else 1
-
-
 def _step(frame: npt.ArrayLike, stream: npt.ArrayLike | None) -> int:
     numbers = np.asarray(frame, dtype=np.int64)
-    return _least_step(numbers, np.zeros_like(numbers) if stream is None else np.asarray(stream))
+    return least_step(numbers, np.zeros_like(numbers) if stream is None else np.asarray(stream))
 
 
 def _of_length(name: str, values: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:

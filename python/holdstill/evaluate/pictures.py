@@ -12,7 +12,9 @@ import numpy.typing as npt
 from holdstill.alignment import warp
 from holdstill.evaluate.sharpness import Sharpness, mean_squared_gradient
 from holdstill.evaluate.variance import RegionVariance, region_variance
+from holdstill.run_folder import Run
 from holdstill.sources import FrameSource
+from holdstill.sources import open as open_source
 
 Mask = npt.NDArray[np.bool_]
 GreyImage = npt.NDArray[np.float32]
@@ -82,6 +84,30 @@ def spread_evenly(rows: npt.NDArray[np.int64], most: int = MOST_FRAMES) -> npt.N
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+
+
+def open_shown(run: Run) -> tuple[FrameSource | None, str | None]:
+    """The frames of a run; where they have gone its aligned video, one picture for every row.
+
+    Returns
+    -------
+    (FrameSource or None, str or None)
+        What there is, and why it is not the frames.
+    """
+    try:
+        return run.open_frames(), None
+    except (OSError, ValueError) as error:
+        missing = str(error)
+    if run.video is None:
+        return None, f"{missing}, and there is no aligned.mp4"
+    try:
+        frames = open_source(run.video)
+    except (OSError, ValueError) as error:
+        return None, f"{missing}, and {error}"
+    if len(frames) != len(run):
+        frames.close()
+        return None, f"{missing}, and {run.video.name} is not the run's: {len(frames)} pictures"
+    return frames, missing
 
 
 def look_at(

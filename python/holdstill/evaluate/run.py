@@ -20,10 +20,9 @@ from holdstill.evaluate.eye_corners import (
     eye_corner_table,
 )
 from holdstill.evaluate.jitter import Jitter, JitterOfFrames, corner_jitter, point_jitter
-from holdstill.evaluate.pictures import Pictures, look_at, spread_evenly
+from holdstill.evaluate.pictures import Pictures, look_at, open_shown, spread_evenly
 from holdstill.evaluate.points import FloatArray, invertible, read_points
 from holdstill.run_folder import INITIAL_TRANSFORMS, Run, read_run
-from holdstill.sources import open as open_source
 
 FACE = "face"
 """Region in which the mean image's sharpness is measured."""
@@ -105,6 +104,7 @@ def evaluate_run(
         compared=int(compared.sum()),
         complete=run.complete,
         before=caption,
+        transforms=BeforeAfter(before if has_before else None, after),
         iterations=Spread.of(run.rows["iterations"][solved]),
         residual=Spread.of(_column(run, "residual")[solved]),
         quality=Spread.of(_column(run, "quality")[solved]),
@@ -246,21 +246,14 @@ def _look(
     """The frames before and after; where they have gone, what the aligned video shows."""
     rows = spread_evenly(rows)
     face = np.asarray(roi_mask(FACE, run.shape) > 0)
-    try:
-        frames = run.open_frames()
-    except (OSError, ValueError) as error:
-        if run.video is None:
-            notes.append(f"no variance and no sharpness: {error}, and there is no aligned.mp4")
-            return BeforeAfter()
-        notes.append(f"variance and sharpness are of aligned.mp4, after alignment only: {error}")
-        frames, position = open_source(run.video), np.arange(len(run))
-        sides = [np.tile(np.eye(3), (len(run), 1, 1))]
-        if len(frames) != len(run):
-            notes[-1] = f"no variance and no sharpness: {error}, and aligned.mp4 is not the run's"
-            frames.close()
-            return BeforeAfter()
-    else:
-        position = run.position
+    frames, missing = open_shown(run)
+    if frames is None:
+        notes.append(f"no variance and no sharpness: {missing}")
+        return BeforeAfter()
+    position = run.position
+    if missing:
+        notes.append(f"variance and sharpness are of aligned.mp4, after alignment only: {missing}")
+        position, sides = np.arange(len(run)), [np.tile(np.eye(3), (len(run), 1, 1))]
     with frames:
         seen = look_at(
             frames, position[rows], [side[rows] for side in sides], region, face, progress

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.evaluate.consecutive import follows
 from holdstill.motion.parameters import FloatArray
 from holdstill.run_folder import Run
 
@@ -56,10 +57,7 @@ def _of_run(run: Run) -> list[FloatArray]:
         raise ValueError("recorded: expected the frames of a movement, got unrelated photographs")
     transforms = np.where(run.good[:, None, None], run.frame_from_canonical, np.nan)
     numbers = np.asarray(run.rows["frame"], dtype=np.int64)
-    steps = np.diff(numbers)
-    step = int(np.median(steps)) if len(steps) else 1
-    apart = (steps != step) | (np.diff(run.stream) != 0)
-    return np.split(transforms, np.flatnonzero(apart) + 1)
+    return np.split(transforms, np.flatnonzero(~follows(numbers, run.stream)) + 1)
 
 
 def _of_arrays(recorded: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[FloatArray]:

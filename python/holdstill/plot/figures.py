@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill import _core
 from holdstill.alignment import align_frame
 from holdstill.dictionary import Dictionary
-from holdstill.evaluate import EYE_CORNERS, Evaluation, RegionVariance, map_to_canonical
-from holdstill.evaluate.eye_corners import SCALED_EYE_DISTANCE, check_corners
+from holdstill.evaluate import EYE_CORNERS, Evaluation, RegionVariance
+from holdstill.evaluate.eye_corners import eye_corner_deviations
+from holdstill.evaluate.points import invertible
 from holdstill.plot.style import (
     AFTER,
     BEFORE,
@@ -87,7 +89,8 @@ def eye_corner_scatter(
     Parameters
     ----------
     run : Run, or mapping of str to array_like (n, 3, 3)
-        A run; or several transforms of the same frames by their labels, the worst first.
+        A run, of which the good frames count that have a transform before alignment, if any has;
+        or several transforms of the same frames by their labels, the worst first.
     points : array_like, shape (n, k, 2)
         (x, y) in frame pixels; NaN where unknown.
     eye_corners : four int
@@ -106,16 +109,14 @@ def eye_corner_scatter(
     """
     if isinstance(run, Run):
         before, _ = run.before()
-        known = np.isfinite(before).any()
-        sets = {**({"before": before} if known else {}), "after": run.frame_from_canonical}
-        use = run.good
+        known = invertible(before)
+        sets = {**({"before": before} if known.any() else {}), "after": run.frame_from_canonical}
+        use = run.good & (known | ~known.any())
     else:
         sets = {name: np.asarray(matrices) for name, matrices in run.items()}
         use = np.ones(len(np.asarray(points)), dtype=bool)
-    positions = np.asarray(points, dtype=np.float64)
-    corners = check_corners(eye_corners, positions)
     away = {
-        name: _deviations(np.where(use[:, None, None], matrices, np.nan), positions[:, corners])
+        name: _known(eye_corner_deviations(matrices, points, eye_corners, use)[use])
         for name, matrices in sets.items()
     }
     _, grid = grid_of_axes(1, 4, (10.0, 3.1), sharex=True, sharey=True)
@@ -133,15 +134,10 @@ def eye_corner_scatter(
     return np.asarray(axes)
 
 
-def _deviations(transforms: Any, corners: Any) -> npt.NDArray[np.float64]:
-    """Of the corners from their means, (n, 4, 2), at 100 px between the outer ones."""
-    mapped = map_to_canonical(transforms, corners)
-    mapped = mapped[np.isfinite(mapped).all(axis=(1, 2))]
-    if not len(mapped):
-        return np.full((1, 4, 2), np.nan)
-    mean = mapped.mean(axis=0)
-    scale = SCALED_EYE_DISTANCE / np.linalg.norm(mean[3] - mean[0])
-    return np.asarray((mapped - mean) * scale)
+def _known(away: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of deviations (n, 4, 2) those that are known; where none is, one that is not."""
+    known = np.isfinite(away).all(axis=(1, 2))
+    return away[known] if known.any() else np.full((1, 4, 2), np.nan)
 
 
 def _cloud(ax: Axes, errors: npt.NDArray[np.float64], name: str, colour: str) -> None:
@@ -197,8 +193,9 @@ def convergence(
     above.plot(iterations, objectives, "o-", color=AFTER, markersize=4)
     below.semilogy(iterations, steps, "o-", color=AFTER, markersize=4)
     below.axhline(
-        options.get("tolerance", _default_tolerance()), color=INK, linestyle=":", label="tolerance"
-    )
+        options.get("tolerance", _core.DEFAULT_TOLERANCE), color=INK, linestyle=":",
+        label="tolerance",
+    )  # fmt: skip
     dress(above, title=f"{status} after {len(steps)} iterations", y="½‖e‖₂² + μ‖x‖₁")
     dress(below, x="iteration", y="step ‖Δτ‖₂")
     for ax in axes:
@@ -206,8 +203,3 @@ def convergence(
     count_by_integers(below)
     legend(below)
     return np.asarray(axes)
-
-
-def _default_tolerance() -> float:
-    assert align_frame.__kwdefaults__ is not None
-    return float(align_frame.__kwdefaults__["tolerance"])

@@ -116,9 +116,9 @@ def transforms(
     """
     if isinstance(results, Run):
         shape = results.shape if shape is None else shape
-        given, what = results.before()
-        if before is None and what == INITIAL_TRANSFORMS:
-            before = given
+        if before is None:
+            given, what = results.before()
+            before = given if what == INITIAL_TRANSFORMS else None
     if shape is None:
         raise ValueError("shape: expected (height, width) of the canonical frame")
     if isinstance(results, np.ndarray):

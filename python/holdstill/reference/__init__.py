@@ -15,7 +15,7 @@ from .motion import (
     update,
     warp_jacobian,
 )
-from .rasl_inner import RaslStep, rasl_alm, rasl_apg, robust_objective
+from .rasl_inner import RaslStep, rasl_alm, rasl_apg, upper_bound
 from .registration import FrameRegistration, register_frame
 from .robust import LOSSES, RobustResult, group_soft_threshold, huber, robust_least_squares
 from .search import search
@@ -64,10 +64,10 @@ __all__ = [
     "rasl_apg",
     "register_frame",
     "robust_least_squares",
-    "robust_objective",
     "search",
     "soft_threshold",
     "update",
+    "upper_bound",
     "warp",
     "warp_jacobian",
 ]

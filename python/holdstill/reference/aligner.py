@@ -137,12 +137,7 @@ def align_frame(
     parameters_from_matrix(transform, motion, shape)
     planes = n_planes(features)
     samples = len(canonical_points(roi, shape)) * planes
-    if dictionary.ndim != 2 or dictionary.shape[0] != samples:
-        raise ValueError(f"atoms: expected shape ({samples}, r), got {dictionary.shape}")
-    if loss not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
-    if loss != "l2" and not (np.isfinite(kappa) and kappa > 0):
-        raise ValueError(f"kappa: expected a positive number for loss={loss!r}, got {kappa}")
+    _check(dictionary, samples, loss, kappa)
     # The smoothed l1 is a multiple of Huber's loss with a small threshold.
     share = L1_THRESHOLD if loss == "l1" else 1.0
     x = np.zeros(dictionary.shape[1])
@@ -175,11 +170,7 @@ def align_frame(
                 scale=widening * REDESCENDING_SCALE * kappa, planes=planes,
             )  # fmt: skip
             norm *= now.norm
-            roots = np.sqrt(np.tile(weights, planes))
-            solved = l1_least_squares(
-                roots[:, None] * dictionary, roots * v, roots[:, None] * J, mu=mu,
-                initial=x, bregman_iterations=0,
-            )  # fmt: skip
+            solved = _weighted_l1(dictionary, v, J, np.tile(weights, planes), mu, x)
         else:
             solved = robust_least_squares(
                 dictionary, now.vector, now.jacobian, mu=share * mu, kappa=share * kappa,
@@ -193,8 +184,7 @@ def align_frame(
         step, residual = float(np.linalg.norm(solved.step)), float(np.linalg.norm(solved.residual))
         arrived = step <= tolerance and widening == 1.0
         if bounded:
-            model = dictionary @ x
-            model *= max(1.0, LEAST_MODEL / float(np.linalg.norm(model)))
+            model = _unfaded(dictionary @ x)
             if iteration == 1:  # the plain fit is a model; its step is the occluder's, too
                 typical = residual / np.sqrt(samples / planes)
                 widening = max(1.0, WIDEST * typical / (REDESCENDING_SCALE * kappa))
@@ -211,3 +201,28 @@ def align_frame(
             status = "converged"
             break
     return FrameAlignment(transform, status, iteration, residual, step, x, gap, weights)
+
+
+def _check(dictionary: FloatArray, samples: int, loss: str, kappa: float) -> None:
+    if dictionary.ndim != 2 or dictionary.shape[0] != samples:
+        raise ValueError(f"atoms: expected shape ({samples}, r), got {dictionary.shape}")
+    if loss not in LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
+    if loss != "l2" and not (np.isfinite(kappa) and kappa > 0):
+        raise ValueError(f"kappa: expected a positive number for loss={loss!r}, got {kappa}")
+
+
+def _weighted_l1(
+    dictionary: FloatArray, v: FloatArray, J: FloatArray, W: FloatArray, mu: float, x: FloatArray
+) -> L1Result:
+    """min over x, Δτ of ½(v + JΔτ - Ãx)ᵀW(v + JΔτ - Ãx) + μ‖x‖₁, from an earlier x."""
+    roots = np.sqrt(W)
+    return l1_least_squares(
+        roots[:, None] * dictionary, roots * v, roots[:, None] * J, mu=mu,
+        initial=x, bregman_iterations=0,
+    )  # fmt: skip
+
+
+def _unfaded(model: FloatArray) -> FloatArray:
+    """a = Ãx, or 0.8 a/‖a‖ where ‖a‖ < 0.8: no face at all explains a flat occluder."""
+    return model * max(1.0, LEAST_MODEL / float(np.linalg.norm(model)))

@@ -139,7 +139,7 @@ def rasl_alm(
         converged = bool(np.linalg.norm(gap) <= limit)
     bound = _lower_bound(D, Q, Y, lam, gauge) if certify else np.nan
     return RaslStep(
-        A, E, delta, Y, rank, iteration, mu, robust_objective(D, delta, Q, A, lam), bound, converged
+        A, E, delta, Y, rank, iteration, mu, upper_bound(D, delta, Q, A, lam), bound, converged
     )
 
 
@@ -210,11 +210,11 @@ def rasl_apg(
     Y = (D + _columns(Q, delta) - A - E) / kappa
     return RaslStep(
         A, E, delta, Y, rank, iteration, 1 / kappa,
-        robust_objective(D, delta, Q, A, lam), _lower_bound(D, Q, Y, lam, gauge), converged,
+        upper_bound(D, delta, Q, A, lam), _lower_bound(D, Q, Y, lam, gauge), converged,
     )  # fmt: skip
 
 
-def robust_objective(
+def upper_bound(
     D: npt.ArrayLike, delta: npt.ArrayLike, Q: npt.ArrayLike, A: npt.ArrayLike, lam: float
 ) -> float:
     """p = ‖A‖_* + λ‖D + Qδ - A‖₁, an upper bound of the inner optimum (equations §1).
@@ -234,7 +234,7 @@ def robust_objective(
 
     Examples
     --------
-    >>> robust_objective(np.eye(2), np.zeros((2, 0)), np.zeros((2, 2, 0)), np.eye(2), 1.0)
+    >>> upper_bound(np.eye(2), np.zeros((2, 0)), np.zeros((2, 2, 0)), np.eye(2), 1.0)
     2.0
     """
     A = np.asarray(A, dtype=np.float64)

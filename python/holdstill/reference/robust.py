@@ -152,7 +152,7 @@ def robust_least_squares(
     tolerance: float = 1e-10,
     max_iterations: int = 20000,
 ) -> RobustResult:
-    """min over x, Δτ of the Huber loss of v + JΔτ - Ãx, plus μ‖x‖₁ (equations §3, "Occlusion").
+    """min over x, Δτ of the Huber loss of v + JΔτ - Ãx, plus μ‖x‖₁ (equations §3, "Robust losses").
 
     The occlusion e is explicit, which splits the problem into the l1 problem for v - e and a soft
     threshold, iterated with momentum; it restarts where the momentum points uphill. A pixel's

@@ -103,7 +103,7 @@ def prepare_frame(
     features: str = "grey",
     sigma: float = 0.8,
 ) -> PreparedFrame:
-    """Low-pass a frame, decimate it and take its derivatives (equations §0, edges way (ii)).
+    """Low-pass a frame, decimate it and take its derivatives (equations §0, "Features").
 
     Parameters
     ----------

@@ -84,8 +84,8 @@ def write_report(
     found = evaluate_run(
         run, points=points, eye_corners=eye_corners, initial=initial, progress=both.first
     )
-    pictures = make_pictures(run, shown.rows, worst, initial=initial, progress=both.second)
-    plots = plot_section(run, found, points, eye_corners=eye_corners)
+    pictures = make_pictures(run, found, shown.rows, worst, progress=both.second)
+    plots = plot_section(run, found, points, eye_corners)
     page = render(run, found, shown, worst, pictures, plots)
     # A name that is no text is shown as far as it is.
     content = page.encode("utf-8", "replace")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from holdstill.motion import decompose
 from holdstill.motion.recorded import frame_rate_of, stretches_of
-from holdstill.report.markup import escape, table
+from holdstill.report.markup import row_of_numbers, table
 from holdstill.report.plots import WIDE, themed_figure
 from holdstill.run_folder import Run
 
@@ -42,7 +42,7 @@ def _pose(run: Run) -> Iterator[str]:
     if not known:
         return
     rows = [
-        _row(
+        row_of_numbers(
             f"{name.capitalize()} (°, {_SAYS[name]})",
             [f"{np.nanmean(angle):.1f}", *(f"{q:.1f}" for q in np.nanpercentile(angle, (5, 95)))],
         )
@@ -109,12 +109,4 @@ def _sizes(stretches: list[FloatArray], fps: float | None) -> Iterator[str]:
         if fps is not None:
             steps = np.concatenate([np.diff(part) for part in np.split(column, ends)])
             cells.append(fps * np.sqrt(np.mean(steps**2)))
-        yield _row(name, [f"{cell:.{digits}f}" for cell in cells])
-
-
-def _row(name: str, cells: list[str]) -> str:
-    return (
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f'<td class="number">{cell.replace("-", "−")}</td>' for cell in cells)
-        + "</tr>"
-    )
+        yield row_of_numbers(name, [f"{cell:.{digits}f}" for cell in cells])

@@ -66,6 +66,12 @@ def data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
+def row_of_numbers(name: str, cells: Iterable[str]) -> str:
+    """A row of a table: what it is of, and numbers with the sign that is a minus."""
+    numbers = "".join(f'<td class="number">{cell.replace("-", "−")}</td>' for cell in cells)
+    return f'<tr><th scope="row">{escape(name)}</th>{numbers}</tr>'
+
+
 def table(kind: str, head: Mapping[str, bool], rows: Iterable[str]) -> str:
     """A table of rows of HTML; its head says which columns are numbers."""
     cells = "".join(

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.evaluate import Evaluation
+from holdstill.evaluate.pictures import open_shown
 from holdstill.pictures import as_rgb8, canonical_picture
 from holdstill.report.rows import Rows
 from holdstill.run_folder import Run
 from holdstill.segments import load_av
 from holdstill.sources import Frame, FrameSource
-from holdstill.sources import open as open_source
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -62,10 +62,10 @@ class Pictures:
 
 def make_pictures(
     run: Run,
+    found: Evaluation,
     rows: Rows,
     worst: Rows,
     *,
-    initial: Any = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pictures:
     """Read the frames of a run once and make its pictures.
@@ -73,23 +73,22 @@ def make_pictures(
     Parameters
     ----------
     run : Run
+    found : Evaluation
+        Of the run: it knows the transforms before alignment.
     rows : ndarray of int64
         Rows that the video shows, in order.
     worst : ndarray of int64
         Rows, among them, that get a thumbnail.
-    initial : path, optional
-        As in :meth:`Run.before`.
     progress : callable (done, total), optional
         Called after every picture.
     """
     canonical = run.shape
     shape = _fitted(canonical, SIDE, even=True)
-    before, what = run.before(initial)
-    frames, missing = _open(run)
+    before, after = found.transforms.before, run.frame_from_canonical
+    frames, missing = open_shown(run)
     if frames is None:
         return Pictures(b"", shape, None, missing, {})
-    pair = missing is None and bool(np.isfinite(before).all(axis=(1, 2)).any())
-    sides = [before, run.frame_from_canonical] if pair else [run.frame_from_canonical]
+    sides = [after] if missing or before is None else [before, after]
     positions = rows if missing else run.position[rows]
     thumbnails: dict[int, bytes] = {}
     wanted = set(worst.tolist())
@@ -104,28 +103,11 @@ def make_pictures(
                 halves = [_seen(frame, side[row], canonical, shape) for side in sides]
             video.write(np.concatenate(halves, axis=1))
             if row in wanted:
-                thumbnails[row] = _thumbnail(halves[-1], frame, run.frame_from_canonical[row])
+                thumbnails[row] = _thumbnail(halves[-1], frame, after[row])
             if progress is not None:
                 progress(done, len(rows))
-    return Pictures(video.close(), shape, what if pair else None, missing, thumbnails)
-
-
-def _open(run: Run) -> tuple[FrameSource | None, str | None]:
-    """The run's frames; else its aligned video, or nothing, and why."""
-    try:
-        return run.open_frames(), None
-    except (OSError, ValueError) as error:
-        missing = str(error)
-    if run.video is None:
-        return None, missing
-    try:
-        frames = open_source(run.video)
-    except (OSError, ValueError) as error:
-        return None, f"{missing}; {error}"
-    if len(frames) != len(run):
-        frames.close()
-        return None, f"{missing}; {run.video.name} holds {len(frames)} pictures"
-    return frames, missing
+    what = found.before if len(sides) > 1 else None
+    return Pictures(video.close(), shape, what, missing, thumbnails)
 
 
 def _frames_at(frames: FrameSource, positions: npt.NDArray[np.int64]) -> Iterator[Frame]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from holdstill.evaluate import Evaluation
 from holdstill.report import sections
 from holdstill.report.markup import data_uri, escape
-from holdstill.run_folder import Run
+from holdstill.run_folder import INITIAL_TRANSFORMS, Run
 
 WIDTH, WIDE = 5.6, 11.2
 """Of a plot and of one over the whole page, inches: so text is of one size in all of them."""
@@ -25,14 +25,14 @@ MOST_VECTORS = 2000
 def plot_section(
     run: Run,
     found: Evaluation,
-    points: npt.ArrayLike | None = None,
-    **eye_corners: Any,
+    points: npt.ArrayLike | None,
+    eye_corners: Sequence[int],
 ) -> str:
     """What alignment changed: a table, the mean of the frames, plots."""
     means = "\n".join(_means(found))
     parts = [sections.figures(found), f'<div class="figures means">{means}</div>' if means else ""]
     try:
-        plots = "\n".join(_plots(run, found, points, **eye_corners))
+        plots = "\n".join(_plots(run, found, points, eye_corners))
     except ImportError as error:
         parts.append(f'<p class="muted small">No plots: {escape(error)}</p>')
     else:
@@ -68,17 +68,22 @@ def _plots(
     run: Run,
     found: Evaluation,
     points: npt.ArrayLike | None,
-    **eye_corners: Any,
+    eye_corners: Sequence[int],
 ) -> Iterator[str]:
     from holdstill import plot
 
+    before, after = found.transforms.before, run.frame_from_canonical
     if points is not None and found.eye_corners:
-        axes = plot.eye_corner_scatter(run, points, **eye_corners)
+        compared = found.per_frame["compared"][:, None, None]
+        sides = {"after": after} if before is None else {"before": before, "after": after}
+        counted = {name: np.where(compared, side, np.nan) for name, side in sides.items()}
+        axes = plot.eye_corner_scatter(counted, points, eye_corners=eye_corners)
         yield themed_figure(
             axes[0], "eyes", "Eye corners about their means, in the canonical frame.", WIDE, 3.3
         )
     if not run.independent and found.compared > 1:
-        axes = plot.transforms(run)
+        moved = before if found.before == INITIAL_TRANSFORMS else None
+        axes = plot.transforms(run, before=moved)
         yield themed_figure(axes[0], "transforms", "The transforms over time.", WIDTH, 5.6)
     if found.variance:
         text = "Share of the region's variance in its first principal components."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.evaluate.pictures import spread_evenly
 from holdstill.report.states import GOOD, states
 from holdstill.run_folder import Run
 
@@ -66,7 +67,7 @@ def shown_rows(run: Run, worst: Rows, most: int = MOST_PICTURES) -> Shown:
         return Shown(np.arange(n), 1, 0, 0)
     flagged = np.flatnonzero(~run.good)
     room = most * MOST_FLAGGED // MOST_PICTURES
-    extra = _evenly(flagged, max(0, room - len(worst)))
+    extra = spread_evenly(flagged, max(0, room - len(worst)))
     every = -(-n // (most - len(np.union1d(extra, worst))))
     in_turn = np.arange(0, n, every)
     rows = np.union1d(in_turn, np.union1d(extra, worst))
@@ -107,13 +108,8 @@ def _worst(rows: Rows, severity: npt.NDArray[np.float64], most: int) -> Rows:
         return rows
     limit = np.sort(severity[rows])[most - 1]
     below = rows[severity[rows] < limit]
-    return np.concatenate([below, _evenly(rows[severity[rows] == limit], most - len(below))])
-
-
-def _evenly(rows: Rows, most: int) -> Rows:
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+    equal = spread_evenly(rows[severity[rows] == limit], most - len(below))
+    return np.concatenate([below, equal])
 
 
 def _ordinal(number: int) -> str:

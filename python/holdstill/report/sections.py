@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.evaluate import BeforeAfter, Evaluation
-from holdstill.report.markup import THIN, data_uri, escape, mark, table
+from holdstill.report.markup import THIN, data_uri, escape, mark, row_of_numbers, table
 from holdstill.report.rows import Rows
 from holdstill.report.states import STATES, state_of, states
 from holdstill.run_folder import Run
@@ -163,11 +163,7 @@ def _figure(
         return
     change = f"{100 * (after / before - 1):+.0f}{THIN}%" if before else ""
     cells = ("–" if before is None else f"{before:.{digits}f}", f"{after:.{digits}f}", change)
-    yield (
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f'<td class="number">{cell.replace("-", "−")}</td>' for cell in cells)
-        + "</tr>"
-    )
+    yield row_of_numbers(name, cells)
 
 
 def status_table(run: Run) -> str:

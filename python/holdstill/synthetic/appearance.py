@@ -16,6 +16,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
+from ..talking.blending import smooth_step
+
 Array: TypeAlias = npt.NDArray[Any]  # float32 throughout, which NumPy's stubs cannot follow
 
 TEXELS_PER_UNIT = 3
@@ -74,8 +76,7 @@ class HeadTexture:
 
 def smoothstep(value: Array) -> Array:
     """Cubic step from 0 at `value` <= 0 to 1 at `value` >= 1."""
-    t = np.clip(value, 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
+    return np.asarray(smooth_step(value), dtype=np.float32)
 
 
 def blend(colour: Array, paint: Array | tuple[float, ...], opacity: Array) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from ..canonical import DEFAULT_SHAPE, check_shape
+from ..checks import integer
 from . import trajectories
 from .appearance import BOTTOM, LEFT, RELIEF_STEP, RIGHT, TEXELS_PER_UNIT, TOP, Array, head_texture
 from .features import EYE_BOX, MOUTH_BOX, draw_eye, draw_mouth
@@ -39,7 +41,7 @@ class TalkingHead:
 
     The head nods, turns and comes nearer by smooth affine motions, talks, blinks and glances, under
     lights that wander; a hand passes over it once in a while. Frames are rendered when they are
-    asked for and not kept: memory does not grow with their number.
+    asked for and not kept; their trajectories are, less than 400 bytes of each.
 
     Parameters
     ----------
@@ -91,10 +93,10 @@ class TalkingHead:
         color: bool = True,
         fps: float = 25.0,
     ) -> None:
-        self.n_frames = _integer("n_frames", n_frames, 1, 10_000_000)
+        self.n_frames = integer("n_frames", n_frames, 1, 10_000_000)
         self.size = _size(size)
         self.shape = check_shape(shape)
-        self.seed = _integer("seed", seed, 0, 2**63 - 1)
+        self.seed = integer("seed", seed, 0, 2**63 - 1)
         self.noise = _real("noise", noise, 0.0, 255.0)
         self.fps = _real("fps", fps, 1e-3, 1e6)
         self.color = bool(color)
@@ -111,8 +113,6 @@ class TalkingHead:
         zoom = min(self.size[0] / 576, self.size[1] / 720)
         blur = round(max(1.0, 1.0 / zoom), 2)
         self._texture, self._hand_texture = head_texture(blur), hand_texture(blur)
-        self.occluded = self._find_occluded()
-        self.occluded.setflags(write=False)
         self._backdrop, self._sweater = backdrop(self.size, self.seed)
         # Fresh noise would take half of a frame's time: each frame cuts a piece of a longer strip.
         values = self.size[0] * self.size[1] * (3 if self.color else 1)
@@ -170,7 +170,7 @@ class TalkingHead:
         """Initial transforms as a 3D tracker or a detector would leave them.
 
         Each is the similarity that maps the outer eye corners rightly, disturbed by a similarity
-        that partly drifts and partly jitters.
+        that partly drifts and partly jitters: another one for another number of frames.
 
         Parameters
         ----------
@@ -192,16 +192,21 @@ class TalkingHead:
         disturbed = linear @ trajectories.tracker_error(self.n_frames, self.seed, error)
         return np.asarray(disturbed @ _face_from_canonical(self.shape))
 
-    def _find_occluded(self) -> npt.NDArray[np.bool_]:
+    @cached_property
+    def occluded(self) -> npt.NDArray[np.bool_]:
+        """Frames in which the hand hides more than a hundredth of the face, (n,); read-only.
+
+        Looked for when it is first asked for, in every frame that the hand may reach into.
+        """
         occluded = np.zeros(self.n_frames, dtype=bool)
-        if self._hand is None:
-            return occluded
-        every_fifth_unit = np.array([[5.0, 0, -100], [0, 5, -85], [0, 0, 1]])
-        x, y = unit_grid(every_fifth_unit, (0, 0, 41, 41))
-        face = (x / 84) ** 2 + ((y - 10) / 96) ** 2 <= 1
-        for i in np.flatnonzero(self._hand.visible).tolist():
-            hand = self._sample_hand(every_fifth_unit, (0, 0, 41, 41), i)
-            occluded[i] = (hand[3][face] > 0.5).mean() > 0.01
+        if self._hand is not None:
+            every_fifth_unit = np.array([[5.0, 0, -100], [0, 5, -85], [0, 0, 1]])
+            x, y = unit_grid(every_fifth_unit, (0, 0, 41, 41))
+            face = (x / 84) ** 2 + ((y - 10) / 96) ** 2 <= 1
+            for i in np.flatnonzero(self._hand.visible).tolist():
+                hand = self._sample_hand(every_fifth_unit, (0, 0, 41, 41), i)
+                occluded[i] = (hand[3][face] > 0.5).mean() > 0.01
+        occluded.setflags(write=False)
         return occluded
 
     def _sample_hand(
@@ -323,16 +328,6 @@ def _cut(head: Array, region: tuple[int, int, int, int], box: tuple[int, int, in
     return head[:, y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
 
 
-def _integer(name: str, value: int, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name}: expected an integer, got {value!r}") from None
-    if not low <= number <= high:
-        raise ValueError(f"{name}: expected {low} to {high}, got {number}")
-    return number
-
-
 def _real(name: str, value: float, low: float, high: float) -> float:
     try:
         number = float(value)
@@ -348,4 +343,4 @@ def _size(size: tuple[int, int]) -> tuple[int, int]:
         height, width = size
     except (TypeError, ValueError):
         raise ValueError(f"size: expected (height, width), got {size!r}") from None
-    return _integer("size", height, 64, 4096), _integer("size", width, 64, 4096)
+    return integer("size", height, 64, 4096), integer("size", width, 64, 4096)

@@ -1,7 +1,8 @@
 """How the synthetic head moves: pose, expression, light and hand as smooth functions of time.
 
-Every value at a frame depends on the seed and the frame's time alone, so a longer recording begins
-with the same frames as a shorter one.
+Every value of a frame depends on the seed and the frame's time alone, so a longer recording begins
+with the same frames as a shorter one. A tracker's error, which no frame shows, is another one for
+another number of frames.
 """
 
 from __future__ import annotations

@@ -39,9 +39,20 @@ def feather(under: npt.NDArray[Any], patch: npt.NDArray[Any], depths: FloatArray
     -------
     ndarray, shape (n, channels), float64
     """
-    t = np.clip(depths / SOFT_EDGE, 0.0, 1.0)
-    opacity = (t * t * (3.0 - 2.0 * t))[:, None]
+    opacity = smooth_step(depths / SOFT_EDGE)[:, None]
     return np.asarray(under + opacity * (patch - under.astype(np.float64)))
+
+
+def smooth_step(t: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """0 up to 0, 1 from 1 on, cubic between, and no kink.
+
+    Examples
+    --------
+    >>> smooth_step(np.array([-1.0, 0.0, 0.5, 2.0])).tolist()
+    [0.0, 0.0, 0.5, 1.0]
+    """
+    t = np.clip(t, 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t))
 
 
 class Membrane:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from holdstill.pictures import canonical_picture
 from holdstill.reference.motion import map_points
 from holdstill.run_folder import Run, read_run
 from holdstill.run_frames import RunFrames, Size
-from holdstill.sources import Frame
+from holdstill.sources import Frame, FrameSource
 from holdstill.talking.blending import BLENDS, Membrane, feather
 from holdstill.talking.lips import LipsLike, find_lips
 from holdstill.talking.pose import LEAST_SEEN, seen_share
@@ -29,7 +30,7 @@ class MouthReplacement:
     """Frames with other lips, one after the other.
 
     Made by :func:`holdstill.replace_mouth`. Iterating yields every frame with its picture, and
-    ``replacement[k]`` is frame k with its.
+    ``replacement[k]`` is frame k with its. In a ``with`` statement it is closed at the end.
 
     Attributes
     ----------
@@ -46,14 +47,37 @@ class MouthReplacement:
         lips: LipsLike,
         blend: str,
         progress: Callable[[int, int], None] | None,
+        opened: tuple[FrameSource, ...] = (),
     ) -> None:
         self._rows = rows
         self._lips = find_lips(lips, rows)
         self._blend = blend
         self._progress = progress
         self._membrane = Membrane(rows.shape)
+        if self._lips.frames is not rows:
+            opened = (*opened, self._lips.frames.frames)
+        self._opened = opened
         self.lips = self._lips.rows
         self.replaced = seen_share(rows) >= LEAST_SEEN
+
+    def close(self) -> None:
+        """Close what was opened for it: the frames, unless they came open, and another run's lips.
+
+        Nothing can be read afterwards; what was replaced can still be asked.
+        """
+        for frames in self._opened:
+            frames.close()
+
+    def __enter__(self) -> MouthReplacement:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -91,9 +115,11 @@ class MouthReplacement:
         return np.zeros((*self._rows.own_size(row), 3), np.uint8)
 
     def _picture(self, row: int, image: Picture) -> Picture:
+        if not self.replaced[row]:
+            return image
         lips_row = int(self.lips[row])
         lips = self._lips.frames.frames[lips_row].image
-        if not self.replaced[row] or lips is None:
+        if lips is None:
             return image
         frame_from_canonical = self._rows.transform(row, image.shape[:2])
         lips_from = self._lips.frames.transform(lips_row, lips.shape[:2])
@@ -190,7 +216,9 @@ def replace_mouth(
     if blend not in BLENDS:
         raise ValueError(f"blend: expected one of {', '.join(BLENDS)}, got {blend!r}")
     made_by = run if isinstance(run, Run) else read_run(run)
-    return MouthReplacement(RunFrames(frames, made_by, frame_size), lips, blend, progress)
+    rows = RunFrames(frames, made_by, frame_size)
+    opened = () if rows.frames is frames else (rows.frames,)
+    return MouthReplacement(rows, lips, blend, progress, opened)
 
 
 def _box(matrix: FloatArray, shape: Size, size: Size) -> tuple[tuple[int, int], Size]:

@@ -13,6 +13,9 @@ IntArray = npt.NDArray[np.int64]
 CANDIDATES = 200
 """Mouths nearest to a target that are weighed against each other."""
 
+_AT_A_TIME = 1 << 20
+"""Differences of coordinates that are held at a time: 8 MB."""
+
 
 def choose_mouths(
     targets: npt.ArrayLike,
@@ -73,15 +76,13 @@ def choose_mouths(
     if not len(usable):
         raise ValueError("scores: expected a mouth that can be used")
     follower = _followers(recorded)
-    squares = _squared_distances(path, recorded[usable])
-    count = min(candidates, len(usable))
-    nearest = np.sort(np.argpartition(squares, count - 1, axis=1)[:, :count], axis=1)
+    nearest, costs = _nearest(path, recorded[usable], min(candidates, len(usable)))
     units = usable[nearest]
 
     def join(t: int) -> FloatArray:
         return smoothness * _squared_distances(follower[units[t - 1]], recorded[units[t]])
 
-    chosen = viterbi(np.take_along_axis(squares, nearest, axis=1), join)
+    chosen = viterbi(costs, join)
     return np.asarray(units[np.arange(len(path)), chosen])
 
 
@@ -125,6 +126,20 @@ def _followers(recorded: FloatArray) -> FloatArray:
     missing = ~np.isfinite(follower).all(axis=1)
     follower[missing] = recorded[missing]
     return follower
+
+
+def _nearest(path: FloatArray, mouths: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
+    """Indices, rising, and squared distances of the mouths nearest to each point, (n, count)."""
+    nearest = np.empty((len(path), count), dtype=np.int64)
+    costs = np.empty(nearest.shape)
+    # All distances of a long recording would be many gigabytes.
+    step = max(1, _AT_A_TIME // max(1, mouths.size))
+    for begin in range(0, len(path), step):
+        rows = slice(begin, begin + step)
+        squares = _squared_distances(path[rows], mouths)
+        nearest[rows] = np.sort(np.argpartition(squares, count - 1, axis=1)[:, :count], axis=1)
+        costs[rows] = np.take_along_axis(squares, nearest[rows], axis=1)
+    return nearest, costs
 
 
 def _squared_distances(one: FloatArray, other: FloatArray) -> FloatArray:

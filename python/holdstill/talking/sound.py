@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -163,32 +164,42 @@ def _copied(
 def _encoded(
     audio: Any, heard: Any, played: Any, begin: float, end: float
 ) -> Iterator[tuple[float, Any]]:
+    """Packets of the samples from `begin` on, encoded anew."""
     av = load_av()
-    layout = played.layout.name
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=_RATE)
-    skip, left = round(begin * _RATE), math.ceil(end * _RATE)
-    written = 0
+    wanted, written = math.ceil(end * _RATE), 0
 
-    def packets(samples: npt.NDArray[Any] | None) -> Iterator[tuple[float, Any]]:
-        nonlocal written
-        frame = None
-        if samples is not None:
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
-            frame.sample_rate, frame.pts = _RATE, written
-            frame.time_base = Fraction(1, _RATE)
-            written += samples.shape[1]
+    def packets(frame: Any) -> Iterator[tuple[float, Any]]:
         for packet in played.encode(frame):
             yield max(0.0, float(packet.dts * packet.time_base)), packet
 
-    for decoded in audio.decode(heard):
-        for piece in resampler.resample(decoded):
-            samples = piece.to_ndarray()
-            dropped = min(skip, samples.shape[1])
-            skip -= dropped
-            samples = samples[:, dropped : dropped + left]
-            left -= samples.shape[1]
-            if samples.shape[1]:
-                yield from packets(samples)
-        if left <= 0:
+    for samples in _samples(audio, heard, played.layout, begin):
+        piece = np.ascontiguousarray(samples[:, : wanted - written])
+        if piece.shape[1]:
+            frame = av.AudioFrame.from_ndarray(piece, "fltp", played.layout.name)
+            frame.sample_rate, frame.pts, frame.time_base = _RATE, written, Fraction(1, _RATE)
+            written += piece.shape[1]
+            yield from packets(frame)
+        if written >= wanted:
             break
     yield from packets(None)
+
+
+def _samples(
+    audio: Any, heard: Any, layout: Any, begin: float
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Pieces (channels, n) of a track from `begin` on; silence until it begins."""
+    decoded = audio.decode(heard)
+    first = next(decoded, None)
+    if first is None:
+        return
+    lead = round(((first.time or 0.0) - begin) * _RATE)
+    silence = np.zeros((layout.nb_channels, _RATE), dtype=np.float32)
+    for still in range(lead, 0, -_RATE):
+        yield silence[:, :still]
+    skip = max(0, -lead)
+    resampler = load_av().AudioResampler(format="fltp", layout=layout.name, rate=_RATE)
+    for frame in chain([first], decoded, [None]):  # None: what the resampler still holds
+        for piece in resampler.resample(frame):
+            samples = piece.to_ndarray()
+            yield samples[:, skip:]
+            skip = max(0, skip - samples.shape[1])
