@@ -1,12 +1,12 @@
 """A million frames: as fast at the end as at the beginning, in flat memory, on threads or workers.
 
-    python benchmarks/scale.py [--frames 1000000] [--only threads dask workers scheduler]
+    python benchmarks/scale.py [--frames 1000000] [--repeats 3] [--only threads dask workers scheduler]
 
 ``threads`` and ``dask`` align the same long recording by the command line, from the same dictionary
 and file of initial transforms, with two threads and with ``--dask local:2``; the outputs must be
 equal, byte for byte. The speed of a tenth of the run is that of the blocks that ended in it; memory
-is the resident memory of the command and all its processes, ten times a second. ``workers``
-compares one worker with two. ``scheduler`` has a cluster do the blocks of a billion frames, with
+is the resident memory of the command and all its processes, ten times a second; of several repeats,
+which take turns, the median counts. ``workers`` compares one worker with two. ``scheduler`` has a cluster do the blocks of a billion frames, with
 nothing in them, and looks at what the scheduler holds.
 """
 
@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -84,6 +85,7 @@ def main() -> int:
     """Measure; 1 where a claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--worker-frames", type=int, default=100_000)
     parser.add_argument("--simulated", type=int, default=10**9)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
@@ -93,9 +95,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if {"threads", "dask"} & set(options.only):
-            long_run(folder, options.frames, options.only, claims)
+            long_run(folder, options.frames, options.repeats, options.only, claims)
         if "workers" in options.only:
-            workers(folder, options.worker_frames, claims)
+            workers(folder, options.worker_frames, options.repeats, claims)
     if "scheduler" in options.only:
         scheduler(options.simulated, claims)
     return claims.exit_code()
@@ -145,6 +147,7 @@ def write_parquet(columns: dict[str, Any], path: Path) -> None:
 def timed(arguments: list[str], out: Path, *more: str) -> Run:
     """Run the command and watch it."""
     log = out.with_suffix(".jsonl")
+    log.unlink(missing_ok=True)
     command = [sys.executable, "-m", "holdstill", "align", *arguments, "--out", str(out)]
     command += ["--block-log", str(log), "--quiet", *more]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -188,43 +191,47 @@ def watch(root: int, memory: list[float], over: threading.Event) -> None:
         memory.append(total)
 
 
-def long_run(folder: Path, n_frames: int, only: list[str], claims: Claims) -> None:
+def long_run(folder: Path, n_frames: int, repeats: int, only: list[str], claims: Claims) -> None:
     """The same recording on two threads, and on two workers of a cluster."""
     arguments = recording(folder, n_frames)
     ways = {"threads": ("--threads", "2"), "dask": ("--dask", "local:2")}
-    runs = {
-        way: timed(arguments, folder / way, "--no-video", "--zarr", *options)
-        for way, options in ways.items()
-        if way in only
-    }
+    runs: dict[str, list[Run]] = {way: [] for way in ways if way in only}
+    for _ in range(repeats):
+        for way, before in runs.items():
+            shutil.rmtree(folder / way, ignore_errors=True)
+            before.append(timed(arguments, folder / way, "--no-video", "--zarr", *ways[way]))
     rows = []
-    for way, run in runs.items():
-        first, last = run.speeds()
-        total = int(run.frames.sum())
-        claims.check(total == n_frames, f"{way}: {total} of {n_frames} frames have a row")
+    for way, repeated in runs.items():
+        for run in repeated:
+            total = int(run.frames.sum())
+            claims.check(total == n_frames, f"{way}: {total} of {n_frames} frames have a row")
+        first, last = np.median([run.speeds() for run in repeated], axis=0)
         claims.check(
             last >= (1 - MOST_SLOWER) * first,
             f"{way}: {last:.0f} frames/s in the last tenth, {first:.0f} in the first "
             f"(at most {MOST_SLOWER:.0%} slower)",
         )
+        growth = statistics.median(run.growth() for run in repeated)
         claims.check(
-            run.growth() <= MOST_GROWTH_MB,
-            f"{way}: memory grows by {run.growth():+.1f} MB from the second tenth to the last "
+            growth <= MOST_GROWTH_MB,
+            f"{way}: memory grows by {growth:+.1f} MB from the second tenth to the last "
             f"(at most {MOST_GROWTH_MB:.0f})",
         )
-        sizes = [size_mb(run.folder / name) for name in ("transforms.parquet", "aligned.zarr")]
+        sizes = [size_mb(folder / way / name) for name in ("transforms.parquet", "aligned.zarr")]
+        wall = statistics.median(run.wall for run in repeated)
+        spent = statistics.median(run.processor for run in repeated)
+        peak = statistics.median(run.memory.max() for run in repeated)
         rows.append(
             (
-                " ".join(ways[way]), f"{run.wall:.1f}", f"{n_frames / run.wall:.0f}",
-                f"{first:.0f}", f"{last:.0f}", f"{1e3 * run.processor / n_frames:.3f}",
-                f"{run.memory.max():.0f}", f"{run.growth():+.1f}",
+                " ".join(ways[way]), f"{wall:.1f}", f"{n_frames / wall:.0f}", f"{first:.0f}",
+                f"{last:.0f}", f"{1e3 * spent / n_frames:.3f}", f"{peak:.0f}", f"{growth:+.1f}",
                 *(f"{size:.0f}" for size in sizes),
             )
         )  # fmt: skip
     if len(runs) == 2:
-        same = same_outputs(*(run.folder for run in runs.values()))
+        same = same_outputs(*(folder / way for way in runs))
         claims.check(same, "threads and workers write the same bytes")
-        spent = [len_of_work(run) for run in runs.values()]
+        spent = [statistics.median(map(len_of_work, repeated)) for repeated in runs.values()]
         claims.check(
             spent[1] <= (1 + MOST_OVERHEAD) * spent[0],
             f"two workers take {spent[1] / spent[0] - 1:+.1%} beside two threads, from the first "
@@ -232,7 +239,7 @@ def long_run(folder: Path, n_frames: int, only: list[str], claims: Claims) -> No
         )
     print_table(
         f"{n_frames} frames of {SIZE[1]}x{SIZE[0]} from {FILES} videos, canonical frame "
-        f"{SHAPE[0]}x{SHAPE[1]}, pictures written to aligned.zarr",
+        f"{SHAPE[0]}x{SHAPE[1]}, pictures written to aligned.zarr; medians of {repeats}",
         ("way", "s", "frames/s", "first tenth", "last tenth", "CPU ms/frame", "peak MB",
          "growth MB", "parquet MB", "zarr MB"),
         rows,
@@ -262,28 +269,33 @@ def same_outputs(one: Path, other: Path) -> bool:
     )
 
 
-def workers(folder: Path, n_frames: int, claims: Claims) -> None:
+def workers(folder: Path, n_frames: int, repeats: int, claims: Claims) -> None:
     """One worker against two."""
     arguments = recording(folder, n_frames)
-    runs = [
-        timed(arguments, folder / f"workers-{n}", "--no-video", "--dask", f"local:{n}")
-        for n in (1, 2)
-    ]
-    gain = len_of_work(runs[0]) / len_of_work(runs[1])
-    cost = runs[1].processor / runs[0].processor
+    runs: dict[int, list[Run]] = {1: [], 2: []}
+    for _ in range(repeats):
+        for n, before in runs.items():
+            out = folder / f"workers-{n}"
+            shutil.rmtree(out, ignore_errors=True)
+            before.append(timed(arguments, out, "--no-video", "--dask", f"local:{n}"))
+    speeds = [1 / statistics.median(map(len_of_work, some)) for some in runs.values()]
+    spent = [statistics.median(run.processor for run in some) for some in runs.values()]
+    gain, cost = speeds[1] / speeds[0], spent[1] / spent[0]
     claims.check(gain >= LEAST_GAIN, f"two workers are {gain:.2f} x one (at least {LEAST_GAIN})")
     claims.check(
         cost <= MOST_CPU, f"CPU time a frame of two workers is {cost:.3f} x one's ({MOST_CPU})"
     )
     print_table(
-        f"{n_frames} frames on workers of one thread each; seconds of the whole command",
+        f"{n_frames} frames on workers of one thread each; seconds of the whole command; medians "
+        f"of {repeats}",
         ("workers", "s", "frames/s", "CPU ms/frame", "peak MB"),
         [
             (
-                n, f"{run.wall:.1f}", f"{1 / len_of_work(run):.0f}",
-                f"{1e3 * run.processor / n_frames:.3f}", f"{run.memory.max():.0f}",
+                n, f"{statistics.median(run.wall for run in some):.1f}", f"{speed:.0f}",
+                f"{1e3 * processor / n_frames:.3f}",
+                f"{statistics.median(run.memory.max() for run in some):.0f}",
             )
-            for n, run in enumerate(runs, start=1)
+            for (n, some), speed, processor in zip(runs.items(), speeds, spent, strict=True)
         ],
         packages=("distributed",),
     )  # fmt: skip
