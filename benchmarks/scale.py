@@ -1,13 +1,14 @@
 """A million frames: as fast at the end as at the beginning, in flat memory, on threads or workers.
 
-    python benchmarks/scale.py [--frames 1000000] [--repeats 3] [--only threads dask workers scheduler]
+    python benchmarks/scale.py [--frames 1000000] [--repeats 3] [--only threads dask workers]
 
 ``threads`` and ``dask`` align the same long recording by the command line, from the same dictionary
 and file of initial transforms, with two threads and with ``--dask local:2``; the outputs must be
 equal, byte for byte. The speed of a tenth of the run is that of the blocks that ended in it; memory
-is the resident memory of the command and all its processes, ten times a second; of several repeats,
-which take turns, the median counts. ``workers`` compares one worker with two. ``scheduler`` has a cluster do the blocks of a billion frames, with
-nothing in them, and looks at what the scheduler holds.
+is the resident memory of the command and all its processes, ten times a second. Of several repeats,
+which take turns, the median counts. ``workers`` compares one worker with two. ``scheduler`` has a
+cluster do the blocks of a billion frames, with nothing in them, and looks at what the scheduler
+holds.
 """
 
 from __future__ import annotations
