@@ -20,13 +20,15 @@ OUT = Path(__file__).parent / "out"
 
 
 class Claims:
-    """Prints whether each claim holds, and remembers whether one did not.
+    """Prints whether each claim holds, and remembers whether one did not that should.
 
     Examples
     --------
-    >>> claims = Claims()
+    >>> claims, speed = Claims(), 3.3
     >>> claims.check(2 + 2 == 4, "two and two are four")
     holds: two and two are four
+    >>> claims.check(speed >= 5, f"{speed} times as fast, at least 5", missed=speed >= 2.5)
+    missed: 3.3 times as fast, at least 5
     >>> claims.exit_code()
     0
     """
@@ -34,13 +36,28 @@ class Claims:
     def __init__(self) -> None:
         self._broken = 0
 
-    def check(self, holds: bool, claim: str) -> None:
-        """Print the claim; it names what was found."""
-        print(f"{'holds' if holds else 'BROKEN'}: {claim}", flush=True)
-        self._broken += not holds
+    def check(self, holds: bool, claim: str, *, missed: bool | None = None) -> None:
+        """Print the claim; it names what was found.
+
+        Parameters
+        ----------
+        holds : bool
+        claim : str
+        missed : bool, optional
+            Of a claim that docs/benchmarks.md says is missed, and of no other: whether what was
+            found is about as good as there. Where it is, the miss is no failure; worse is one.
+        """
+        if holds:
+            verdict = "holds" if missed is None else "holds, its mark as missed can go"
+        elif missed:
+            verdict = "missed"
+        else:
+            verdict = "BROKEN" if missed is None else "BROKEN, worse than the known miss"
+            self._broken += 1
+        print(f"{verdict}: {claim}", flush=True)
 
     def exit_code(self) -> int:
-        """0 where all claims held, else 1."""
+        """0 where nothing is broken, else 1."""
         return 1 if self._broken else 0
 
 

@@ -389,11 +389,10 @@ def speed(folder: Path, claims: Claims) -> None:
     )  # fmt: skip
     ratio = base / medians["simplex, finest octave"]
     claims.check(ratio <= 1 / 3, f"a gradient costs {ratio:.2f} of a simplex")
-    slower = {"NumPy twin, gradient, all octaves": 10, "ECC to the mean face, affine": 5}
-    for name, least in slower.items():
-        with_all = "all octaves" in name
-        times = medians[name] / (medians["gradient, all octaves"] if with_all else base)
-        claims.check(times >= least, f"{name}: {times:.1f} times slower, at least {least}")
+    twin = medians["NumPy twin, gradient, all octaves"] / medians["gradient, all octaves"]
+    claims.check(twin >= 10, f"the NumPy twin is {twin:.1f} times slower, at least 10")
+    peer = medians["ECC to the mean face, affine"] / base
+    claims.check(peer >= 5, f"ECC is {peer:.1f} times slower, at least 5", missed=peer >= 3.2)
 
 
 def main() -> int:
