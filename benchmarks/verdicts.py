@@ -1,7 +1,7 @@
 """Whether the verdict on a frame can be trusted: which wrong ones pass as good, which right ones do
 not.
 
-    python benchmarks/verdicts.py [--quick] [--fit NAME=VALUE] [--align NAME=VALUE]
+    python benchmarks/verdicts.py [--starts 2] [--fit NAME=VALUE] [--align NAME=VALUE]
 
 Held-out frames of the synthetic head, of talking_face and of a speaker of the GRID corpus start a
 detector's error away, or far, or anywhere; or they are replaced: by black, by noise, by another
