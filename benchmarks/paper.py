@@ -134,8 +134,7 @@ def main() -> int:
     faces, page, claims = load(), Page(images), Claims()
     page.say(
         f"{faces.name}: {len(faces.frames)} frames, {int(faces.opened.sum())} with open eyes; "
-        f"affine, canonical frame {SHAPE[0]}×{SHAPE[1]}, n = {N}. {machine_line()}; "
-        f"commit {commit()}."
+        f"affine, canonical frame {SHAPE[0]}×{SHAPE[1]}, n = {N}. {machine_line()}."
     )
     for name in options.only:
         sections[name](faces, page, claims)
@@ -151,14 +150,6 @@ INTRODUCTION = [
     "other pictures: its 9,116 frames are not public. Its figures stand beside ours to compare.",
     "",
 ]
-
-
-def commit() -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parent,
-    )  # fmt: skip
-    return found.stdout.strip() or "unknown"
 
 
 def fitted(faces: Faces, **options: Any) -> holdstill.Dictionary:
