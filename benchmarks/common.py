@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import importlib.metadata
@@ -12,8 +13,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from holdstill import _core
 from holdstill.config import processor
+
+FloatArray = npt.NDArray[np.float64]
+Grey = npt.NDArray[np.uint8]
 
 OUT = Path(__file__).parent / "out"
 """Where benchmarks write their pictures; not part of the project."""
@@ -80,6 +87,19 @@ def data_folder(name: str) -> Path | None:
         return folder
     print(f"{folder} is absent: nothing is measured on it (HOLDSTILL_DATA names another folder)")
     return None
+
+
+def add_fit_and_align(parser: argparse.ArgumentParser) -> None:
+    """``--fit`` and ``--align``: keywords of `holdstill.fit`, and of whatever aligns."""
+    for name in ("--fit", "--align"):
+        parser.add_argument(
+            name, action=_Keywords, nargs="*", default={}, metavar="NAME=VALUE", help="of holdstill"
+        )
+
+
+class _Keywords(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, keywords(values))
 
 
 def keywords(pairs: Sequence[str]) -> dict[str, Any]:

@@ -22,9 +22,8 @@ from typing import Any
 
 import imm_faces as imm
 import numpy as np
-from common import OUT, Claims, data_folder, peer, print_table
+from common import OUT, Claims, FloatArray, data_folder, peer, print_table
 from face_mesh import meshes
-from peers import FloatArray
 from talking_face import PUBLISHED, SHAPE, TalkingFace, mouth_variance
 
 import holdstill

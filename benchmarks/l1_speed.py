@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, data_folder, peer, print_table
-from peers import FloatArray
+from common import Claims, FloatArray, data_folder, peer, print_table
 from talking_face import SHAPE, TalkingFace
 
 from holdstill import _core

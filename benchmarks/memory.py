@@ -37,8 +37,8 @@ RENDERED = 250
 ALLOWED_MB = 5.0
 LENGTHS = (1000, 9000)
 """Frames of the short and the long video."""
-FAR = ("align", (5000, 50000))
-"""A way, and longer ones for it."""
+FAR_WAY, FAR_LENGTHS = "align", (5000, 50000)
+"""Longer ones, for one way."""
 COMMAND_MB = 600.0
 COMMAND_FRAMES, COMMAND_CLIPS = 500, 20
 WAYS = {"align": "holdstill.align", "run": "run, no video", "video": "run with video"}
@@ -64,7 +64,7 @@ def main() -> int:
     if options.frames:
         lengths = {tuple(options.frames): ways}
     else:
-        lengths = {LENGTHS: ways, FAR[1]: [way for way in ways if way == FAR[0]]}
+        lengths = {LENGTHS: ways, FAR_LENGTHS: [way for way in ways if way == FAR_WAY]}
     for frames, some in lengths.items():
         if some:
             growth(some, frames, options.repetitions, options.threads, claims)
@@ -96,7 +96,7 @@ def growth(
                     abs(long - short) < ALLOWED_MB,
                     f"{WAYS[way]}, threads {count}: {frames[1]} frames take "
                     f"{long - short:+.2f} MB beside {frames[0]} (less than {ALLOWED_MB:.0f})",
-                    missed=long - short < 8.0 if (way, frames) == FAR else None,
+                    missed=long - short < 8.0 if (way, frames) == (FAR_WAY, FAR_LENGTHS) else None,
                 )
                 rows.append(
                     [

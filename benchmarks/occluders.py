@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
-from peers import FloatArray, Grey, Rectangle
+from common import FloatArray, Grey
+from peers import Rectangle
 
 from holdstill.reference.motion import map_points
 from holdstill.synthetic.hand import hand_texture

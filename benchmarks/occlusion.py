@@ -29,11 +29,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from capture_range import Face, scenes
-from common import OUT, Claims, data_folder, keywords, peer, print_table
+from common import OUT, Claims, FloatArray, Grey, add_fit_and_align, data_folder, peer, print_table
 from contest import disturbance
 from matplotlib.figure import Figure
 from occluders import OCCLUDERS, Hidden, hidden_pixels, occluded
-from peers import PACKAGES, FloatArray, Grey, Rectangle, ecc, stackreg
+from peers import PACKAGES, Rectangle, ecc, stackreg
 
 import holdstill
 from holdstill.reference.motion import map_points
@@ -194,12 +194,11 @@ def distance(found: FloatArray | None, truth: FloatArray | None, region: Rectang
 def main() -> int:
     """Measure everything; 1 where a claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--fit", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
-    parser.add_argument("--align", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
+    add_fit_and_align(parser)
     parser.add_argument("--every", type=int, default=3, help="of the held-out frames")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    methods = contestants(keywords(options.fit), keywords(options.align))
+    methods = contestants(options.fit, options.align)
     claims = Claims()
     for faces in scenes():
         name, exact = faces[0].name, faces[0].exact

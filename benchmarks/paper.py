@@ -25,8 +25,8 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, data_folder, machine_line
-from peers import FloatArray, Grey, mean_picture, peers
+from common import OUT, Claims, FloatArray, Grey, data_folder, machine_line
+from peers import mean_picture, peers
 from rasl_peers import Batch, Settings, run_peer
 from talking_face import PUBLISHED, SHAPE, TalkingFace, mouth_variance
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, data_folder, peer, print_table
+from common import OUT, Claims, FloatArray, data_folder, peer, print_table
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy.io import loadmat
@@ -30,7 +30,6 @@ from holdstill.gauge import compose_gauge
 
 package, toolbox = peer("rasl"), peer("rasl.toolbox")
 
-FloatArray = npt.NDArray[np.float64]
 
 PEER_TRANSFORMS = {
     "euclidean": package.EuclideanTransform,

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from common import Claims, data_folder, peer, print_table
-from peers import FloatArray, Rectangle, corner_distance
-from talking_face import SHAPE, TalkingFace
+from common import Claims, FloatArray, data_folder, peer, print_table
+from peers import corner_distance
+from talking_face import CORNERS, SHAPE, TalkingFace
 
 import holdstill
 from holdstill import _core, reference
@@ -26,7 +26,6 @@ from holdstill import _core, reference
 cv2 = peer("cv2")
 threadpool_limits = peer("threadpoolctl").threadpool_limits
 
-CORNERS = Rectangle.all_of(SHAPE).corners()
 CAPS = 5, 25
 N_ATOMS, MOST_ACTIVE, MU = 30, 5, 1e-2
 REPEATS = 3

@@ -18,15 +18,16 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, print_table
-from shr_registration import SHAPE
+from peers import Rectangle, corner_distance
+from shr_trials import SHAPE
 
 from holdstill.face_images import vectors_of
 from holdstill.face_model import FaceModel
-from holdstill.reference.motion import map_points
 from holdstill.registration import register
 
 USERS = 1000
 KINDS = (*imm.FRONTAL, *imm.LIT)
+CORNERS = Rectangle.all_of(SHAPE).corners()
 
 
 def crowd(folder: Path) -> tuple[FaceModel, list[imm.Face]]:
@@ -58,14 +59,6 @@ def crowd(folder: Path) -> tuple[FaceModel, list[imm.Face]]:
     return big, [face for face in faces if face.person not in people and face.kind in imm.FRONTAL]
 
 
-def apart(first: Any, second: Any) -> float:
-    """Largest distance of the canonical frame's corners, canonical pixels."""
-    height, width = SHAPE
-    corners = [[x, y] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)]
-    moved = map_points(first, corners) - map_points(second, corners)
-    return float(np.linalg.norm(moved, axis=1).max() / np.sqrt(abs(np.linalg.det(first[:2, :2]))))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--probes", type=int, default=8)
@@ -93,7 +86,10 @@ def main() -> int:
             together = registrar.register_all(face.picture, general, lowpass_from=general)
             every.append(time.perf_counter() - began)
         ends = together["frame_from_canonical"]
-        off = np.array([apart(end.frame_from_canonical, ends[k]) for k, end in enumerate(alone)])
+        off = np.array([
+            corner_distance(one.frame_from_canonical, end, CORNERS)
+            for one, end in zip(alone, ends, strict=True)
+        ])  # fmt: skip
         distances.append(off)
         ratios.append(float(np.median(every) / np.median(one)))
         rows.append([face.person, f"{1e3 * np.median(one):.2f}", f"{1e3 * np.median(every):.0f}",

@@ -19,17 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, data_folder, peer, print_table
-from peers import (
-    FloatArray,
-    Grey,
-    Rectangle,
-    corner_distance,
-    ecc,
-    ecc_iterations,
-    mean_picture,
-)
-from talking_face import SHAPE, TalkingFace
+from common import Claims, FloatArray, Grey, data_folder, peer, print_table
+from peers import corner_distance, ecc, ecc_iterations, mean_picture
+from talking_face import CORNERS, SHAPE, TalkingFace
 
 import holdstill
 from holdstill.canonical import roi_mask
@@ -53,7 +45,6 @@ PEER, UNIT = "findTransformECC, full frame", "warpAffine"
 DEFAULT, GREY = "holdstill edges, eyes-first", "holdstill grey, full"
 GOING_ON = 1e-10
 IDENTITY = np.eye(3)
-CORNERS = Rectangle.all_of(SHAPE).corners()
 NEAR = np.array([[1.015, 0.01, 1.0], [-0.01, 0.99, -2.0], [0.0, 0.0, 1.0]])
 """A start a few canonical pixels away from where it should end."""
 
