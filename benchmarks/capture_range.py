@@ -25,11 +25,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import yaleb
-from common import OUT, Claims, data_folder, keywords, peer, print_table
-from contest import Aligner, Method, Thing, by_holdstill, by_peers, similarity
+from common import OUT, Claims, FloatArray, add_fit_and_align, data_folder, peer, print_table
+from contest import Aligner, Method, Thing, by_holdstill, by_peers, face_among, similarity
 from matplotlib.figure import Figure
-from peers import PACKAGES, FloatArray, Rectangle
-from talking_face import SHAPE as TALKING_SHAPE
+from peers import PACKAGES
 from talking_face import TalkingFace
 
 from holdstill.canonical import eye_corners
@@ -118,13 +117,12 @@ class Tally:
 def main() -> int:
     """Run every method on every set; 1 where the claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--fit", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
-    parser.add_argument("--align", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
+    add_fit_and_align(parser)
     parser.add_argument("--motion", default="affine")
     parser.add_argument("--quick", action="store_true", help="every third start only")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    methods = contestants(options.motion, keywords(options.fit), keywords(options.align))
+    methods = contestants(options.motion, options.fit, options.align)
     step = 3 if options.quick else 1
     tallies: dict[str, dict[str, Tally]] = {}
     for faces in scenes():
@@ -190,27 +188,14 @@ def synthetic_head() -> Face:
 def talking_face(folder: Path) -> Face:
     """The real head; what stands for the truth is a tracker's, to a pixel or two."""
     face = TalkingFace.load(folder)
-    larger = TALKING_SHAPE[0] / SHAPE[0]
-    truth = face.initial @ np.diag([larger, larger, 1.0])
-    return replace(face_of("talking_face", list(face.frames), truth), exact=False)
+    found = face_of("talking_face", list(face.frames), face.initial_for(SHAPE))
+    return replace(found, exact=False)
 
 
 def face_of(name: str, frames: list[Any], truth: FloatArray) -> Face:
-    """Frames at random for the sample; the held-out ones spread over the rest."""
-    order = np.random.default_rng(0).permutation(len(frames))
-    rest = np.sort(order[SAMPLE:])
-    held_out = rest[np.linspace(0, len(rest) - 1, HELD_OUT).astype(int)]
-    eyes = eye_corners(SHAPE)
-    x, y = eyes.mean(axis=0)
-    thing = Thing(
-        SHAPE,
-        Rectangle.all_of(SHAPE),
-        float(np.linalg.norm(eyes[1] - eyes[0])),
-        [frames[index] for index in order[:SAMPLE]],
-        truth[order[:SAMPLE]],
-        [frames[index] for index in held_out],
-        truth[held_out],
-    )
+    """A face whose middle of the eyes is the canonical frame's."""
+    x, y = eye_corners(SHAPE).mean(axis=0)
+    thing = face_among(frames, truth, SHAPE, sample=SAMPLE, held_out=HELD_OUT)
     return Face(name, thing, (float(x), float(y)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import importlib.metadata
@@ -12,21 +13,29 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from holdstill import _core
 from holdstill.config import processor
+
+FloatArray = npt.NDArray[np.float64]
+Grey = npt.NDArray[np.uint8]
 
 OUT = Path(__file__).parent / "out"
 """Where benchmarks write their pictures; not part of the project."""
 
 
 class Claims:
-    """Prints whether each claim holds, and remembers whether one did not.
+    """Prints whether each claim holds, and remembers whether one did not that should.
 
     Examples
     --------
-    >>> claims = Claims()
+    >>> claims, speed = Claims(), 3.3
     >>> claims.check(2 + 2 == 4, "two and two are four")
     holds: two and two are four
+    >>> claims.check(speed >= 5, f"{speed} times as fast, at least 5", missed=speed >= 2.5)
+    missed: 3.3 times as fast, at least 5
     >>> claims.exit_code()
     0
     """
@@ -34,13 +43,28 @@ class Claims:
     def __init__(self) -> None:
         self._broken = 0
 
-    def check(self, holds: bool, claim: str) -> None:
-        """Print the claim; it names what was found."""
-        print(f"{'holds' if holds else 'BROKEN'}: {claim}", flush=True)
-        self._broken += not holds
+    def check(self, holds: bool, claim: str, *, missed: bool | None = None) -> None:
+        """Print the claim; it names what was found.
+
+        Parameters
+        ----------
+        holds : bool
+        claim : str
+        missed : bool, optional
+            Of a claim that docs/benchmarks.md says is missed, and of no other: whether what was
+            found is about as good as there. Where it is, the miss is no failure; worse is one.
+        """
+        if holds:
+            verdict = "holds" if missed is None else "holds, its mark as missed can go"
+        elif missed:
+            verdict = "missed"
+        else:
+            verdict = "BROKEN" if missed is None else "BROKEN, worse than the known miss"
+            self._broken += 1
+        print(f"{verdict}: {claim}", flush=True)
 
     def exit_code(self) -> int:
-        """0 where all claims held, else 1."""
+        """0 where nothing is broken, else 1."""
         return 1 if self._broken else 0
 
 
@@ -63,6 +87,19 @@ def data_folder(name: str) -> Path | None:
         return folder
     print(f"{folder} is absent: nothing is measured on it (HOLDSTILL_DATA names another folder)")
     return None
+
+
+def add_fit_and_align(parser: argparse.ArgumentParser) -> None:
+    """``--fit`` and ``--align``: keywords of `holdstill.fit`, and of whatever aligns."""
+    for name in ("--fit", "--align"):
+        parser.add_argument(
+            name, action=_Keywords, nargs="*", default={}, metavar="NAME=VALUE", help="of holdstill"
+        )
+
+
+class _Keywords(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, keywords(values))
 
 
 def keywords(pairs: Sequence[str]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from peers import FloatArray, Grey, Peer, Rectangle, corner_distance, mean_picture, peers
+from common import FloatArray, Grey
+from peers import Peer, Rectangle, corner_distance, mean_picture, peers
 
 import holdstill
+from holdstill.canonical import eye_corners
 
 Aligner: TypeAlias = Callable[[Grey, FloatArray], "FloatArray | None"]
 """(frame, initial) -> frame_from_canonical, None where it gives up."""
@@ -53,6 +55,30 @@ class Thing:
         if found is None or not np.isfinite(found).all():
             return float("inf")
         return corner_distance(reference, found, self.region.corners()) * 100.0 / self.unit
+
+
+def face_among(
+    frames: Sequence[Grey],
+    truth: FloatArray,
+    shape: tuple[int, int],
+    *,
+    sample: int,
+    held_out: int,
+) -> Thing:
+    """A face: frames at random for the sample, the held-out ones spread over the rest."""
+    order = np.random.default_rng(0).permutation(len(frames))
+    rest = np.sort(order[sample:])
+    held = rest[np.linspace(0, len(rest) - 1, held_out).astype(int)]
+    eyes = eye_corners(shape)
+    return Thing(
+        shape,
+        Rectangle.all_of(shape),
+        float(np.linalg.norm(eyes[1] - eyes[0])),
+        [frames[index] for index in order[:sample]],
+        truth[order[:sample]],
+        [frames[index] for index in held],
+        truth[held],
+    )
 
 
 Method: TypeAlias = Callable[[Thing], Aligner]

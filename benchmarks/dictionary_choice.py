@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, data_folder, print_table
+from common import OUT, Claims, FloatArray, data_folder, print_table
+from talking_face import TalkingFace
 
 import holdstill
 from holdstill.evaluate import eye_corner_table
@@ -29,8 +30,6 @@ SHAPE = (100, 100)
 CLIPS, EVERY = 40, 5
 """Of GRID: the clips taken, evenly over the folder, and the step between their frames. Consecutive
 frames are taken as they are, from the first clips on."""
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -100,13 +99,8 @@ def talking_face() -> Faces | None:
     folder = data_folder("talking_face")
     if folder is None:
         return None
-    initial = holdstill.read_transforms(folder / "initial.csv")["frame_from_canonical"]
-    return Faces(
-        "talking_face",
-        np.stack([frame.grey() for frame in holdstill.open(folder)]),
-        initial @ np.diag([2.0, 2.0, 1.0]),  # they are for 200x200
-        np.load(folder / "points.npy").astype(np.float64),
-    )
+    face = TalkingFace.load(folder)
+    return Faces("talking_face", face.frames, face.initial_for(SHAPE), face.points)
 
 
 def grid() -> Faces | None:

@@ -22,20 +22,10 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from common import Claims, data_folder, peer, print_table
+from common import Claims, FloatArray, Grey, data_folder, peer, print_table
 from face_mesh import meshes
-from peers import (
-    PACKAGES,
-    FloatArray,
-    Grey,
-    Peer,
-    Rectangle,
-    corner_distance,
-    ecc_iterations,
-    mean_picture,
-    peers,
-)
-from talking_face import SHAPE, TalkingFace
+from peers import PACKAGES, Peer, Rectangle, corner_distance, ecc_iterations, mean_picture, peers
+from talking_face import CORNERS, SHAPE, TalkingFace
 
 import holdstill
 from holdstill.evaluate import EyeCornerTable, eye_corner_table, map_to_canonical
@@ -71,7 +61,6 @@ NOSE_TIP, MOUTH_CORNERS = 67, (48, 54)
 COUNTED = slice(None, None, 10)
 """Frames on which ECC's iterations are counted."""
 IDENTITY = np.eye(3)
-CORNERS = Rectangle.all_of(SHAPE).corners()
 
 
 @dataclass(frozen=True)

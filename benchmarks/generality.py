@@ -24,9 +24,9 @@ from typing import Any
 
 import microscopy
 import numpy as np
-from common import Claims, data_folder, keywords, peer, print_table
+from common import Claims, FloatArray, add_fit_and_align, data_folder, peer, print_table
 from contest import Method, Thing, by_holdstill, by_peers
-from peers import PACKAGES, FloatArray, Rectangle
+from peers import PACKAGES, Rectangle
 from rasl_peers import (
     SETS,
     Aligned,
@@ -52,8 +52,7 @@ FRAMES, SAMPLE = 200, 60
 def main() -> int:
     """Both parts; 1 where a claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--fit", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
-    parser.add_argument("--align", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
+    add_fit_and_align(parser)
     parser.add_argument("--skip", nargs="*", default=[], choices=["digits", "cells"])
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -62,7 +61,7 @@ def main() -> int:
     if folder is not None and "digits" not in options.skip:
         digits(folder / DIGITS, claims)
     if "cells" not in options.skip:
-        cells(keywords(options.fit), keywords(options.align), claims)
+        cells(options.fit, options.align, claims)
     return claims.exit_code()
 
 

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import OUT, Claims, data_folder, peer, print_table
-from peers import FloatArray
+from common import OUT, Claims, FloatArray, data_folder, peer, print_table
 
 import holdstill
 from holdstill.motion import PARAMETERS, MotionModel, decompose

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import yaleb
-from common import Claims, data_folder, keywords, peer, print_table
+from common import Claims, FloatArray, Grey, add_fit_and_align, data_folder, peer, print_table
 from contest import Method, Thing, by_holdstill, by_peers, disturbance
-from peers import PACKAGES, FloatArray, Grey
+from peers import PACKAGES
 
 cv2 = peer("cv2")
 
@@ -55,15 +55,14 @@ class Scores:
 def main() -> int:
     """Both ways, every method; 1 where the claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--fit", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
-    parser.add_argument("--align", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
+    add_fit_and_align(parser)
     parser.add_argument("--people", type=int, default=12)
     options = parser.parse_args()
     folder = data_folder("yaleb")
     if folder is None:
         return 0
     cv2.setNumThreads(1)
-    fit, align = keywords(options.fit), keywords(options.align)
+    fit, align = options.fit, options.align
     methods: dict[str, Method | None] = {"start": None}
     for features in ("grey", "edges"):
         methods[f"holdstill {features}"] = by_holdstill({"features": features, **fit}, align)

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import peer
+from common import FloatArray, peer
 
 from holdstill.faces import FaceDetector
 from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.reference.motion import map_points
 from holdstill.transforms import from_box
-
-FloatArray = npt.NDArray[np.float64]
 
 CORNERS = (21, 13, 25, 17, 39, 43)
 """Of the 58 points: the outer eye corners, image left and right, the inner ones, the mouth's."""

@@ -42,9 +42,9 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-from common import Claims, peer, print_table
+from common import Claims, FloatArray, peer, print_table
 from peers import PACKAGES, ecc, stackreg
-from poses import FloatArray, error_at_corners, start_near
+from poses import error_at_corners, start_near
 from textured_scenes import (
     STRICT,
     Scene,

@@ -24,11 +24,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
 import scipy.stats
-from common import Claims, data_folder, print_table
+from common import Claims, FloatArray, data_folder, print_table
+from peers import Rectangle, corner_distance
+from talking_face import TalkingFace
 
 import holdstill
 
 SHAPE = (100, 100)
+CORNERS = Rectangle.all_of(SHAPE).corners()
 MUS = (0.0, 1e-4, 1e-3, 1e-2)
 LOST_PX = 2.0
 NEAR, FAR = 2.0, 6.0
@@ -36,7 +39,6 @@ NEAR, FAR = 2.0, 6.0
 CLEAN_PX = 0.1
 """Median error without noise that shows that the truth is known."""
 
-FloatArray = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
 Noise = Callable[[Pixels, FloatArray, np.random.Generator], Pixels]
 
@@ -179,9 +181,8 @@ def talking_face() -> list[Case] | None:
     folder = data_folder("talking_face")
     if folder is None:
         return None
-    frames = np.stack([frame.grey() for frame in holdstill.open(folder)])
-    initial = holdstill.read_transforms(folder / "initial.csv")["frame_from_canonical"]
-    initial = initial @ np.diag([2.0, 2.0, 1.0])  # they are for 200x200
+    face = TalkingFace.load(folder)
+    frames, initial = face.frames, face.initial_for(SHAPE)
     held_out = np.arange(10, len(frames), 20)
     others = np.setdiff1d(np.arange(len(frames)), held_out)
     dictionary = holdstill.fit(
@@ -230,10 +231,9 @@ def move(case: Case, start_px: float, random: np.random.Generator) -> Moved:
     frame = scipy.ndimage.affine_transform(
         case.frame, back[:2, :2][np.ix_(swap, swap)], back[:2, 2][swap], order=3, mode="nearest"
     )
-    corners = corners_of(SHAPE)
-    shifted = corners[:, :2] + random.normal(0, start_px, (4, 2))
+    shifted = CORNERS + random.normal(0, start_px, (4, 2))
     off = np.eye(3)
-    off[:2] = np.linalg.lstsq(corners, shifted, rcond=None)[0].T
+    off[:2] = np.linalg.lstsq(np.column_stack([CORNERS, np.ones(4)]), shifted, rcond=None)[0].T
     return Moved(frame, motion, motion @ case.start @ off, case.dictionary)
 
 
@@ -254,16 +254,8 @@ def align_all(
         if not found.converged:
             errors.append(np.inf)
             continue
-        corners = corners_of(SHAPE)
-        apart = np.linalg.inv(one.motion @ still) @ found.frame_from_canonical @ corners.T
-        errors.append(float(np.linalg.norm((apart.T - corners)[:, :2], axis=1).max()))
+        errors.append(corner_distance(one.motion @ still, found.frame_from_canonical, CORNERS))
     return np.array(errors), float(np.mean(iterations))
-
-
-def corners_of(shape: tuple[int, int]) -> FloatArray:
-    """Corners of the canonical frame, homogeneous, (4, 3)."""
-    height, width = shape
-    return np.array([[x, y, 1.0] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)])
 
 
 if __name__ == "__main__":

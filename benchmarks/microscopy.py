@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
-from peers import FloatArray
+from common import FloatArray
 
 SIZE = (224, 264)
 SHAPE = (160, 200)

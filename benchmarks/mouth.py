@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, data_folder, peer, print_table
+from common import OUT, Claims, FloatArray, data_folder, peer, print_table
 from PIL import Image
 
 import holdstill
@@ -32,7 +32,6 @@ from holdstill.streaming import frame_rate
 from holdstill.talking.region import CENTRE, depth, outline
 from holdstill.talking.sound import write_video
 
-FloatArray = npt.NDArray[np.float64]
 Picture = npt.NDArray[Any]
 
 ROI = "eyes-nose"

@@ -1,6 +1,6 @@
 """How far what hides a part of the face moves its alignment, by loss, beside ECC and StackReg.
 
-    python benchmarks/occlusion.py [--quick] [--fit NAME=VALUE] [--align NAME=VALUE]
+    python benchmarks/occlusion.py [--every N] [--fit NAME=VALUE] [--align NAME=VALUE]
 
 Held-out frames of the synthetic head, of talking_face and of yaleb's faces under moved lights get
 an occluder that covers 0 to 50 % of the region of interest: a flat block, a textured one, scattered
@@ -28,17 +28,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
-import scipy.ndimage
 from capture_range import Face, scenes
-from common import OUT, Claims, data_folder, keywords, peer, print_table
+from common import OUT, Claims, FloatArray, Grey, add_fit_and_align, data_folder, peer, print_table
 from contest import disturbance
 from matplotlib.figure import Figure
-from peers import PACKAGES, FloatArray, Grey, Rectangle, ecc, stackreg
+from occluders import OCCLUDERS, Hidden, hidden_pixels, occluded
+from peers import PACKAGES, Rectangle, ecc, stackreg
 
 import holdstill
 from holdstill.reference.motion import map_points
-from holdstill.synthetic.hand import hand_texture
 
 cv2 = peer("cv2")
 
@@ -47,13 +45,9 @@ RECOMMENDED = "geman-mcclure"
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 CLAIMED_SHARE, CLAIMED_PX, CLAIMED_RATIO = 0.3, 0.1, 1.05
 LOST_PX, CLAIMED_QUALITY, CLAIMED_PASS = 1.0, 0.5, 0.95
-
-Cover: TypeAlias = Callable[[Rectangle, float, np.random.Generator], npt.NDArray[np.bool_]]
-"""(region, share, random) -> which of the region's pixels are hidden, at 4 samples a pixel."""
-
-FINE = 4
-REACH = 3
-"""Canonical pixels."""
+KNOWN_PX = {"yaleb": 0.3, "talking_face": 1.3}
+KNOWN_PASS = {"talking_face": 0.75}
+"""Where the claims are missed: a shift of at most this, a share of at least this all the same."""
 
 
 @dataclass(frozen=True)
@@ -65,116 +59,8 @@ class End:
     iterations: int = 0
 
 
-Hidden: TypeAlias = npt.NDArray[np.bool_]
 Aligner: TypeAlias = Callable[[Grey, FloatArray, Hidden], End]
 """(frame, initial, hidden pixels of the canonical frame); the last is for the oracle alone."""
-
-
-def block(region: Rectangle, share: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """A rectangle somewhere in the region."""
-    hidden = canvas(region)
-    height, width = hidden.shape
-    across = round(np.sqrt(share) * random.uniform(0.75, 1.33) * width)
-    down = round(share * height * width / across) if across else 0
-    x, y = random.integers(width - across + 1), random.integers(height - down + 1)
-    hidden[y : y + down, x : x + across] = True
-    return hidden
-
-
-def scattered(
-    region: Rectangle, share: float, random: np.random.Generator
-) -> npt.NDArray[np.bool_]:
-    """Cells of a grid of 8×8, at random."""
-    cells = random.permutation(64).reshape(8, 8) < round(64 * share)
-    height, width = canvas(region).shape
-    rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width
-    return np.asarray(cells[np.ix_(rows, columns)])
-
-
-def scarf(region: Rectangle, share: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """A band over the lower part, its edge tilted by up to 8°."""
-    hidden = canvas(region)
-    height, width = hidden.shape
-    slope = np.tan(np.deg2rad(random.uniform(-8.0, 8.0)))
-    y, x = np.mgrid[:height, :width]
-    depth = y - slope * x
-    return np.asarray(depth >= np.quantile(depth, 1.0 - share)) if share else hidden
-
-
-def hand(region: Rectangle, share: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """The synthetic head's hand, as large as it takes, its fingers spread over the region."""
-    opacity = hand_texture()[..., 3]
-    hidden = canvas(region)
-    if not share:
-        return hidden
-    height, width = hidden.shape
-    angle, place = random.uniform(-0.6, 0.6), random.uniform(0.35, 0.65, 2) * (height, width)
-    middle = np.array(opacity.shape) * (0.42, 0.6)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    low, high = 0.005, 20.0  # texels per fine pixel
-    for _ in range(24):
-        scale = np.sqrt(low * high)
-        linear = scale * turn
-        seen = scipy.ndimage.affine_transform(
-            opacity, linear, middle - linear @ place, output_shape=hidden.shape, order=0
-        )
-        hidden = seen > 0.5
-        low, high = (low, scale) if hidden.mean() < share else (scale, high)
-    return np.asarray(hidden)
-
-
-def canvas(region: Rectangle) -> npt.NDArray[np.bool_]:
-    """The region at FINE samples a pixel, nothing hidden."""
-    return np.zeros((FINE * region.height, FINE * region.width), dtype=bool)
-
-
-OCCLUDERS: dict[str, tuple[Cover, bool]] = {
-    "flat block": (block, False),
-    "textured block": (block, True),
-    "scattered blocks": (scattered, True),
-    "scarf": (scarf, True),
-    "hand": (hand, False),
-}
-"""What hides, and whether it has a texture."""
-
-
-def occluded(
-    frame: Grey,
-    truth: FloatArray,
-    region: Rectangle,
-    hidden: npt.NDArray[np.bool_],
-    textured: bool,
-    random: np.random.Generator,
-) -> Grey:
-    """The frame with an occluder that moves with the face, its edge antialiased."""
-    level = random.uniform(20.0, 235.0)
-    grain = random.uniform(1.5, 5.0)
-    noise = scipy.ndimage.gaussian_filter(random.standard_normal(frame.shape), grain)
-    paint = level + (40.0 if textured else 4.0) * noise / noise.std()
-    fine_from_frame = np.diag([FINE, FINE, 1.0]) @ np.linalg.inv(
-        truth @ region.canonical_from_region()
-    )
-    fine_from_frame[:2, 2] += (FINE - 1) / 2
-    y, x = np.indices(frame.shape)
-    points = map_points(fine_from_frame, np.column_stack([x.ravel(), y.ravel()]).astype(float))
-    # One frame pixel is several fine ones: their mean is what it sees of the occluder. Beyond the
-    # region the occluder goes on as it ends, as a scarf does.
-    wide = np.abs(np.linalg.det(fine_from_frame[:2, :2])) ** 0.5
-    soft = scipy.ndimage.gaussian_filter(hidden.astype(np.float32), 0.4 * wide, mode="nearest")
-    opacity = scipy.ndimage.map_coordinates(
-        soft, points[:, ::-1].T, order=1, mode="nearest"
-    ).reshape(frame.shape)
-    return np.clip(np.rint(opacity * paint + (1 - opacity) * frame), 0, 255).astype(np.uint8)
-
-
-def hidden_pixels(
-    region: Rectangle, shape: tuple[int, int], hidden: npt.NDArray[np.bool_]
-) -> Hidden:
-    """Canonical pixels that see something of the occluder through the filters' reach."""
-    mask = np.zeros(shape, dtype=bool)
-    cells = hidden.reshape(region.height, FINE, region.width, FINE).any(axis=(1, 3))
-    mask[region.y : region.y + region.height, region.x : region.x + region.width] = cells
-    return np.asarray(scipy.ndimage.binary_dilation(mask, iterations=REACH) & mask.any())
 
 
 def contestants(fit: Mapping[str, Any], align: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -308,20 +194,18 @@ def distance(found: FloatArray | None, truth: FloatArray | None, region: Rectang
 def main() -> int:
     """Measure everything; 1 where a claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--fit", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
-    parser.add_argument("--align", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
-    parser.add_argument("--quick", action="store_true", help="every third frame only")
+    add_fit_and_align(parser)
+    parser.add_argument("--every", type=int, default=3, help="of the held-out frames")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    methods = contestants(keywords(options.fit), keywords(options.align))
+    methods = contestants(options.fit, options.align)
     claims = Claims()
     for faces in scenes():
         name, exact = faces[0].name, faces[0].exact
-        step = 3 if options.quick or len(faces) > 1 else 1
         found = {}
         for method, learn in methods.items():
             started = time.thread_time()
-            found[method] = measured(faces, learn, SHARES, step)
+            found[method] = measured(faces, learn, SHARES, options.every)
             seconds = time.thread_time() - started
             print(f"{name}: {method}, {seconds:.0f} s", file=sys.stderr, flush=True)
         shape = faces[0].thing.shape
@@ -413,11 +297,13 @@ def check(
         f"{name}, {features}, {RECOMMENDED}, 30 % hidden: shift {shift:.3f} px rms, at most "
         f"{CLAIMED_PX:g}; {len(hidden) - len(near)} of {len(hidden)} lost; of the oracle "
         f"{rms([o.shift for o in told]):.3f}, {len(told) - len(kept(told))} lost",
+        missed=shift <= KNOWN_PX[name] if name in KNOWN_PX else None,
     )
     claims.check(
         passing(near) >= CLAIMED_PASS,
         f"{name}, {features}, {RECOMMENDED}, 30 % hidden: {passing(near):.0%} of the frames that "
         f"keep their place have a quality of {CLAIMED_QUALITY:g}, at least {CLAIMED_PASS:.0%}",
+        missed=passing(near) >= KNOWN_PASS[name] if name in KNOWN_PASS else None,
     )
     if exact:
         errors = [rms([o.error for o in at(of, 0.0)]) for of in (robust, l2)]

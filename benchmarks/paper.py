@@ -25,8 +25,8 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, data_folder, machine_line
-from peers import FloatArray, Grey, mean_picture, peers
+from common import OUT, Claims, FloatArray, Grey, data_folder, machine_line
+from peers import mean_picture, peers
 from rasl_peers import Batch, Settings, run_peer
 from talking_face import PUBLISHED, SHAPE, TalkingFace, mouth_variance
 
@@ -134,8 +134,7 @@ def main() -> int:
     faces, page, claims = load(), Page(images), Claims()
     page.say(
         f"{faces.name}: {len(faces.frames)} frames, {int(faces.opened.sum())} with open eyes; "
-        f"affine, canonical frame {SHAPE[0]}×{SHAPE[1]}, n = {N}. {machine_line()}; "
-        f"commit {commit()}."
+        f"affine, canonical frame {SHAPE[0]}×{SHAPE[1]}, n = {N}. {machine_line()}."
     )
     for name in options.only:
         sections[name](faces, page, claims)
@@ -151,14 +150,6 @@ INTRODUCTION = [
     "other pictures: its 9,116 frames are not public. Its figures stand beside ours to compare.",
     "",
 ]
-
-
-def commit() -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parent,
-    )  # fmt: skip
-    return found.stdout.strip() or "unknown"
 
 
 def fitted(faces: Faces, **options: Any) -> holdstill.Dictionary:

@@ -13,15 +13,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from common import peer
+from common import FloatArray, Grey, peer
 
 import holdstill
 from holdstill.canonical import roi_mask
 
 cv2 = peer("cv2")
 
-FloatArray = npt.NDArray[np.float64]
-Grey = npt.NDArray[np.uint8]
 Picture = Grey | npt.NDArray[np.float32]
 
 PACKAGES = ("opencv-python-headless", "pystackreg")

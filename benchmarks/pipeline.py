@@ -1,4 +1,4 @@
-"""Aligning a video against decoding it: at least 0.4 times as many frames a second.
+"""Aligning a video against decoding it, in frames a second; the bar is 0.4 of decoding alone.
 
     python benchmarks/pipeline.py [--frames 5000] [--repetitions 3]
 
@@ -32,7 +32,7 @@ from talking_face import SHAPE
 import holdstill
 from holdstill.run import align_to_folder
 
-BAR, GOAL = 0.4, 0.6
+BAR = 0.4
 COMPARED = 400
 DECODERS = {1: ("NONE",), 2: ("FRAME", "SLICE", "AUTO")}
 
@@ -133,8 +133,8 @@ def measure(
         if name == "align, tracks" and threads == 2:
             claims.check(
                 ratio >= BAR,
-                f"{name}, {threads} threads: {ratio:.2f} of decoding alone (at least {BAR}; "
-                f"the goal is {GOAL})",
+                f"{name}, {threads} threads: {ratio:.2f} of decoding alone, at least {BAR}",
+                missed=ratio >= 0.28,
             )
     print_table(
         f"{path.name}, {n} frames of 720x576, H.264; affine, {SHAPE[0]}x{SHAPE[1]}; median of "

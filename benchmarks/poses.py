@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from common import FloatArray
 
 from holdstill.limits import roi_corners
 from holdstill.reference import n_parameters, update
 from holdstill.reference.motion import linear_part, map_points
-
-FloatArray = npt.NDArray[np.float64]
 
 MARGIN = 20
 """Frame pixels around what is to be aligned."""

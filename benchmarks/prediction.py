@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, data_folder, print_table
-from peers import FloatArray, Rectangle, corner_distance
+from common import Claims, FloatArray, data_folder, print_table
+from peers import Rectangle, corner_distance
 
 import holdstill
 from holdstill.alignment import GOOD

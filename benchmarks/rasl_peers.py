@@ -19,23 +19,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasl as peer
-from common import OUT, Claims, data_folder, print_table
+from common import OUT, Claims, FloatArray, data_folder, peer, print_table
 from matplotlib.figure import Figure
 from PIL import Image
-from rasl.toolbox import projective_matrix_to_parameters
 from scipy.io import loadmat
 
 import holdstill
 from holdstill import _core, reference
 from holdstill.gauge import compose_gauge
 
-FloatArray = npt.NDArray[np.float64]
+package, toolbox = peer("rasl"), peer("rasl.toolbox")
+
 
 PEER_TRANSFORMS = {
-    "euclidean": peer.EuclideanTransform,
-    "similarity": peer.SimilarityTransform,
-    "affine": peer.AffineTransform,
+    "euclidean": package.EuclideanTransform,
+    "similarity": package.SimilarityTransform,
+    "affine": package.AffineTransform,
 }
 STOP_DELTA, MAX_ITERATIONS = 0.01, 25
 """Stopping rule of the published settings: the objective falls by less, or that many iterations."""
@@ -207,12 +206,12 @@ def run_peer(batch: Batch, name: str, claims: Claims) -> Aligned:
     kind = PEER_TRANSFORMS[batch.settings.motion]
     start = []
     for matrix in batch.initial:
-        transform = kind(paramv=projective_matrix_to_parameters(kind.ttype, matrix))
+        transform = kind(paramv=toolbox.projective_matrix_to_parameters(kind.ttype, matrix))
         transform.output_shape = batch.settings.shape
         start.append(transform)
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        _, _, found, iterations = peer.rasl(
+        _, _, found, iterations = package.rasl(
             batch.images, start, maxiter=MAX_ITERATIONS, stop_delta=STOP_DELTA
         )
     seconds = time.perf_counter() - started
@@ -263,7 +262,7 @@ def cubic_vector(
     image: npt.NDArray[np.uint8], matrix: FloatArray, shape: tuple[int, int]
 ) -> FloatArray:
     """A unit-norm vector sampled as the package rasl does: cubic, no low-pass, 0 outside."""
-    transform = peer.AffineTransform(paramv=matrix[:2].ravel())
+    transform = package.AffineTransform(paramv=matrix[:2].ravel())
     transform.output_shape = shape
     vector = transform.imtransform(image / 255.0).ravel()
     return np.asarray(vector / np.linalg.norm(vector))

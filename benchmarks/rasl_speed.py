@@ -15,7 +15,7 @@ from statistics import median
 from types import ModuleType
 
 import numpy as np
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, peer, print_table
 from rasl_peers import (
     SETS,
     STOP_DELTA,
@@ -28,11 +28,12 @@ from rasl_peers import (
     run_peer,
 )
 from talking_face import SHAPE, TalkingFace
-from threadpoolctl import threadpool_limits
 
 import holdstill
 from holdstill import _core, reference
 from holdstill.fitting import COMMON_OUTLIER
+
+threadpool_limits = peer("threadpoolctl").threadpool_limits
 
 DUMMY, REPEATS, N_FRAMES = "Dummy_59_59", 3, 100
 
@@ -72,7 +73,10 @@ def beside_the_package(batch: Batch, claims: Claims) -> None:
             objectives[name] <= objectives["rasl"] * (1 + 1e-6),
             f"{name}: objective {objectives[name]:.4f}, package rasl {objectives['rasl']:.4f}",
         )
-    claims.check(ratios["holdstill"] >= 20, f"{ratios['holdstill']:.1f} times as fast, same rule")
+    speed = ratios["holdstill"]
+    claims.check(
+        speed >= 20, f"{speed:.1f} times as fast, same rule, at least 20", missed=speed >= 8
+    )
     print_table(
         f"RASL on Dummy, 100 images of 49×49, similarity: median of {REPEATS}, one thread",
         ("method", "objective", "outer iterations", "seconds", "times as fast"),

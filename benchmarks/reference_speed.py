@@ -16,19 +16,19 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from common import Claims, data_folder, peer, print_table
-from peers import FloatArray, Rectangle, corner_distance
-from talking_face import SHAPE, TalkingFace
-from threadpoolctl import threadpool_limits
+from common import Claims, FloatArray, data_folder, peer, print_table
+from peers import corner_distance
+from talking_face import CORNERS, SHAPE, TalkingFace
 
 import holdstill
 from holdstill import _core, reference
 
 cv2 = peer("cv2")
+threadpool_limits = peer("threadpoolctl").threadpool_limits
 
-CORNERS = Rectangle.all_of(SHAPE).corners()
 CAPS = 5, 25
 N_ATOMS, MOST_ACTIVE, MU = 30, 5, 1e-2
+REPEATS = 3
 
 
 def main() -> int:
@@ -51,7 +51,8 @@ def main() -> int:
             for row in beside_the_twin(face, numbers, name, dictionary, claims)
         ]
     print_table(
-        f"talking_face, affine, {SHAPE[0]}x{SHAPE[1]}, one thread: mean of {len(numbers)} frames",
+        f"talking_face, affine, {SHAPE[0]}x{SHAPE[1]}, one thread: mean of {len(numbers)} frames, "
+        f"each the best of {REPEATS}",
         ("features, region", "solver", "ms", "linearisations", "ms each", "times as fast"),
         rows,
     )
@@ -89,11 +90,9 @@ def beside_the_twin(
         f"{name}: core and twin converge at most {apart:.1e} px apart",
     )
     seconds = {who: np.full(len(numbers), np.inf) for who in solvers}
-    for repetition in range(5):
+    for _ in range(REPEATS):
         for row, k in enumerate(numbers):
             for who, solve in solvers.items():
-                if who == "NumPy" and repetition:  # a second each: once is enough
-                    continue
                 started = time.perf_counter()
                 solve(k)
                 taken = time.perf_counter() - started

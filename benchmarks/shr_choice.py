@@ -16,7 +16,7 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, print_table
-from shr_registration import SHAPE, Scores, Trial, by, measure, trials
+from shr_trials import SHAPE, Scores, Trial, by, measure, trials, unmoved
 
 INNER = 2
 """Ways to halve the training people, each in both directions."""
@@ -88,7 +88,7 @@ def main() -> int:
             "chosen": (chosen, measure([trial], by(levels=best.levels), **best.model)),
             "default": (default, measure([trial], by())),
             "simplex": (simplex, measure([trial], by(search="simplex"), **best.model)),
-            "detector": (boxes, measure([trial], lambda model, face, start: (start, 0))),
+            "detector": (boxes, measure([trial], unmoved)),
         }
         for total, scores in tested.values():
             total.errors += scores.errors

@@ -16,21 +16,18 @@ from typing import Any
 
 import imm_faces as imm
 import numpy as np
-import numpy.typing as npt
-from common import Claims, data_folder, print_table
+from common import Claims, FloatArray, data_folder, print_table
+from shr_trials import SHAPE
 
 from holdstill import _core
 from holdstill.face_model import FaceModel
 from holdstill.reference.subspace import distances
 
-SHAPE = (64, 64)
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "search_landscape.png"
 SHIFTS = np.linspace(-0.4, 0.4, 41)
 """Along x, in interocular distances."""
 SCALES = np.geomspace(1 / 1.4, 1.4, 41)
 FEATURES = ("grey", "edges")
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def landscape(face: imm.Face, model: FaceModel) -> FloatArray:

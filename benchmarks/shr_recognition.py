@@ -19,7 +19,7 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, peer, print_table
-from shr_registration import SHAPE
+from shr_trials import SHAPE
 
 from holdstill import _core
 from holdstill.face_model import FaceModel

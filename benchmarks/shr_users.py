@@ -1,4 +1,5 @@
-"""Claim: a user's own template registers the user's pictures better than the mean face does.
+"""Whether a user's own template registers the user's pictures better than the mean face (here it
+does not).
 
 IMM at 50 pixels interocular. Half of the people train, from frontal pictures or from these and the
 spot-lit ones; the others are enrolled by their neutral picture, and their smiling one is registered
@@ -15,7 +16,7 @@ from dataclasses import replace
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, print_table
-from shr_registration import fit, trials
+from shr_trials import fit, trials
 
 from holdstill.landmarks import similarity_of
 from holdstill.registration import register
@@ -82,6 +83,7 @@ def main() -> int:
             own < mean.mean(),
             f"trained on {training}: the user's template by hand, {own:.2f} %, is better than the "
             f"mean face's {mean.mean():.2f} %",
+            missed=own <= 1.15 * mean.mean(),
         )
     # What the truth itself is worth: a smile moves the mouth's corners.
     between = [

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, print_table
-from shr_registration import fit, trials
+from shr_trials import fit, trials
 
 from holdstill.registration import register
 

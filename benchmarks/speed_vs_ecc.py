@@ -19,17 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, data_folder, peer, print_table
-from peers import (
-    FloatArray,
-    Grey,
-    Rectangle,
-    corner_distance,
-    ecc,
-    ecc_iterations,
-    mean_picture,
-)
-from talking_face import SHAPE, TalkingFace
+from common import Claims, FloatArray, Grey, data_folder, peer, print_table
+from peers import corner_distance, ecc, ecc_iterations, mean_picture
+from talking_face import CORNERS, SHAPE, TalkingFace
 
 import holdstill
 from holdstill.canonical import roi_mask
@@ -50,9 +42,9 @@ HEADERS = (
     "px to go", "most",
 )  # fmt: skip
 PEER, UNIT = "findTransformECC, full frame", "warpAffine"
+DEFAULT, GREY = "holdstill edges, eyes-first", "holdstill grey, full"
 GOING_ON = 1e-10
 IDENTITY = np.eye(3)
-CORNERS = Rectangle.all_of(SHAPE).corners()
 NEAR = np.array([[1.015, 0.01, 1.0], [-0.01, 0.99, -2.0], [0.0, 0.0, 1.0]])
 """A start a few canonical pixels away from where it should end."""
 
@@ -101,10 +93,14 @@ def main() -> int:
 
 def claim_speed(claims: Claims, mean: dict[str, float]) -> None:
     """At most 32 bare warps and a fifth of ECC's time; edges at most 2.2 times grey's."""
-    for name in ("holdstill edges, eyes-first", "holdstill grey, full"):
+    for name in (DEFAULT, GREY):
         warps, speed = mean[name] / mean[UNIT], mean[PEER] / mean[name]
-        claims.check(warps <= 32, f"{name}: {warps:.1f} warps a frame")
-        claims.check(speed >= 5, f"{name}: {speed:.1f} times as fast as ECC")
+        claims.check(warps <= 32, f"{name}: {warps:.1f} warps a frame, at most 32")
+        claims.check(
+            speed >= 5,
+            f"{name}: {speed:.1f} times as fast as ECC, at least 5",
+            missed=speed >= 2.5 if name == GREY else None,
+        )
     for name in (name for name in mean if name.startswith("holdstill")):
         speed = mean[PEER] / mean[name]
         claims.check(speed >= 1, f"{name}: no slower than ECC ({speed:.1f} times as fast)")

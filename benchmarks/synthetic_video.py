@@ -9,11 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+from looped_video import FRAMES_PER_SECOND, Loop
 
 import holdstill
 from holdstill.synthetic import TalkingHead
-
-FRAMES_PER_SECOND = 25
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class SyntheticVideo:
 
     def position(self, frame: int) -> int:
         """Which of the rendered frames a frame of the video shows: to and fro, without a jump."""
-        period = 2 * len(self.frames) - 2
-        return min(frame % period, -frame % period)
+        return Loop(len(self.frames)).position(frame)
 
     def initial_of(self, frame: holdstill.Frame) -> npt.NDArray[np.float64]:
         """The initial transform of a frame of the video."""

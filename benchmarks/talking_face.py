@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from peers import FloatArray, Grey
+from common import FloatArray, Grey
+from peers import Rectangle
 
 import holdstill
 from holdstill.canonical import roi_mask
 from holdstill.evaluate import RegionVariance, region_variance
 
 SHAPE = (200, 200)
+CORNERS = Rectangle.all_of(SHAPE).corners()
 PUBLISHED = {"features": "grey", "roi": "full", "lambda_c": 1.0}
 """The method as it was published, as options of `holdstill.fit`."""
 
@@ -38,6 +40,10 @@ class TalkingFace:
             table["frame_from_canonical"],
             np.load(folder / "points.npy").astype(np.float64),
         )
+
+    def initial_for(self, shape: tuple[int, int]) -> FloatArray:
+        """The initial transforms of a canonical frame of another size."""
+        return np.asarray(self.initial @ np.diag([SHAPE[1] / shape[1], SHAPE[0] / shape[0], 1.0]))
 
     def crops(self) -> list[Grey]:
         """Every frame seen through its initial transform."""

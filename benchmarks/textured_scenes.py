@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from poses import MARGIN, FloatArray, mean_scale
+from common import FloatArray
+from poses import MARGIN, mean_scale
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 import holdstill

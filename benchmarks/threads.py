@@ -1,6 +1,6 @@
 """Two threads against one: the same bytes, at least 1.9 times as many frames a second.
 
-    python benchmarks/threads.py [--frames 1000] [--repetitions 7]
+    python benchmarks/threads.py [--frames 500] [--repetitions 7]
 
 A dictionary of the talking_face set with the defaults for faces, and the set's frames: decoded, by
 one call of `align_batch` and one by one through `align`, from given transforms; and through `align`
@@ -21,11 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, peer, print_table
 from talking_face import TalkingFace
-from threadpoolctl import threadpool_limits
 
 import holdstill
+
+threadpool_limits = peer("threadpoolctl").threadpool_limits
 
 BAR = 1.9
 YARDSTICK = "yardstick: SHA-256"
@@ -36,7 +37,7 @@ Way = Callable[[int], npt.NDArray[np.float64]]
 def main() -> int:
     """Check, measure, print; 1 where a claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--frames", type=int, default=500)
     parser.add_argument("--repetitions", type=int, default=7)
     options = parser.parse_args()
     folder = data_folder("talking_face")

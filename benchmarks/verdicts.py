@@ -1,7 +1,7 @@
 """Whether the verdict on a frame can be trusted: which wrong ones pass as good, which right ones do
 not.
 
-    python benchmarks/verdicts.py [--quick] [--fit NAME=VALUE] [--align NAME=VALUE]
+    python benchmarks/verdicts.py [--starts 2] [--fit NAME=VALUE] [--align NAME=VALUE]
 
 Held-out frames of the synthetic head, of talking_face and of a speaker of the GRID corpus start a
 detector's error away, or far, or anywhere; or they are replaced: by black, by noise, by another
@@ -24,54 +24,39 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
-from common import Claims, data_folder, keywords, peer, print_table
-from contest import Thing, disturbance, similarity
-from peers import FloatArray, Grey, Rectangle
+from common import Claims, FloatArray, Grey, add_fit_and_align, data_folder, peer, print_table
+from contest import Thing
+from peers import Rectangle
+from shown import (
+    EYES,
+    SHAPE,
+    STARTS,
+    UNIT,
+    Subject,
+    fitted,
+    noise,
+    other_people,
+    other_scenes,
+    start_of,
+    subjects,
+)
 from talking_face import TalkingFace
 
 import holdstill
-from holdstill.canonical import eye_corners
 from holdstill.evaluate import map_to_canonical
-from holdstill.faces import FaceDetector
 from holdstill.initial import LONGEST_WAIT
-from holdstill.synthetic import TalkingHead
-from holdstill.transforms import from_box, from_eye_corners
 
 cv2 = peer("cv2")
 
-SHAPE = (100, 100)
-SAMPLE, HELD_OUT = 80, 24
 FEATURES = ("grey", "edges")
 ROIS = ("full", "upper-face", "eyes")
 WITHIN_PX, OFF_PX, LOST_PX = 1.0, 5.0, 10.0
 CLAIMED_PASSED, CLAIMED_REJECTED = 0.01, 0.02
 BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-STARTS = {
-    # shift in eye distances, degrees, factor of scale: at most
-    "near start": None,
-    "far start": (0.4, 40.0, 1.4),
-    "wild start": (1.0, 90.0, 2.0),
-}
 NOTHING = ("black", "noise", "cut")
-CLASSES = (*STARTS, *NOTHING, "other person")
-EYES = eye_corners(SHAPE)
-UNIT = float(np.linalg.norm(EYES[1] - EYES[0]))
-MIDDLE = (float(EYES[:, 0].mean()), float(EYES[:, 1].mean()))
-IMM_OUTER_EYES = (21, 13)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Frames of one thing; `exact` where the truth is not a tracker's."""
-
-    name: str
-    thing: Thing
-    exact: bool
 
 
 @dataclass(frozen=True)
@@ -95,107 +80,6 @@ class Verdict:
     def within(self) -> bool:
         """Whether it ought to pass."""
         return self.kind != "other person" and self.error < WITHIN_PX
-
-
-def subjects() -> Iterator[Subject]:
-    """The synthetic head; the real one; a speaker."""
-    head = TalkingHead(320, size=(288, 360), shape=SHAPE, occlusion=False, color=False)
-    yield subject("synthetic head", list(head), head.frame_from_canonical, exact=True)
-    folder = data_folder("talking_face")
-    if folder is not None:
-        face = TalkingFace.load(folder)
-        yield subject("talking_face", list(face.frames), face.initial @ np.diag([2.0, 2.0, 1.0]))
-    folder = data_folder("grid_s1")
-    if folder is not None:
-        clips = [str(path) for path in sorted(folder.glob("*.mpg"))[::40]]
-        frames = [frame.grey() for frame in holdstill.open(clips)]
-        yield subject("grid_s1", frames, steady_boxes(frames, len(frames) // len(clips)))
-
-
-def subject(
-    name: str, frames: Sequence[Grey], truth: FloatArray, *, exact: bool = False
-) -> Subject:
-    """A sample at random; held-out frames spread over the rest."""
-    order = np.random.default_rng(0).permutation(len(frames))
-    rest = np.sort(order[SAMPLE:])
-    held = rest[np.linspace(0, len(rest) - 1, HELD_OUT).astype(int)]
-    thing = Thing(
-        SHAPE,
-        Rectangle.all_of(SHAPE),
-        UNIT,
-        [frames[i] for i in order[:SAMPLE]],
-        truth[order[:SAMPLE]],
-        [frames[i] for i in held],
-        truth[held],
-    )
-    return Subject(name, thing, exact)
-
-
-def steady_boxes(frames: Sequence[Grey], length: int) -> FloatArray:
-    """Detections, of each clip the median one: its speaker sits still."""
-    detector = FaceDetector()
-    found: list[FloatArray] = []
-    for first in range(0, len(frames), length):
-        clip = frames[first : first + length]
-        boxes = [box for frame in clip[::5] if (box := detector.detect(frame)) is not None]
-        found += [from_box(np.median(np.array(boxes, dtype=float), axis=0), SHAPE)] * len(clip)
-    return np.stack(found)
-
-
-# What frames are replaced by
-
-
-@cache
-def other_people() -> list[tuple[Grey, FloatArray]]:
-    """Frontal pictures of 40 people, and the transforms that put their eyes in place."""
-    folder = data_folder("imm")
-    if folder is None:
-        return []
-    points = np.load(folder / "points.npy").astype(np.float64)
-    names = (folder / "names.txt").read_text().split()
-    return [
-        (
-            np.asarray(cv2.imread(str(folder / f"{name}.jpg"), cv2.IMREAD_GRAYSCALE)),
-            from_eye_corners(*points[k, list(IMM_OUTER_EYES)], SHAPE),
-        )
-        for k, name in enumerate(names)
-        if name[3] in "12"
-    ]
-
-
-@cache
-def other_scenes() -> list[Grey]:
-    """Frames of other recordings; where there are none, walls and other heads."""
-    folder = data_folder("clips")
-    if folder is None:
-        heads = [TalkingHead(8, size=(288, 360), seed=seed, color=False) for seed in range(50, 58)]
-        return [scipy.ndimage.shift(head[0], (150, 0), mode="reflect") for head in heads]
-    clips = [folder / name for name in ("weekly_address.mp4", "portrait_d10.mp4")]
-    sources = [holdstill.open(path) for path in clips]
-    return [source[i].grey() for source in sources for i in range(0, 140, 12)]
-
-
-def noise(size: tuple[int, ...], random: np.random.Generator) -> Grey:
-    """White, or as smooth as pictures are."""
-    field = random.standard_normal(size)
-    if random.random() < 0.5:
-        field = scipy.ndimage.gaussian_filter(field, random.uniform(2.0, 20.0))
-    return np.clip(128 + 50 * field / field.std(), 0, 255).astype(np.uint8)
-
-
-def start_of(kind: str, random: np.random.Generator) -> FloatArray:
-    """How a start is put off, in the canonical frame."""
-    most = STARTS.get(kind)
-    if most is None:
-        return disturbance(MIDDLE, UNIT, random)
-    shift, degrees, scale = most
-    length, angle = shift * UNIT * np.sqrt(random.random()), random.uniform(0.0, 2 * np.pi)
-    return similarity(
-        MIDDLE,
-        shift=(length * np.cos(angle), length * np.sin(angle)),
-        degrees=random.uniform(-degrees, degrees),
-        scale=float(np.exp(random.uniform(-1.0, 1.0) * np.log(scale))),
-    )
 
 
 # Verdicts
@@ -252,15 +136,6 @@ def verdicts(
         yield judged("black", np.zeros_like(frame), tracked, None)
 
 
-def fitted(picture: Grey, size: tuple[int, ...]) -> Grey:
-    """A picture of another size, scaled so that it covers a frame, its middle cut out."""
-    height, width = size
-    scale = max(height / picture.shape[0], width / picture.shape[1])
-    larger = cv2.resize(picture, None, fx=scale + 1e-3, fy=scale + 1e-3)
-    top, left = (larger.shape[0] - height) // 2, (larger.shape[1] - width) // 2
-    return np.ascontiguousarray(larger[top : top + height, left : left + width])
-
-
 def eyes_off(found: FloatArray | None, eyes: FloatArray | None) -> float:
     """How far the farther outer eye corner of another person is from where eyes belong."""
     if found is None or eyes is None:
@@ -281,12 +156,11 @@ def map_to_frame(frame_from_canonical: FloatArray) -> FloatArray:
 def main() -> int:
     """Judge everything; 1 where a claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--fit", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
-    parser.add_argument("--align", nargs="*", default=[], metavar="NAME=VALUE", help="of holdstill")
+    add_fit_and_align(parser)
     parser.add_argument("--starts", type=int, default=2, help="of each kind, a frame")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    fit, align = keywords(options.fit), keywords(options.align)
+    fit, align = options.fit, options.align
     found: list[Verdict] = []
     for one in subjects():
         for features in FEATURES:
@@ -402,7 +276,7 @@ def cuts(fit: Mapping[str, Any], align: Mapping[str, Any], claims: Claims) -> No
     if folder is None or clip is None:
         return
     face = TalkingFace.load(folder)
-    truth = face.initial @ np.diag([2.0, 2.0, 1.0])
+    truth = face.initial_for(SHAPE)
     other = holdstill.open(clip / "weekly_address.mp4")
     size = face.frames[0].shape
     strangers = [fitted(other[i].grey(), size) for i in range(30)]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import data_folder, peer
-from poses import MARGIN, FloatArray, start_near
+from common import FloatArray, data_folder, peer
+from poses import MARGIN, start_near
 from scipy.ndimage import affine_transform
 
 import holdstill

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
-from peers import FloatArray, Grey, Rectangle
+from common import FloatArray, Grey
+from peers import Rectangle
 from PIL import Image
 
 PICTURE = (192, 168)
