@@ -49,7 +49,8 @@ class PyAligner {
       check_kappa(options.kappa, options.loss, loss);
       const Region region = parse_region(mask, size);
       const auto parsed = parse_columns(columns, "atoms", sampling_, region);
-      if ((as_matrix(parsed).colwise().squaredNorm().array() == 0.0f).any())
+      // Of an atom that is all detail an octave may have nothing left.
+      if (levels.empty() && (as_matrix(parsed).colwise().squaredNorm().array() == 0.0f).any())
         throw py::value_error("atoms: expected columns that are not zero");
       // A level starts from the coarser one's coefficients.
       if (parsed.shape(1) != atoms.shape(1))

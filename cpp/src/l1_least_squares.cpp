@@ -26,7 +26,9 @@ double duality_gap(const L1Summary& at, double mu, double largest) {
 }  // namespace
 
 L1Solver::L1Solver(Eigen::MatrixXd gram, const L1Options& options)
-    : gram_(std::move(gram)), options_(options) {
+    : gram_(std::move(gram)),
+      options_(options),
+      ridge_(gram_.size() > 0 ? 1e-14 * gram_(0, 0) : 0.0) {
   const Eigen::Index r = gram_.rows();
   nu_ = options_.penalty * gram_.trace() / static_cast<double>(std::max<Eigen::Index>(r, 1));
   if (!(nu_ > 0.0)) nu_ = 1.0;
@@ -122,7 +124,7 @@ bool L1Solver::extend_factor(const L1Products& products, Workspace* work) const 
     for (Eigen::Index j = 0; j < i; ++j)
       column[j] = (column[j] - u.col(i).head(j).dot(u.col(j).head(j))) / u(j, j);
     // Dependent atoms make Gamma_SS singular; a ridge at rounding level picks one of the solutions.
-    const double pivot = column[i] + 1e-14 * gram_(0, 0) - u.col(i).head(i).squaredNorm();
+    const double pivot = column[i] + ridge_ - u.col(i).head(i).squaredNorm();
     if (!(pivot > 0.0)) return false;
     column[i] = std::sqrt(pivot);
   }
@@ -242,7 +244,7 @@ L1Summary L1Solver::least_squares(const L1Products& products, Eigen::Ref<Eigen::
   for (Eigen::Index i = 0; i < n; ++i)
     for (Eigen::Index j = 0; j <= i; ++j)
       gamma(i, j) = this->gamma(products, static_cast<int>(i), static_cast<int>(j));
-  gamma.diagonal().array() += 1e-14 * gram_(0, 0);
+  gamma.diagonal().array() += ridge_;
   Eigen::Ref<Eigen::MatrixXd> in_place(gamma);
   const Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> llt(in_place);
   x = products.beta;

@@ -103,7 +103,7 @@ class L1Solver {
 
   Eigen::MatrixXd gram_;
   L1Options options_;
-  double nu_;
+  double nu_, ridge_;                   // the ridge is at rounding level
   Eigen::LLT<Eigen::MatrixXd> factor_;  // of A^T A + nu I, once per dictionary
 };
 
