@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.linalg
 from conftest import SmallHead
 
-from holdstill import NothingToAlignError, align_batch, fit
+from holdstill import Dictionary, NothingToAlignError, align_batch, fit
 from holdstill import open as open_source
 from holdstill.selection import POOL, ROUNDS, worst_first
 from holdstill.sources import FrameSource
@@ -44,6 +45,12 @@ def test_consecutive_sample_is_the_beginning(small_head: SmallHead) -> None:
     [
         ({"n": 25}, "n: 25 frames asked for, the source has 24; give n=24"),
         ({"n": 1}, "n: expected an integer of at least 2"),
+        ({"n": None}, "n: expected an integer of at least 2"),
+        ({"n": 8.5}, "n: expected an integer of at least 2"),
+        ({"seed": -1}, "seed: expected an integer of at least 0"),
+        ({"seed": None}, "seed: expected an integer of at least 0"),
+        ({"levels": 0}, "levels: expected 1 to 3"),
+        ({"levels": 99}, "levels: expected 1 to 3"),
         ({"selection": "best"}, "selection: expected one of random"),
         ({"shape": (1, 64)}, "shape: expected"),
         ({"roi": "ears"}, "roi: 'ears' is neither"),
@@ -57,6 +64,17 @@ def test_wrong_arguments_are_named(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         fit(small_head.frames, small_head.initial, **{"n": 8, **OPTIONS, **keywords})  # type: ignore[arg-type]
+
+
+def test_numbers_of_any_type_are_kept_as_json_knows_them(
+    small_head: SmallHead, tmp_path: Path
+) -> None:
+    numbers = {"n": np.int64(6), "seed": np.int64(3), "lambda_c": np.float32(0.5)}
+    learnt = fit(small_head.frames, small_head.initial, **OPTIONS, **numbers)  # type: ignore[arg-type]
+    learnt.save(tmp_path / "d.npz")
+    kept = Dictionary.load(tmp_path / "d.npz").provenance
+    assert (kept["n"], kept["seed"], kept["lambda_c"]) == (6, 3, 0.5)
+    assert sample_of(small_head, n=6.0, seed=3.0, lambda_c=0.5) == [f for _, f in kept["sample"]]
 
 
 def test_unknown_options_are_refused(small_head: SmallHead) -> None:

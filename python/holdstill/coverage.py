@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial, make_initial
 from holdstill.reference.motion import FloatArray, map_points
@@ -186,8 +187,7 @@ def measure_coverage(
     >>> measure_coverage(learnt, frames, head.initial(), n=10).status.tolist().count("converged")
     10
     """
-    if int(n) != n or n < 1:
-        raise ValueError(f"n: expected an integer of at least 1, got {n!r}")
+    n, seed = integer("n", n), integer("seed", seed, 0)
     own = dictionary.residuals
     if len(own) == 0 or "sample" not in dictionary.provenance:
         raise ValueError(
@@ -212,7 +212,7 @@ def measure_coverage(
     learnt_from = {(name, number) for name, number in dictionary.provenance["sample"]}
     order = np.random.default_rng(seed).permutation(len(frames)).tolist()
     names, statuses, residuals, disagreements = [], [], [], []
-    for frame, grey, start in take(frames, starts, order, int(n), learnt_from):
+    for frame, grey, start in take(frames, starts, order, n, learnt_from):
         found, *by_half = (one.align(grey, start) for one in (aligner, *halves))
         names.append((frame.source, frame.frame))
         statuses.append(found.status)

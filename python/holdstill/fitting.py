@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_ROI, DEFAULT_SHAPE, Weights, check_shape, roi_mask
+from holdstill.checks import integer, positive
 from holdstill.dictionary import Dictionary, atoms_of, independent_columns
 from holdstill.initial import Initial, make_initial
 from holdstill.pyramid import at_level, coarse_to_fine, level_roi, level_shape, n_levels
@@ -134,8 +135,13 @@ def fit(
     """
     shape = check_shape(shape)
     mask = roi_mask(roi, shape)
+    seed = integer("seed", seed, 0)
+    if levels is not None:
+        levels = integer("levels", levels, 1, n_levels(mask))
+    if lambda_c is not None:
+        lambda_c = positive("lambda_c", lambda_c)
     frames = open_source(source)
-    check_selection(len(frames), n, selection)
+    n = check_selection(len(frames), n, selection)
     starts = make_initial(
         initial,
         shape,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill.canonical import Weights
+from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initialiser
 from holdstill.rasl import RaslResult
@@ -65,8 +66,8 @@ class Sample:
         return self.frames.pop(index)
 
 
-def check_selection(n_frames: int, n: int, selection: str) -> None:
-    """Refuse a sample that cannot be drawn.
+def check_selection(n_frames: int, n: int, selection: str) -> int:
+    """The size of a sample, as an integer; one that cannot be drawn is refused.
 
     Raises
     ------
@@ -75,10 +76,10 @@ def check_selection(n_frames: int, n: int, selection: str) -> None:
     """
     if selection not in SELECTIONS:
         raise ValueError(f"selection: expected one of {', '.join(SELECTIONS)}, got {selection!r}")
-    if int(n) != n or n < 2:
-        raise ValueError(f"n: expected an integer of at least 2, got {n!r}")
+    n = integer("n", n, 2)
     if n > n_frames:
         raise ValueError(f"n: {n} frames asked for, the source has {n_frames}; give n={n_frames}")
+    return n
 
 
 def draw(frames: FrameSource, starts: Initialiser, n: int, selection: str, seed: int) -> Sample:
