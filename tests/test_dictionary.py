@@ -72,6 +72,17 @@ def test_loads_weights_and_what_is_unknown_as_it_saved_them(tmp_path: Path) -> N
     assert loaded.digest == saved.digest
 
 
+@pytest.mark.parametrize("number", [int, np.float32, np.int64])
+def test_numbers_of_any_type_have_the_digest_of_their_file(
+    number: type[float], tmp_path: Path
+) -> None:
+    made = Dictionary(
+        np.eye(16, 2), shape=(4, 4), motion="affine", sigma=number(1), pixel_residual=number(2)
+    )
+    made.save(tmp_path / "d.npz")
+    assert Dictionary.load(tmp_path / "d.npz").digest == made.digest
+
+
 def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dictionary) -> None:
     other = dictionary.atoms.copy()
     other[0, 0] = np.nextafter(other[0, 0], 1)
@@ -180,6 +191,8 @@ def test_a_failed_save_leaves_the_old_file(dictionary: Dictionary, tmp_path: Pat
         ({"roi": -np.ones((4, 4))}, "roi: expected weights"),
         ({"roi": np.full((4, 4), np.nan)}, "roi: expected"),
         ({"sigma": -1.0}, "sigma: expected"),
+        ({"sigma": "wide"}, "sigma: expected a number"),
+        ({"pixel_residual": None}, "pixel_residual: expected a number"),
         ({"residuals": np.array([-0.1])}, "residuals: expected"),
         ({"residuals": np.array([np.nan])}, "residuals: expected"),
         ({"residuals": np.ones((2, 2))}, "residuals: expected"),
@@ -191,7 +204,7 @@ def test_a_failed_save_leaves_the_old_file(dictionary: Dictionary, tmp_path: Pat
 )
 def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:
     good: dict[str, object] = {"atoms": np.eye(16, 2), "shape": (4, 4), "motion": "affine"}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         Dictionary(**{**good, **change})  # type: ignore[arg-type]
 
 

@@ -7,6 +7,35 @@ from numbers import Real
 from typing import Any
 
 
+def number(name: str, value: Any) -> float:
+    """A real number.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value
+        What it was given.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+
+    Examples
+    --------
+    >>> number("sigma", 1)
+    1.0
+    """
+    if not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    return float(value)
+
+
 def positive(name: str, value: Any) -> float:
     """A finite number above 0.
 

@@ -17,7 +17,7 @@ import scipy
 from holdstill import _core
 from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
-from holdstill.checks import integer
+from holdstill.checks import integer, number
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
 from holdstill.reference.warp import n_planes
@@ -117,6 +117,8 @@ class Dictionary:
         shape = check_shape(self.shape)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "roi", roi_mask(self.roi, shape))
+        for name in ("sigma", "pixel_residual"):
+            object.__setattr__(self, name, number(name, getattr(self, name)))
         atoms = np.array(self.atoms, dtype=np.float32, order="F")
         rows = n_planes(self.features) * int(self.mask.sum())
         if atoms.ndim != 2 or atoms.shape[0] != rows or atoms.shape[1] < 1:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill.archive import read_archive, write_archive
+from holdstill.checks import number
 from holdstill.face_images import (
     mean_picture,
     picture_of,
@@ -214,8 +215,7 @@ class FaceModel:
         FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
         _check_rho(rho)
-        if not isinstance(sigma, Real):
-            raise TypeError(f"sigma: expected a number of canonical pixels, got {sigma!r}")
+        sigma = number("sigma", sigma)
         learnt = learn_faces(
             images,
             frame_from_canonical,
@@ -224,14 +224,14 @@ class FaceModel:
             users=users,
             shape=shape,
             features=features,
-            sigma=float(sigma),
+            sigma=sigma,
             roi=roi,
             components=components,
             levels=levels,
         )
         return cls(
             features=features,
-            sigma=float(sigma),
+            sigma=sigma,
             rho=rho if isinstance(rho, str) else float(rho),
             **learnt._asdict(),
         )
