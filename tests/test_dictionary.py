@@ -183,6 +183,7 @@ def test_a_failed_save_leaves_the_old_file(dictionary: Dictionary, tmp_path: Pat
     [
         ({"atoms": np.eye(15, 2)}, "atoms: expected shape"),
         ({"atoms": np.full((16, 2), np.nan)}, "atoms: expected finite"),
+        ({"atoms": np.eye(16, 2) * [1.0, 0.0]}, "atoms: expected columns that are not zero"),
         ({"features": "corners"}, "features: expected"),
         ({"motion": "spline"}, "motion: expected"),
         ({"shape": (4, 1)}, "shape: expected"),

@@ -92,7 +92,7 @@ class Dictionary:
     Raises
     ------
     ValueError
-        If the atoms do not fit the shape, region and feature, or are not finite.
+        If the atoms do not fit the shape, region and feature, or one is not finite or all zero.
 
     Examples
     --------
@@ -128,6 +128,8 @@ class Dictionary:
             )
         if not np.isfinite(atoms).all():
             raise ValueError("atoms: expected finite entries")
+        if not atoms.any(axis=0).all():
+            raise ValueError("atoms: expected columns that are not zero")
         arrays: dict[str, npt.NDArray[Any]] = {"atoms": atoms}
         for name in ("residuals", "displaced_residuals"):
             norms = np.array(getattr(self, name), dtype=np.float64)
