@@ -83,6 +83,16 @@ def test_numbers_of_any_type_have_the_digest_of_their_file(
     assert Dictionary.load(tmp_path / "d.npz").digest == made.digest
 
 
+def test_a_dictionary_weighs_no_more_on_its_way_after_it_was_used() -> None:
+    made = Dictionary(np.eye(64 * 64, 2), shape=(64, 64), motion="affine")
+    made.aligner()
+    content = pickle.dumps(made)
+    assert len(content) < made.atoms.nbytes + made.weights.nbytes + 2000
+    travelled = pickle.loads(content)
+    assert travelled.digest == made.digest
+    travelled.aligner()
+
+
 def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dictionary) -> None:
     other = dictionary.atoms.copy()
     other[0, 0] = np.nextafter(other[0, 0], 1)

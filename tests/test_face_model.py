@@ -1,6 +1,8 @@
 """Face models: what they learn, keep and refuse; registering to them."""
 
 import json
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -208,6 +210,15 @@ def test_identification_is_registration_to_every_user(model):
 
 
 # Files
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_model_travels_after_it_was_used_as_before(model, copy):
+    images, transforms, _ = crowd(1, seed=9)
+    here = register(images[0], model, transforms[0])
+    there = register(images[0], copy(model), transforms[0])
+    np.testing.assert_array_equal(there.frame_from_canonical, here.frame_from_canonical)
+    assert (there.log_likelihood, there.quality) == (here.log_likelihood, here.quality)
 
 
 def test_what_was_saved_is_loaded(model, tmp_path):

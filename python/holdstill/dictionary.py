@@ -324,7 +324,8 @@ class Dictionary:
 
     def __getstate__(self) -> dict[str, Any]:
         # What has been made of it is made again where it arrives.
-        return {name: value for name, value in self.__dict__.items() if name != "_aligners"}
+        made = ("_aligners", "_octaves")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @cached_property
     def _aligners(self) -> dict[tuple[Any, ...], _core.FrameAligner]:

@@ -411,6 +411,11 @@ class FaceModel:
     def _misfits(self) -> tuple[float, float] | None:
         return yardstick(*self.unseen.T)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What has been made of it is made again where it arrives.
+        made = ("_registrars", "_scales", "_misfits")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
+
     @cached_property
     def _registrars(self) -> dict[tuple[bool, Options], _core.FrameRegistrar]:
         return {}
