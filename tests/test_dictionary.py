@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,6 +92,15 @@ def test_a_dictionary_weighs_no_more_on_its_way_after_it_was_used() -> None:
     travelled = pickle.loads(content)
     assert travelled.digest == made.digest
     travelled.aligner()
+
+
+def test_aligners_of_the_last_options_are_kept_and_no_more(dictionary: Dictionary) -> None:
+    first = weakref.ref(dictionary.aligner(mu=0.5))
+    assert dictionary.aligner(mu=0.5) is first()
+    for iterations in range(1, 20):
+        last = dictionary.aligner(max_iterations=iterations)
+        assert dictionary.aligner(max_iterations=iterations) is last
+    assert first() is None
 
 
 def test_digest_changes_with_whatever_the_alignment_depends_on(dictionary: Dictionary) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "holdstill.dictionary"
 FORMAT_VERSION = 3
+ALIGNERS_KEPT = 8
 _OWN_RESIDUALS = ("residuals", "displaced_residuals", "robust_residuals")
 
 
@@ -240,6 +241,8 @@ class Dictionary:
     ) -> _core.FrameAligner:
         """The compiled aligner for this dictionary; kept, so that a second call costs nothing.
 
+        The last eight are: each has a copy of the atoms.
+
         Parameters
         ----------
         mu : float
@@ -278,8 +281,9 @@ class Dictionary:
             float(mu), float(tolerance), int(max_iterations), loss, levels, bool(search),
             bool(verify),
         )  # fmt: skip
-        if options not in self._aligners:
-            self._aligners[options] = _core.FrameAligner(
+        aligner = self._aligners.get(options)
+        if aligner is None:
+            aligner = self._aligners[options] = _core.FrameAligner(
                 self.atoms,
                 shape=self.shape,
                 motion=self.motion,
@@ -297,7 +301,9 @@ class Dictionary:
                 misfits=self.misfits if loss == "l2" else self.robust_misfits,
                 visible=self._typically_visible,
             )
-        return self._aligners[options]
+            for oldest in list(self._aligners)[:-ALIGNERS_KEPT]:
+                self._aligners.pop(oldest, None)  # another thread may have been here
+        return aligner
 
     @property
     def kappa(self) -> float:
