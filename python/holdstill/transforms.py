@@ -348,12 +348,18 @@ def _refuse(wrong: npt.ArrayLike, what: str, file: Path) -> None:
 
 
 def _as_array(column: Cells) -> npt.NDArray[Any]:
-    """Integers and floats as such (NaN for nulls), anything else as objects."""
+    """Integers of 64 bits and floats as such (NaN for nulls), anything else as objects."""
     if isinstance(column, np.ndarray):
         kinds = {"i": np.int64, "u": np.int64, "f": np.float64}
-        return column.astype(kinds.get(column.dtype.kind, object))
+        kind = column.dtype.kind
+        if kind == "u" and column.max(initial=0) > np.iinfo(np.int64).max:
+            kind = "O"
+        return column.astype(kinds.get(kind, object))
     if all(cell is None or _is_number(cell) for cell in column):
         if all(cell is not None and str(cell).lstrip("+-").isdigit() for cell in column):
-            return np.array([int(cell) for cell in column], dtype=np.int64)
+            try:
+                return np.array([int(cell) for cell in column], dtype=np.int64)
+            except (OverflowError, ValueError):  # beyond 64 bits, or beyond what Python reads
+                return np.array(column, dtype=object)
         return np.array([np.nan if cell is None else float(cell) for cell in column])
     return np.array(column, dtype=object)
