@@ -205,6 +205,10 @@ def test_identification_is_registration_to_every_user(model):
     assert black.best is None and set(black.status) == {"singular"}
     with pytest.raises(ValueError, match="refined: expected"):
         identify(images[0], model, transforms[0], refined=-1)
+    with pytest.raises(ValueError, match=r"initial: expected shape \(3, 3\), got \(2, 3, 3\)"):
+        identify(images[0], model, transforms[:2])
+    with pytest.raises(ValueError, match=r"initial: expected numbers of shape \(3, 3\)"):
+        identify(images[0], model, "where")
     with pytest.raises(ValueError, match="nobody"):
         identify(images[0], FaceModel.fit(images[:6], transforms[:6], components=2), np.eye(3))
 

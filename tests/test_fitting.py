@@ -88,6 +88,14 @@ def test_identical_frames_give_one_atom(small_head: SmallHead) -> None:
     assert fit(frames, initial, n=6, **OPTIONS).n_atoms == 1  # type: ignore[arg-type]
 
 
+def test_a_still_video_gives_one_atom_by_coverage_as_well(small_head: SmallHead) -> None:
+    frames = np.repeat(small_head.frames[:1], 12, axis=0)
+    initial = np.repeat(small_head.initial[:1], 12, axis=0)
+    learnt = fit(frames, initial, n=6, selection="coverage", **OPTIONS)  # type: ignore[arg-type]
+    assert learnt.n_atoms == 1
+    assert 2 <= len(learnt.provenance["sample"]) < 6
+
+
 def test_black_frames_say_that_nothing_can_be_learnt(small_head: SmallHead) -> None:
     with pytest.raises(NothingToAlignError, match="all zero"):
         fit(np.zeros_like(small_head.frames), small_head.initial, n=6, **OPTIONS)  # type: ignore[arg-type]

@@ -6,6 +6,9 @@ import math
 from numbers import Real
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 def number(name: str, value: Any) -> float:
     """A real number.
@@ -104,3 +107,38 @@ def integer(name: str, value: Any, least: int = 1, most: int | None = None) -> i
         expected = f"an integer of at least {least}" if most is None else f"{least} to {most}"
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return int(value)
+
+
+def floats(name: str, values: npt.ArrayLike, shape: str) -> npt.NDArray[np.float64]:
+    """An array of numbers.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    values : array_like
+        What it was given.
+    shape : str
+        What shape it should have, for the message.
+
+    Returns
+    -------
+    ndarray, float64
+        Of any shape.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> floats("initial", [[1, 0], "ab"], "(2, 2)")
+    Traceback (most recent call last):
+    ...
+    ValueError: initial: expected numbers of shape (2, 2)
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected numbers of shape {shape}") from None

@@ -231,7 +231,7 @@ def _batch(
     if len(sample) < 2:
         raise NothingToAlignError(
             f"only {len(sample)} frames could be used for the dictionary: the others are "
-            "unreadable, or no face was found in them; give initial transforms"
+            "unreadable or black, or no face was found in them; give initial transforms"
         )
 
     def solve(level: int, start: npt.NDArray[np.float64]) -> RaslResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -310,6 +310,9 @@ def _spread(points: FloatArray, count: int, random: np.random.Generator) -> list
         chosen.append(int(random.choice(len(usual), p=nearest / nearest.sum())))
         to_last = ((points[usual] - points[usual[chosen[-1]]]) ** 2).sum(axis=1)
         nearest = np.minimum(nearest, to_last)
+    # Where all look the same, two of them make the smallest sample.
+    others = (i for i in range(len(usual)) if i not in chosen)
+    chosen += islice(others, max(0, min(2, count) - len(chosen)))
     return [int(usual[i]) for i in chosen]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
-from holdstill.landmark_files import KNOWN, has_pts, read_pts, with_eye_columns
+from holdstill.landmark_files import EYE_COLUMNS, KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
 from holdstill.sources.paths import is_url
 from holdstill.stores import copy_of, open_store
@@ -28,7 +28,6 @@ EYES_ABOVE_BOX_CENTRE = 0.18
 """Height of the middle of the eyes above the box's centre, in outer-eye distances (sd 0.02)."""
 
 MATRIX_COLUMNS = tuple(f"h{row}{column}" for row in range(3) for column in range(3))
-EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
 BOX_COLUMNS = ("x", "y", "width", "height")
 
 _PARTS = "transforms.parquet"
