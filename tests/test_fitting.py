@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,6 +81,25 @@ def test_numbers_of_any_type_are_kept_as_json_knows_them(
 def test_unknown_options_are_refused(small_head: SmallHead) -> None:
     with pytest.raises(TypeError, match="sigmma"):
         fit(small_head.frames, small_head.initial, sigmma=1.0)  # type: ignore[call-arg]
+
+
+def test_what_was_opened_by_its_path_is_closed_and_what_was_open_stays_so(
+    small_head: SmallHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[FrameSource] = []
+    monkeypatch.setattr(FrameSource, "close", lambda source: closed.append(source))
+    np.save(tmp_path / "head.npy", small_head.frames)
+    for use in (
+        lambda source: fit(source, small_head.initial, n=4, **OPTIONS),  # type: ignore[arg-type]
+        lambda source: fit(source, small_head.initial, n=99, **OPTIONS),  # type: ignore[arg-type]
+        lambda source: small_head.dictionary.coverage(source, small_head.initial, n=2),
+    ):
+        with contextlib.suppress(ValueError):
+            use(tmp_path / "head.npy")
+        assert len(closed) == 1 and len(closed.pop()) == 24
+        with contextlib.suppress(ValueError):
+            use(open_source(tmp_path / "head.npy"))
+        assert not closed
 
 
 def test_identical_frames_give_one_atom(small_head: SmallHead) -> None:

@@ -29,9 +29,6 @@ STATUSES = (
 LOSSES = ("l2", "huber", "l1", "geman-mcclure")
 """What a pixel's residual may cost."""
 
-_SOLVED = ("residual", "step", "gap", "objective")
-"""What is NaN where nothing was solved."""
-
 GOOD = 0.5
 """Quality from which on a converged frame is good."""
 
@@ -284,8 +281,8 @@ def align_batch(
         verify=verify,
     )
     found = aligner.align_batch(stack, np.asarray(initial), threads=thread_count(threads))
-    for name in _SOLVED:
-        found[name][found["iterations"] == 0] = np.nan
+    for column in (found["residual"], found["step"], found["gap"], found["objective"]):
+        column[found["iterations"] == 0] = np.nan
     return AlignmentBatch(
         frame_from_canonical=found["frame_from_canonical"],
         status=np.array(found["status"]),
@@ -351,7 +348,10 @@ def align_read(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -
         coefficients=found.coefficients,
         quality=found.quality,
         weights=found.weights,
-        **{name: getattr(found, name) if solved else float("nan") for name in _SOLVED},
+        residual=found.residual if solved else float("nan"),
+        step=found.step if solved else float("nan"),
+        gap=found.gap if solved else float("nan"),
+        objective=found.objective if solved else float("nan"),
     )
 
 

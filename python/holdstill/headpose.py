@@ -192,7 +192,7 @@ def track(
             points = mesh(rgb)
             found.append(np.full((N_POINTS, 3), np.nan) if points is None else points)
     meshes = np.stack(found) if found else np.zeros((0, N_POINTS, 3))
-    size = np.array(sizes).reshape(-1, 2)
+    size = np.array(sizes, dtype=np.int_).reshape(-1, 2)
     return HeadPoses(*poses_of(meshes, size, shape, motion, focal_length), meshes)
 
 
