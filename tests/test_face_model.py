@@ -322,6 +322,7 @@ def test_bad_images_are_named():
         ("shape", {"shape": (1, 64)}),
         ("users", {"users": ["a"]}),
         ("users", {"users": [*"abcde", ""]}),
+        ("users", {"users": [*"abcde", "all"]}),
         ("points", {"points": np.zeros((6, 2, 2))}),
         ("points", {"points": [np.zeros((k, 2)) for k in range(6)], "frame_from_canonical": None}),
         ("frame_from_canonical", {"frame_from_canonical": [None] * 6}),
@@ -367,6 +368,8 @@ def test_registering_refuses_what_does_not_fit(model):
     alone = FaceModel.fit(*crowd(6)[:2], components=2)
     with pytest.raises(ValueError, match="fit it with users"):
         alone.enrol("ann", images[0], transforms[0])
+    with pytest.raises(ValueError, match="user: 'all' stands for all who are enrolled"):
+        model.enrol("all", images[0], transforms[0])
 
 
 def test_hard_frames_get_a_status_and_no_error(model):

@@ -25,6 +25,9 @@ from holdstill.reference.warp import n_planes
 
 FloatArray = npt.NDArray[np.float64]
 
+EVERYBODY = "all"
+"""As a user: whoever of those enrolled is likeliest."""
+
 DEFAULT_SHAPE = (64, 64)
 """Of the canonical frame, where the images are not canonical pictures themselves."""
 
@@ -102,4 +105,12 @@ def _names(users: Sequence[Hashable] | None, n: int) -> list[str]:
         raise ValueError(f"users: expected one for each of {n} images, got {len(names)}")
     if not all(names):
         raise ValueError(f"users: expected a name for each image, image {names.index('')} has none")
+    for name in set(names):
+        refuse_reserved("users", name)
     return names
+
+
+def refuse_reserved(argument: str, user: str) -> None:
+    """Refuse the name of a user who could not be asked for."""
+    if user == EVERYBODY:
+        raise ValueError(f"{argument}: {user!r} stands for all who are enrolled; take another name")

@@ -23,7 +23,7 @@ from holdstill.face_images import (
     registration_of,
     vectors_of,
 )
-from holdstill.face_learning import learn_faces
+from holdstill.face_learning import learn_faces, refuse_reserved
 from holdstill.face_octave import ARRAYS, Octave
 from holdstill.face_quality import quality
 from holdstill.reference.registration import Level, Options
@@ -261,7 +261,8 @@ class FaceModel:
         Raises
         ------
         ValueError
-            If the model does not know how images of one user differ, or an image shows nothing.
+            If the model does not know how images of one user differ, an image shows nothing, or the
+            user is called ``all``, which ``holdstill register`` takes for everybody.
 
         Examples
         --------
@@ -273,6 +274,7 @@ class FaceModel:
         """
         if not isinstance(user, str) or not user:
             raise ValueError(f"user: expected a name, got {user!r}")
+        refuse_reserved("user", user)
         self._refuse_unknown_within()
         greys = read_greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
         if not greys:
