@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 EVERYBODY = "all"
 """As a user: whoever of those enrolled is likeliest."""
 
-DEFAULT_SHAPE = (64, 64)
+FACE_SHAPE = (64, 64)
 """Of the canonical frame, where the images are not canonical pictures themselves."""
 
 
@@ -68,7 +68,7 @@ def learn_faces(
     n_planes(features)  # refuses an unknown one
     if shape is None and frame_from_canonical is None and points is None:
         shape = greys[0].shape[:2]
-    shape = check_shape(DEFAULT_SHAPE if shape is None else shape)
+    shape = check_shape(FACE_SHAPE if shape is None else shape)
     transforms, landmarks = registration_of(greys, frame_from_canonical, points, eye_corners, shape)
     names = _names(users, len(greys))
     weights = roi_mask(roi, shape)

@@ -52,7 +52,7 @@ def level_shape(shape: tuple[int, int], level: int) -> tuple[int, int]:
     return height, width
 
 
-def n_levels(roi: Weights, smallest_side: int = SMALLEST_SIDE) -> int:
+def n_levels(roi: Weights) -> int:
     """Levels that a region of interest allows, the finest included.
 
     Examples
@@ -62,7 +62,7 @@ def n_levels(roi: Weights, smallest_side: int = SMALLEST_SIDE) -> int:
     """
     rows, columns = np.nonzero(roi)
     side = 1 + min(np.ptp(rows), np.ptp(columns))
-    return 1 + max(0, int(np.log2(max(1.0, side / smallest_side))))
+    return 1 + max(0, int(np.log2(max(1.0, side / SMALLEST_SIDE))))
 
 
 def level_roi(roi: Weights, level: int) -> Weights:
