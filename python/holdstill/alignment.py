@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.dictionary import Dictionary
 from holdstill.sources import Frame
 from holdstill.threads import thread_count
-
-FloatArray = npt.NDArray[np.float64]
 
 STATUSES = (
     "converged",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.canonical import check_shape
 from holdstill.checks import integer
@@ -17,7 +18,6 @@ from holdstill.run_folder import Run, read_run
 from holdstill.run_frames import RunFrames, Size, canonical_from_resized
 from holdstill.sources import Frame
 
-FloatArray = npt.NDArray[np.float64]
 Picture = npt.NDArray[Any]
 
 INTERPOLATIONS = ("linear", "nearest")

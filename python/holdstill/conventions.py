@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from holdstill._typing import FloatArray
 
 _SWAP = np.eye(3)[[1, 0, 2]]
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial, make_initial
-from holdstill.reference.motion import FloatArray, map_points
+from holdstill.reference.motion import map_points
 from holdstill.selection import take
 from holdstill.sources.opened import opened
 

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
 from holdstill.checks import floats
 from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.pyramid import at_level
 from holdstill.sources import Frame
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def read_greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import check_shape, roi_mask
 from holdstill.checks import integer
 from holdstill.face_images import (
@@ -22,8 +23,6 @@ from holdstill.face_octave import Octave, learn_octave
 from holdstill.face_quality import unseen_residuals
 from holdstill.pyramid import level_roi, n_levels
 from holdstill.reference.warp import n_planes
-
-FloatArray = npt.NDArray[np.float64]
 
 EVERYBODY = "all"
 """As a user: whoever of those enrolled is likeliest."""

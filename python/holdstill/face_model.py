@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.archive import read_archive, write_archive
 from holdstill.checks import number
 from holdstill.face_images import (
@@ -37,8 +38,6 @@ FORMAT_VERSION = 2
 DEFAULT_COMPONENTS = 0.8
 RHOS = ("existing", "all")
 """Readings of ρ: the mean of the eigenvalues beyond M that exist, or of all D - M of them."""
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
 from holdstill.face_images import vectors_of
 from holdstill.principal_components import principal_components
 from holdstill.residuals import displacements
-
-FloatArray = npt.NDArray[np.float64]
 
 FOLDS = 5
 """Parts of the images, each explained by a model of the others."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-Weights = npt.NDArray[np.bool_] | npt.NDArray[np.float32]
+from holdstill.canonical import Weights
 
 SMALLEST_SIDE = 12
 """A level is used where both sides of its region of interest have at least this many pixels."""

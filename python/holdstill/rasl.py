@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .canonical import Weights, check_shape, roi_mask
-from .checks import integer, positive
-from .gauge import canonical_motion, compose_gauge
-from .reference.motion import (
-    FloatArray,
+from holdstill._typing import FloatArray
+from holdstill.canonical import Weights, check_shape, roi_mask
+from holdstill.checks import integer, positive
+from holdstill.gauge import canonical_motion, compose_gauge
+from holdstill.reference.motion import (
     centre,
     linear_part,
     n_parameters,

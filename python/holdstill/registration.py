@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.alignment import is_good
 from holdstill.checks import floats, integer, positive
 from holdstill.face_model import FaceModel
 from holdstill.reference.registration import SEARCHES, Options
 from holdstill.sources import Frame
-
-FloatArray = npt.NDArray[np.float64]
 
 DEFAULT = Options()
 

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initialiser
 from holdstill.rasl import RaslResult
-from holdstill.reference.motion import FloatArray, linear_part, map_points
+from holdstill.reference.motion import linear_part, map_points
 from holdstill.sources import Frame, FrameSource, SourceError
 
 SELECTIONS = ("random", "stratified", "consecutive", "coverage")

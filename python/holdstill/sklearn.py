@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.alignment import AlignmentBatch, align_batch, warp
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
@@ -21,7 +22,6 @@ from holdstill.threads import thread_count
 
 __all__ = ["RaslAligner"]
 
-FloatArray = npt.NDArray[np.float64]
 _FLOATS = (np.float64, np.float32)
 
 ARRIVED = ("converged", "max_iterations")

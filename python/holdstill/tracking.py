@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from holdstill import _core
-from holdstill.alignment import Alignment, FloatArray, align_read, without_transform
+from holdstill._typing import FloatArray
+from holdstill.alignment import Alignment, align_read, without_transform
 from holdstill.dictionary import Dictionary
 from holdstill.initial import TrackInitialiser
 from holdstill.sources import Frame

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
 from holdstill.landmark_files import EYE_COLUMNS, KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
@@ -18,7 +19,6 @@ from holdstill.sources.paths import is_url
 from holdstill.stores import copy_of, open_store
 from holdstill.tables import read_csv
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Cells: TypeAlias = list[Any] | npt.NDArray[Any]
 
 BOX_WIDTHS_PER_EYE_DISTANCE = 2.05
