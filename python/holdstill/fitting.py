@@ -13,11 +13,12 @@ import numpy.typing as npt
 from holdstill.canonical import DEFAULT_ROI, DEFAULT_SHAPE, Weights, check_shape, roi_mask
 from holdstill.checks import integer, positive
 from holdstill.dictionary import Dictionary, atoms_of, independent_columns
-from holdstill.initial import Initial, make_initial
+from holdstill.initial import Initial, Initialiser, make_initial
 from holdstill.pyramid import at_level, coarse_to_fine, level_roi, level_shape, n_levels
 from holdstill.rasl import RaslImageError, RaslResult, rasl
 from holdstill.residuals import leave_one_out
 from holdstill.selection import Sample, check_selection, draw, grow
+from holdstill.sources import FrameSource
 from holdstill.sources.opened import opened
 
 COMMON_OUTLIER = 5.0
@@ -177,11 +178,7 @@ def fit(
             # however the sample was found.
             sample, result = grow(frames, starts, n, seed, batch, options)
         else:
-            sample = draw(frames, starts, n, selection, seed)
-            if 2 <= len(sample) < n:
-                log.warning(
-                    "the sample has %d frames instead of %d: no more could be used", len(sample), n
-                )
+            sample = _drawn(frames, starts, n, selection, seed)
             result = batch(sample)
     provenance = {
         "n": n,
@@ -208,6 +205,13 @@ def fit(
         dictionary,
     )
     return dictionary
+
+
+def _drawn(frames: FrameSource, starts: Initialiser, n: int, selection: str, seed: int) -> Sample:
+    sample = draw(frames, starts, n, selection, seed)
+    if 2 <= len(sample) < n:
+        log.warning("the sample has %d frames instead of %d: no more could be used", len(sample), n)
+    return sample
 
 
 def _batch(
