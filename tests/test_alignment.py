@@ -153,7 +153,12 @@ def test_progress_counts_every_frame(small_head: SmallHead) -> None:
     [
         ({"mu": -1.0}, ValueError, "mu: expected"),
         ({"tolerance": 0.0}, ValueError, "tolerance: expected"),
+        ({"mu": "small"}, ValueError, "mu: expected"),
+        ({"tolerance": None}, ValueError, "tolerance: expected"),
         ({"max_iterations": 0}, ValueError, "max_iterations: expected"),
+        ({"max_iterations": 2.5}, ValueError, "max_iterations: expected"),
+        ({"loss": "cubic"}, ValueError, "loss: expected one of l2, huber"),
+        ({"levels": 1.5}, ValueError, "levels: expected 1 to 3"),
         ({"threads": 0}, ValueError, "threads: expected"),
         ({"initial": np.zeros((23, 3, 3))}, ValueError, "initial: expected one transform for each"),
         ({"initial": 5}, ValueError, "initial"),

@@ -96,7 +96,7 @@ def test_a_dictionary_weighs_no_more_on_its_way_after_it_was_used() -> None:
 
 def test_aligners_of_the_last_options_are_kept_and_no_more(dictionary: Dictionary) -> None:
     first = weakref.ref(dictionary.aligner(mu=0.5))
-    assert dictionary.aligner(mu=0.5) is first()
+    assert dictionary.aligner(mu=np.float32(0.5), levels=1) is first()
     for iterations in range(1, 20):
         last = dictionary.aligner(max_iterations=iterations)
         assert dictionary.aligner(max_iterations=iterations) is last

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from holdstill import _core
 from holdstill._typing import FloatArray
 from holdstill.dictionary import Dictionary
+from holdstill.reference.robust import LOSSES as LOSSES
 from holdstill.sources import Frame
 from holdstill.threads import thread_count
 
@@ -24,9 +25,6 @@ STATUSES = (
     "unreadable",
 )
 """How the alignment of a frame can end."""
-
-LOSSES = ("l2", "huber", "l1", "geman-mcclure")
-"""What a pixel's residual may cost."""
 
 GOOD = 0.5
 """Quality from which on a converged frame is good."""

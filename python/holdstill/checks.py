@@ -72,6 +72,35 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def at_least_zero(name: str, value: Any) -> float:
+    """A finite number of at least 0.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value
+        What it was given.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> at_least_zero("mu", 0)
+    0.0
+    """
+    if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
+    return float(value)
+
+
 def integer(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """An integer in a range.
 
