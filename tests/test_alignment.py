@@ -72,6 +72,20 @@ def test_bad_frames_get_a_status_and_lose_no_other(small_head: SmallHead) -> Non
     assert found[4].frame_from_canonical is None
 
 
+def test_where_nothing_was_solved_a_batch_knows_as_little_as_a_single_frame(
+    small_head: SmallHead,
+) -> None:
+    frames, initial = small_head.frames[:3].copy(), small_head.initial[:3].copy()
+    frames[1] = 0
+    initial[2, :2, 2] += 5000.0
+    batch = align_batch(frames, small_head.dictionary, initial)
+    assert batch.status.tolist() == ["converged", "singular", "out_of_frame"]
+    black = align_frame(frames[1], small_head.dictionary, initial[1])
+    for name in ("residual", "step", "gap", "objective"):
+        assert np.isnan(getattr(batch, name)).tolist() == [False, True, True]
+        assert np.isnan(getattr(black, name))
+
+
 def test_a_cap_that_is_reached_is_not_called_converged(small_head: SmallHead) -> None:
     found = align_frame(
         small_head.frames[0], small_head.dictionary, small_head.initial[0], max_iterations=2
@@ -139,7 +153,12 @@ def test_progress_counts_every_frame(small_head: SmallHead) -> None:
     [
         ({"mu": -1.0}, ValueError, "mu: expected"),
         ({"tolerance": 0.0}, ValueError, "tolerance: expected"),
+        ({"mu": "small"}, ValueError, "mu: expected"),
+        ({"tolerance": None}, ValueError, "tolerance: expected"),
         ({"max_iterations": 0}, ValueError, "max_iterations: expected"),
+        ({"max_iterations": 2.5}, ValueError, "max_iterations: expected"),
+        ({"loss": "cubic"}, ValueError, "loss: expected one of l2, huber"),
+        ({"levels": 1.5}, ValueError, "levels: expected 1 to 3"),
         ({"threads": 0}, ValueError, "threads: expected"),
         ({"initial": np.zeros((23, 3, 3))}, ValueError, "initial: expected one transform for each"),
         ({"initial": 5}, ValueError, "initial"),

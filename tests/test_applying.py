@@ -145,6 +145,15 @@ def test_a_row_without_transform_is_black_and_so_is_an_unreadable_frame(small_he
     assert {picture.shape for picture in pictures} == {(64, 64, 3)}
 
 
+def test_there_is_no_way_back_through_a_singular_transform(small_head, tmp_path):
+    collapsed = np.array([[0.0, 0.0, 40.0], [0.0, 0.0, 15.5], [0.0, 0.0, 1.0]])
+    run = write_run(tmp_path / "run", [TRANSFORMS[0], collapsed], small_head.dictionary)
+    stack = np.full((2, 64, 64), 200, np.uint8)
+    first, second = (p for _, p in apply(stack, run, inverse=True, frame_size=SIZE))
+    assert first.max() == 200
+    assert second.shape == SIZE and not second.any()
+
+
 def test_a_run_of_some_frames_takes_a_stream_of_all_and_one_of_those(small_head, tmp_path):
     np.save(tmp_path / "all.npy", ramps(n=6))
     run = write_run(

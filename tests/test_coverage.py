@@ -147,6 +147,10 @@ def test_what_cannot_be_measured_is_said(small_head: SmallHead) -> None:
     frames, initial = small_head.frames, small_head.initial
     with pytest.raises(ValueError, match="n: expected an integer of at least 1, got 0"):
         small_head.dictionary.coverage(frames, initial, n=0)
+    with pytest.raises(ValueError, match="n: expected an integer of at least 1, got None"):
+        small_head.dictionary.coverage(frames, initial, n=None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="seed: expected an integer of at least 0, got -1"):
+        small_head.dictionary.coverage(frames, initial, seed=-1)
     with pytest.raises(ValueError, match=r"learn it by holdstill\.fit"):
         replace(small_head.dictionary, provenance={}).coverage(frames, initial)
     with pytest.raises(ValueError, match="no frame is left to hold out"):

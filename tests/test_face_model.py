@@ -1,6 +1,8 @@
 """Face models: what they learn, keep and refuse; registering to them."""
 
 import json
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -203,11 +205,24 @@ def test_identification_is_registration_to_every_user(model):
     assert black.best is None and set(black.status) == {"singular"}
     with pytest.raises(ValueError, match="refined: expected"):
         identify(images[0], model, transforms[0], refined=-1)
+    with pytest.raises(ValueError, match=r"initial: expected shape \(3, 3\), got \(2, 3, 3\)"):
+        identify(images[0], model, transforms[:2])
+    with pytest.raises(ValueError, match=r"initial: expected numbers of shape \(3, 3\)"):
+        identify(images[0], model, "where")
     with pytest.raises(ValueError, match="nobody"):
         identify(images[0], FaceModel.fit(images[:6], transforms[:6], components=2), np.eye(3))
 
 
 # Files
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_model_travels_after_it_was_used_as_before(model, copy):
+    images, transforms, _ = crowd(1, seed=9)
+    here = register(images[0], model, transforms[0])
+    there = register(images[0], copy(model), transforms[0])
+    np.testing.assert_array_equal(there.frame_from_canonical, here.frame_from_canonical)
+    assert (there.log_likelihood, there.quality) == (here.log_likelihood, here.quality)
 
 
 def test_what_was_saved_is_loaded(model, tmp_path):
@@ -307,6 +322,7 @@ def test_bad_images_are_named():
         ("shape", {"shape": (1, 64)}),
         ("users", {"users": ["a"]}),
         ("users", {"users": [*"abcde", ""]}),
+        ("users", {"users": [*"abcde", "all"]}),
         ("points", {"points": np.zeros((6, 2, 2))}),
         ("points", {"points": [np.zeros((k, 2)) for k in range(6)], "frame_from_canonical": None}),
         ("frame_from_canonical", {"frame_from_canonical": [None] * 6}),
@@ -352,6 +368,8 @@ def test_registering_refuses_what_does_not_fit(model):
     alone = FaceModel.fit(*crowd(6)[:2], components=2)
     with pytest.raises(ValueError, match="fit it with users"):
         alone.enrol("ann", images[0], transforms[0])
+    with pytest.raises(ValueError, match="user: 'all' stands for all who are enrolled"):
+        model.enrol("all", images[0], transforms[0])
 
 
 def test_hard_frames_get_a_status_and_no_error(model):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.linalg
 from conftest import SmallHead
 
-from holdstill import NothingToAlignError, align_batch, fit
+from holdstill import Dictionary, NothingToAlignError, align_batch, fit
 from holdstill import open as open_source
 from holdstill.selection import POOL, ROUNDS, worst_first
 from holdstill.sources import FrameSource
@@ -44,6 +46,12 @@ def test_consecutive_sample_is_the_beginning(small_head: SmallHead) -> None:
     [
         ({"n": 25}, "n: 25 frames asked for, the source has 24; give n=24"),
         ({"n": 1}, "n: expected an integer of at least 2"),
+        ({"n": None}, "n: expected an integer of at least 2"),
+        ({"n": 8.5}, "n: expected an integer of at least 2"),
+        ({"seed": -1}, "seed: expected an integer of at least 0"),
+        ({"seed": None}, "seed: expected an integer of at least 0"),
+        ({"levels": 0}, "levels: expected 1 to 3"),
+        ({"levels": 99}, "levels: expected 1 to 3"),
         ({"selection": "best"}, "selection: expected one of random"),
         ({"shape": (1, 64)}, "shape: expected"),
         ({"roi": "ears"}, "roi: 'ears' is neither"),
@@ -59,15 +67,53 @@ def test_wrong_arguments_are_named(
         fit(small_head.frames, small_head.initial, **{"n": 8, **OPTIONS, **keywords})  # type: ignore[arg-type]
 
 
+def test_numbers_of_any_type_are_kept_as_json_knows_them(
+    small_head: SmallHead, tmp_path: Path
+) -> None:
+    numbers = {"n": np.int64(6), "seed": np.int64(3), "lambda_c": np.float32(0.5)}
+    learnt = fit(small_head.frames, small_head.initial, **OPTIONS, **numbers)  # type: ignore[arg-type]
+    learnt.save(tmp_path / "d.npz")
+    kept = Dictionary.load(tmp_path / "d.npz").provenance
+    assert (kept["n"], kept["seed"], kept["lambda_c"]) == (6, 3, 0.5)
+    assert sample_of(small_head, n=6.0, seed=3.0, lambda_c=0.5) == [f for _, f in kept["sample"]]
+
+
 def test_unknown_options_are_refused(small_head: SmallHead) -> None:
     with pytest.raises(TypeError, match="sigmma"):
         fit(small_head.frames, small_head.initial, sigmma=1.0)  # type: ignore[call-arg]
+
+
+def test_what_was_opened_by_its_path_is_closed_and_what_was_open_stays_so(
+    small_head: SmallHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[FrameSource] = []
+    monkeypatch.setattr(FrameSource, "close", lambda source: closed.append(source))
+    np.save(tmp_path / "head.npy", small_head.frames)
+    for use in (
+        lambda source: fit(source, small_head.initial, n=4, **OPTIONS),  # type: ignore[arg-type]
+        lambda source: fit(source, small_head.initial, n=99, **OPTIONS),  # type: ignore[arg-type]
+        lambda source: small_head.dictionary.coverage(source, small_head.initial, n=2),
+    ):
+        with contextlib.suppress(ValueError):
+            use(tmp_path / "head.npy")
+        assert len(closed) == 1 and len(closed.pop()) == 24
+        with contextlib.suppress(ValueError):
+            use(open_source(tmp_path / "head.npy"))
+        assert not closed
 
 
 def test_identical_frames_give_one_atom(small_head: SmallHead) -> None:
     frames = np.repeat(small_head.frames[:1], 6, axis=0)
     initial = np.repeat(small_head.initial[:1], 6, axis=0)
     assert fit(frames, initial, n=6, **OPTIONS).n_atoms == 1  # type: ignore[arg-type]
+
+
+def test_a_still_video_gives_one_atom_by_coverage_as_well(small_head: SmallHead) -> None:
+    frames = np.repeat(small_head.frames[:1], 12, axis=0)
+    initial = np.repeat(small_head.initial[:1], 12, axis=0)
+    learnt = fit(frames, initial, n=6, selection="coverage", **OPTIONS)  # type: ignore[arg-type]
+    assert learnt.n_atoms == 1
+    assert 2 <= len(learnt.provenance["sample"]) < 6
 
 
 def test_black_frames_say_that_nothing_can_be_learnt(small_head: SmallHead) -> None:

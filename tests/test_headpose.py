@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 import types
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,18 @@ def test_mediapipe_with_models_of_its_own_is_asked(monkeypatch):
     assert asked["closed"]
 
 
+def test_pictures_of_several_sizes_are_seen_by_a_camera_each(monkeypatch):
+    mesh = meshes_of([(12, 5, 3)], [(0.5, 0.1, 8.0)])[0]
+    monkeypatch.setitem(sys.modules, "mediapipe", OldMediaPipe(mesh, {}))
+    pictures = [np.full((k * SIZE[0], k * SIZE[1]), 9, np.uint8) for k in (1, 2, 1)]
+    found = headpose.track(pictures, tracking=False)
+    np.testing.assert_allclose(found.angles, found.angles[[0, 0, 0]], atol=1e-6)
+    twice = np.diag([2.0, 2.0, 1.0])
+    expected = found.frame_from_canonical[0]
+    np.testing.assert_allclose(found.frame_from_canonical[1], twice @ expected, atol=1e-6)
+    np.testing.assert_allclose(found.frame_from_canonical[2], expected, atol=1e-9)
+
+
 def test_later_mediapipe_takes_a_model_file_and_is_closed(monkeypatch, tmp_path):
     mesh, asked = meshes_of([(5, 0, 0)], [(0, 0, 8.0)])[0], {"times": []}
 
@@ -240,6 +253,30 @@ def test_pictures_are_read_in_natural_order_as_rgb(tmp_path):
     for source in (str(tmp_path), str(tmp_path / "*.png")):
         reds = [picture[0, 0].tolist() for picture in headpose.read_pictures(source)]
         assert reds == [[2, 0, 0], [10, 0, 0]]
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_video_is_let_go_after_its_last_frame_and_when_nobody_wants_more(monkeypatch, n):
+    class Video:
+        left, released = 3, False
+
+        def isOpened(self):  # OpenCV's name
+            return True
+
+        def read(self):
+            self.left -= 1
+            return (True, np.zeros((2, 3, 3), np.uint8)) if self.left >= 0 else (False, None)
+
+        def release(self):
+            self.released = True
+
+    video = Video()
+    monkeypatch.setattr(headpose.cv2, "VideoCapture", lambda _: video)
+    monkeypatch.setattr(headpose, "_image_files", lambda _: None)
+    pictures = headpose.read_pictures("a.mp4")
+    assert len(list(islice(pictures, n))) == min(n, 3)
+    pictures.close()
+    assert video.released
 
 
 def test_a_source_that_is_none_is_said(tmp_path):

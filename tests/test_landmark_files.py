@@ -123,8 +123,12 @@ def test_fractions_of_the_frame_and_unknown_points_are_refused(tmp_path):
     bad = write_csv(
         tmp_path / "bad.csv", ["frame", "success", *wide(68)[0]], [["?", 1, *[9.0] * 136]]
     )
-    with pytest.raises(ValueError, match="frame: expected numbers"):
+    with pytest.raises(ValueError, match=r"bad\.csv: expected numbers in frame"):
         read_transforms(bad)
+    names = ["x_0", "y_0", "x_67", "y_67"]
+    partial = write_csv(tmp_path / "partial.csv", ["frame", *names], [[0, 9, 9, 9, 9]])
+    with pytest.raises(ValueError, match=r"partial\.csv: expected points 36 and 45"):
+        read_transforms(partial)
 
 
 # --- head pose ------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def test_a_run_shows_its_counts_a_curve_and_its_faces(run_folder):
     assert len(html) < 20_000
     seen = picture_in(html)
     assert seen.shape == (2 * 56, 5 * 56, 3)
+    assert 'alt="above ' in html
     with run.open_frames() as frames:
         small = run.frame_from_canonical[0] @ np.diag([32 / 56, 32 / 56, 1.0])
         expected = holdstill.warp(frames[0].image, small, (56, 56))
@@ -88,6 +89,10 @@ def test_a_run_without_its_source_or_facts_shows_what_is_left(run_folder, tmp_pa
     facts = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps({**facts, "sources": "gone.mp4"}))
     assert "img" not in Reader(read_run(copy)._repr_html_()).tags
+    unrelated = {**facts, "options": {"independent": True}, "initial": None}
+    (copy / "run.json").write_text(json.dumps(unrelated))
+    html = read_run(copy)._repr_html_()
+    assert picture_in(html).shape[0] == 56 and 'alt="aligned"' in html
     (copy / "run.json").unlink()
     (copy / "dictionary.npz").unlink()
     assert "(interrupted)" in Reader(read_run(copy)._repr_html_()).text

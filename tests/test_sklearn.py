@@ -133,6 +133,19 @@ def test_images_do_not_know_of_each_other(crops, aligner):
     np.testing.assert_array_equal(one_by_one, aligned[:4])
 
 
+@pytest.mark.parametrize(("n_jobs", "threads"), [(None, 1), (3, 3), (-1, 4), (-2, 3), (-9, 1)])
+def test_negative_jobs_are_counted_from_all_processors(
+    crops, aligner, monkeypatch, n_jobs, threads
+):
+    used = []
+    monkeypatch.setattr("holdstill.sklearn.thread_count", lambda asked: 4)
+    monkeypatch.setattr(
+        "holdstill.sklearn.fit", lambda *given, **options: used.append(options["threads"])
+    )
+    RaslAligner(n_jobs=n_jobs).fit(crops)
+    assert used == [threads]
+
+
 def test_a_fitted_aligner_survives_pickling(crops, aligner):
     kept = pickle.loads(pickle.dumps(aligner))
     np.testing.assert_array_equal(kept.transform(crops), aligner.transform(crops))
@@ -158,6 +171,9 @@ def test_bad_arguments_are_named(crops, aligner):
         RaslAligner().fit(crops[:, : 100 * 40 + 1])
     with pytest.raises(ValueError, match=r"shape: .*\(32x64\)"):
         RaslAligner((32, 64)).fit(crops)
+    for n_jobs in (0, 1.5, "all"):
+        with pytest.raises(ValueError, match="n_jobs: expected None or an integer other than 0"):
+            RaslAligner(n_jobs=n_jobs).fit(crops)
     with pytest.raises(ValueError, match="n: expected an integer"):
         RaslAligner(n=1).fit(crops)
     with pytest.raises(ValueError, match=r"initial: expected shape \(24, 3, 3\)"):

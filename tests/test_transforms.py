@@ -105,6 +105,22 @@ def test_sources_further_columns_and_frames_without_transform_are_kept(tmp_path)
     assert table["note"].tolist() == ["good", None, "bad"]
 
 
+def test_integers_beyond_64_bits_are_returned_as_they_are(tmp_path):
+    cells = [str(2**64), "-1", "9" * 5000]
+    lines = [f"{k},1,2,50,50,{cell}" for k, cell in enumerate(cells)]
+    path = write_csv(tmp_path / "a.csv", "\n".join(["frame,x,y,width,height,id", *lines]))
+    assert read_transforms(path)["id"].tolist() == cells
+
+
+@pytest.mark.parametrize("largest", [2**63 - 1, 2**64 - 1])
+def test_unsigned_integers_keep_their_value(tmp_path, largest):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = {name: [1.0, 2.0] for name in ("x", "y", "width", "height")}
+    ids = pa.array([7, largest], pa.uint64())
+    pq.write_table(pa.table({"frame": [0, 1], **rows, "id": ids}), tmp_path / "a.parquet")
+    assert read_transforms(tmp_path / "a.parquet")["id"].tolist() == [7, largest]
+
+
 def test_singular_transforms_are_returned_as_they_are(tmp_path):
     path = write_csv(tmp_path / "a.csv", "frame,x,y,width,height\n0,1,2,0,0\n")
     assert np.linalg.det(read_transforms(path)["frame_from_canonical"][0]) == 0.0

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.dictionary import Dictionary
+from holdstill.reference.robust import LOSSES as LOSSES
 from holdstill.sources import Frame
 from holdstill.threads import thread_count
-
-FloatArray = npt.NDArray[np.float64]
 
 STATUSES = (
     "converged",
@@ -25,9 +25,6 @@ STATUSES = (
     "unreadable",
 )
 """How the alignment of a frame can end."""
-
-LOSSES = ("l2", "huber", "l1", "geman-mcclure")
-"""What a pixel's residual may cost."""
 
 GOOD = 0.5
 """Quality from which on a converged frame is good."""
@@ -81,9 +78,9 @@ class Alignment:
         Under a robust loss, how much each pixel counted, from 0 to 1: where it is low, something
         hides the face. Zero outside of the region of interest. None otherwise.
     gap : float
-        Duality gap of x at the returned point, over all atoms.
+        Duality gap of x at the returned point, over all atoms. NaN where nothing was solved.
     objective : float
-        ½‖e‖₂² + μ‖x‖₁ there.
+        ½‖e‖₂² + μ‖x‖₁ there. NaN where nothing was solved.
     """
 
     source: str
@@ -281,6 +278,8 @@ def align_batch(
         verify=verify,
     )
     found = aligner.align_batch(stack, np.asarray(initial), threads=thread_count(threads))
+    for column in (found["residual"], found["step"], found["gap"], found["objective"]):
+        column[found["iterations"] == 0] = np.nan
     return AlignmentBatch(
         frame_from_canonical=found["frame_from_canonical"],
         status=np.array(found["status"]),
@@ -336,20 +335,20 @@ def align_read(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -
         raise ValueError(f"frame {frame.frame} of {frame.source}: {error}") from None
     solved = found.iterations > 0
     return Alignment(
-        frame.source,
-        frame.frame,
-        frame.time,
-        found.frame_from_canonical,
-        found.status,
-        found.iterations,
-        found.evaluations,
-        found.residual if solved else float("nan"),
-        found.step if solved else float("nan"),
-        found.coefficients,
-        found.gap if solved else float("nan"),
-        found.objective if solved else float("nan"),
-        found.quality,
-        found.weights,
+        source=frame.source,
+        frame=frame.frame,
+        time=frame.time,
+        frame_from_canonical=found.frame_from_canonical,
+        status=found.status,
+        iterations=found.iterations,
+        evaluations=found.evaluations,
+        coefficients=found.coefficients,
+        quality=found.quality,
+        weights=found.weights,
+        residual=found.residual if solved else float("nan"),
+        step=found.step if solved else float("nan"),
+        gap=found.gap if solved else float("nan"),
+        objective=found.objective if solved else float("nan"),
     )
 
 

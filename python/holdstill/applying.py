@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.canonical import check_shape
 from holdstill.checks import integer
+from holdstill.evaluate.points import invertible
 from holdstill.run_folder import Run, read_run
 from holdstill.run_frames import RunFrames, Size, canonical_from_resized
 from holdstill.sources import Frame
 
-FloatArray = npt.NDArray[np.float64]
 Picture = npt.NDArray[Any]
 
 INTERPOLATIONS = ("linear", "nearest")
@@ -62,8 +63,8 @@ def apply(
     Yields
     ------
     Frame, ndarray (h, w) or (h, w, 3)
-        The picture has the frame's dtype; black where the row has no transform. Outside of a frame
-        its nearest border pixel is taken.
+        The picture has the frame's dtype; black where the row has no transform, or with `inverse` a
+        singular one. Outside of a frame its nearest border pixel is taken.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def _back(
 ) -> Picture | None:
     size = shape or rows.own_size(row)
     frame_from_canonical = rows.transform(row, size)
-    if frame_from_canonical is None:
+    if frame_from_canonical is None or not invertible(frame_from_canonical[None])[0]:
         return None
     from_picture = canonical_from_resized(rows.shape, image.shape[:2])
     through = np.linalg.inv(frame_from_canonical @ from_picture)

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import tempfile
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.outputs import replacing
+from holdstill.sources.npy_header import BAD_HEADER, read_npy_header
 from holdstill.sources.paths import is_url
 from holdstill.sources.size_limits import refuse_large_archive
 from holdstill.stores import copy_of
@@ -28,7 +28,7 @@ _DAMAGED = (
     ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
     NotImplementedError,  # a compression or version that zipfile does not know
     RuntimeError,  # an encrypted member
-    SyntaxError, tokenize.TokenError,  # an array's header, which is a Python literal
+    *BAD_HEADER,
 )  # fmt: skip
 """What reading a damaged archive raises."""
 
@@ -173,12 +173,5 @@ def _refuse_absurd_sizes(name: str) -> None:
 
 
 def _claimed_bytes(file: IO[bytes]) -> int:
-    version = np.lib.format.read_magic(file)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"an array of .npy version {version}")
-    shape, _, dtype = readers[version](file)
-    return math.prod(shape) * int(dtype.itemsize)
+    header = read_npy_header(file)
+    return math.prod(header.shape) * int(header.dtype.itemsize)

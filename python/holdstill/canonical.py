@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Weights: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32]
-Fractions: TypeAlias = tuple[float, float, float, float]
 
 DEFAULT_SHAPE = (200, 200)
 """Height and width of the canonical frame where none is given."""

@@ -6,6 +6,38 @@ import math
 from numbers import Real
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+
+def number(name: str, value: Any) -> float:
+    """A real number.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value
+        What it was given.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+
+    Examples
+    --------
+    >>> number("sigma", 1)
+    1.0
+    """
+    if not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    return float(value)
+
 
 def positive(name: str, value: Any) -> float:
     """A finite number above 0.
@@ -37,6 +69,35 @@ def positive(name: str, value: Any) -> float:
     """
     if not isinstance(value, Real) or not 0 < float(value) < math.inf:
         raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    return float(value)
+
+
+def at_least_zero(name: str, value: Any) -> float:
+    """A finite number of at least 0.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value
+        What it was given.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> at_least_zero("mu", 0)
+    0.0
+    """
+    if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
     return float(value)
 
 
@@ -75,3 +136,38 @@ def integer(name: str, value: Any, least: int = 1, most: int | None = None) -> i
         expected = f"an integer of at least {least}" if most is None else f"{least} to {most}"
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return int(value)
+
+
+def floats(name: str, values: npt.ArrayLike, shape: str) -> npt.NDArray[np.float64]:
+    """An array of numbers.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    values : array_like
+        What it was given.
+    shape : str
+        What shape it should have, for the message.
+
+    Returns
+    -------
+    ndarray, float64
+        Of any shape.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> floats("initial", [[1, 0], "ab"], "(2, 2)")
+    Traceback (most recent call last):
+    ...
+    ValueError: initial: expected numbers of shape (2, 2)
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected numbers of shape {shape}") from None

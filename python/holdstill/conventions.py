@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from holdstill._typing import FloatArray
 
 _SWAP = np.eye(3)[[1, 0, 2]]
 
@@ -47,7 +47,7 @@ def to_opencv(frame_from_canonical: npt.ArrayLike, *, inverse_map: bool = True) 
     """
     matrix = _checked(frame_from_canonical)
     if not inverse_map:
-        matrix = _inverse(matrix)
+        matrix = _inverse(matrix, "frame_from_canonical")
     return matrix[..., :2, :] if _is_affine(matrix) else matrix
 
 
@@ -79,7 +79,7 @@ def from_opencv(matrix: npt.ArrayLike, *, inverse_map: bool = True) -> FloatArra
         last = np.broadcast_to([0.0, 0.0, 1.0], (*given.shape[:-2], 1, 3))
         given = np.concatenate([given, last], axis=-2)
     found = _checked(given, "matrix", "(..., 2, 3) or (..., 3, 3)")
-    return found if inverse_map else _inverse(found)
+    return found if inverse_map else _inverse(found, "matrix")
 
 
 def to_scipy(frame_from_canonical: npt.ArrayLike) -> FloatArray:
@@ -291,8 +291,8 @@ def _is_affine(matrix: FloatArray) -> bool:
     return bool((matrix[..., 2, :] == (0.0, 0.0, 1.0)).all())
 
 
-def _inverse(matrix: FloatArray) -> FloatArray:
+def _inverse(matrix: FloatArray, name: str) -> FloatArray:
     if (np.linalg.det(matrix) == 0).any():
-        raise ValueError("expected a transform that can be inverted")
+        raise ValueError(f"{name}: expected a transform that can be inverted")
     inverse = np.linalg.inv(matrix)
     return inverse / inverse[..., 2:, 2:]

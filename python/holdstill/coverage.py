@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
+from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial, make_initial
-from holdstill.reference.motion import FloatArray, map_points
+from holdstill.reference.motion import map_points
 from holdstill.selection import take
-from holdstill.sources import open as open_source
+from holdstill.sources.opened import opened
 
 SLACK = 1.25
 """A frame is explained up to this times the 95 % quantile of the dictionary's own residuals."""
@@ -186,23 +188,13 @@ def measure_coverage(
     >>> measure_coverage(learnt, frames, head.initial(), n=10).status.tolist().count("converged")
     10
     """
-    if int(n) != n or n < 1:
-        raise ValueError(f"n: expected an integer of at least 1, got {n!r}")
+    n, seed = integer("n", n), integer("seed", seed, 0)
     own = dictionary.residuals
     if len(own) == 0 or "sample" not in dictionary.provenance:
         raise ValueError(
             "dictionary: it does not know the residuals of the frames it was learnt from; "
             "learn it by holdstill.fit"
         )
-    frames = open_source(source)
-    starts = make_initial(
-        initial,
-        dictionary.shape,
-        independent=True,
-        face=face,
-        n_rows=len(frames),
-        n_streams=sum(stream.error is None for stream in frames.streams),
-    )
     aligner = dictionary.aligner()
     halves = [
         replace(dictionary, atoms=dictionary.atoms[:, k::2]).aligner()
@@ -210,18 +202,27 @@ def measure_coverage(
     ]
     points = np.argwhere(dictionary.mask)[:, ::-1].astype(np.float64)
     learnt_from = {(name, number) for name, number in dictionary.provenance["sample"]}
-    order = np.random.default_rng(seed).permutation(len(frames)).tolist()
     names, statuses, residuals, disagreements = [], [], [], []
-    for frame, grey, start in take(frames, starts, order, int(n), learnt_from):
-        found, *by_half = (one.align(grey, start) for one in (aligner, *halves))
-        names.append((frame.source, frame.frame))
-        statuses.append(found.status)
-        residuals.append(found.residual if found.status == "converged" else np.nan)
-        disagreements.append(np.nan)
-        if len(by_half) == 2 and all(half.status == "converged" for half in by_half):
-            first, second = (half.frame_from_canonical for half in by_half)
-            apart = map_points(np.linalg.inv(first) @ second, points) - points
-            disagreements[-1] = float(np.sqrt((apart**2).sum(axis=1).mean()))
+    with opened(source) as frames:
+        starts = make_initial(
+            initial,
+            dictionary.shape,
+            independent=True,
+            face=face,
+            n_rows=len(frames),
+            n_streams=sum(stream.error is None for stream in frames.streams),
+        )
+        order = np.random.default_rng(seed).permutation(len(frames)).tolist()
+        for frame, grey, start in take(frames, starts, order, n, learnt_from):
+            found, *by_half = (one.align(grey, start) for one in (aligner, *halves))
+            names.append((frame.source, frame.frame))
+            statuses.append(found.status)
+            residuals.append(found.residual if found.status == "converged" else np.nan)
+            disagreements.append(np.nan)
+            if len(by_half) == 2 and all(half.status == "converged" for half in by_half):
+                first, second = (half.frame_from_canonical for half in by_half)
+                apart = map_points(np.linalg.inv(first) @ second, points) - points
+                disagreements[-1] = float(np.sqrt((apart**2).sum(axis=1).mean()))
     if not names:
         raise ValueError(
             "source: no frame is left to hold out: all are in the dictionary's sample, unreadable, "

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.evaluate.points import FloatArray
+from holdstill._typing import FloatArray
 from holdstill.reference.motion import centre
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,12 @@ import scipy
 from holdstill import _core
 from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
-from holdstill.checks import integer
+from holdstill.checks import integer, number
 from holdstill.pyramid import n_levels, octave
 from holdstill.rasl import RaslResult
 from holdstill.reference.warp import n_planes
 from holdstill.residuals import OwnResiduals, huber_threshold, yardstick
+from holdstill.solver_options import SolverOptions
 
 if TYPE_CHECKING:
     from holdstill.coverage import Coverage
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = "holdstill.dictionary"
 FORMAT_VERSION = 3
+ALIGNERS_KEPT = 8
 _OWN_RESIDUALS = ("residuals", "displaced_residuals", "robust_residuals")
 
 
@@ -92,7 +94,7 @@ class Dictionary:
     Raises
     ------
     ValueError
-        If the atoms do not fit the shape, region and feature, or are not finite.
+        If the atoms do not fit the shape, region and feature, or one is not finite or all zero.
 
     Examples
     --------
@@ -117,6 +119,8 @@ class Dictionary:
         shape = check_shape(self.shape)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "roi", roi_mask(self.roi, shape))
+        for name in ("sigma", "pixel_residual"):
+            object.__setattr__(self, name, number(name, getattr(self, name)))
         atoms = np.array(self.atoms, dtype=np.float32, order="F")
         rows = n_planes(self.features) * int(self.mask.sum())
         if atoms.ndim != 2 or atoms.shape[0] != rows or atoms.shape[1] < 1:
@@ -126,6 +130,8 @@ class Dictionary:
             )
         if not np.isfinite(atoms).all():
             raise ValueError("atoms: expected finite entries")
+        if not atoms.any(axis=0).all():
+            raise ValueError("atoms: expected columns that are not zero")
         arrays: dict[str, npt.NDArray[Any]] = {"atoms": atoms}
         for name in ("residuals", "displaced_residuals"):
             norms = np.array(getattr(self, name), dtype=np.float64)
@@ -236,6 +242,8 @@ class Dictionary:
     ) -> _core.FrameAligner:
         """The compiled aligner for this dictionary; kept, so that a second call costs nothing.
 
+        The last eight are: each has a copy of the atoms.
+
         Parameters
         ----------
         mu : float
@@ -263,37 +271,48 @@ class Dictionary:
         ValueError
             If an option is out of range, or the loss needs a `pixel_residual` and there is none.
         """
+        return self.aligner_for(
+            SolverOptions(mu, tolerance, max_iterations, loss, levels, search, verify)
+        )
+
+    def aligner_for(self, options: SolverOptions) -> _core.FrameAligner:
+        """The same, of options that are handed on."""
         most = n_levels(self.weights)
-        levels = most if levels is None else integer("levels", levels, 1, most)
-        if loss != "l2" and not self.pixel_residual > 0:
+        levels = most if options.levels is None else integer("levels", options.levels, 1, most)
+        if options.loss != "l2" and not self.pixel_residual > 0:
             raise ValueError(
-                f"loss: {loss!r} takes its threshold from the residuals of the dictionary's own "
-                "images, and this one does not know them; give its pixel_residual, or fit it again"
+                f"loss: {options.loss!r} takes its threshold from the residuals of the "
+                "dictionary's own images, and this one does not know them; give its "
+                "pixel_residual, or fit it again"
             )
-        options = (
-            float(mu), float(tolerance), int(max_iterations), loss, levels, bool(search),
-            bool(verify),
-        )  # fmt: skip
-        if options not in self._aligners:
-            self._aligners[options] = _core.FrameAligner(
-                self.atoms,
-                shape=self.shape,
-                motion=self.motion,
-                features=self.features,
-                sigma=self.sigma,
-                roi=self.weights,
-                mu=mu,
-                tolerance=tolerance,
-                max_iterations=max_iterations,
-                loss=loss,
-                kappa=self.kappa if loss != "l2" else 0.0,
-                verify=verify,
-                coarse=self._octaves[: levels - 1],
-                search=search,
-                misfits=self.misfits if loss == "l2" else self.robust_misfits,
-                visible=self._typically_visible,
-            )
-        return self._aligners[options]
+        options = replace(options, levels=levels)
+        aligner = self._aligners.get(options)
+        if aligner is None:
+            aligner = self._aligners[options] = self._made(options, levels)
+            for oldest in list(self._aligners)[:-ALIGNERS_KEPT]:
+                self._aligners.pop(oldest, None)  # another thread may have been here
+        return aligner
+
+    def _made(self, options: SolverOptions, levels: int) -> _core.FrameAligner:
+        plain = options.loss == "l2"
+        return _core.FrameAligner(
+            self.atoms,
+            shape=self.shape,
+            motion=self.motion,
+            features=self.features,
+            sigma=self.sigma,
+            roi=self.weights,
+            mu=options.mu,
+            tolerance=options.tolerance,
+            max_iterations=options.max_iterations,
+            loss=options.loss,
+            kappa=0.0 if plain else self.kappa,
+            verify=options.verify,
+            coarse=self._octaves[: levels - 1],
+            search=options.search,
+            misfits=self.misfits if plain else self.robust_misfits,
+            visible=self._typically_visible,
+        )
 
     @property
     def kappa(self) -> float:
@@ -320,10 +339,11 @@ class Dictionary:
 
     def __getstate__(self) -> dict[str, Any]:
         # What has been made of it is made again where it arrives.
-        return {name: value for name, value in self.__dict__.items() if name != "_aligners"}
+        made = ("_aligners", "_octaves")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @cached_property
-    def _aligners(self) -> dict[tuple[Any, ...], _core.FrameAligner]:
+    def _aligners(self) -> dict[SolverOptions, _core.FrameAligner]:
         return {}
 
     @cached_property

@@ -24,6 +24,7 @@ from holdstill.jobs.job import Job, JobIncompleteError
 from holdstill.jobs.records import Record
 from holdstill.jobs.work import Count, Task, align_block, align_rows
 from holdstill.outputs import OutputError
+from holdstill.solver_options import SolverOptions
 from holdstill.sources import open as open_source
 from holdstill.sources.errors import import_optional
 from holdstill.sources.source import SourceLike
@@ -95,12 +96,9 @@ def align(
         frames,
         dictionary,
         initial,
+        SolverOptions(mu, tolerance, max_iterations, loss),
         independent=independent,
         face=face,
-        mu=mu,
-        tolerance=tolerance,
-        max_iterations=max_iterations,
-        loss=loss,
     )
     blocks = (
         PortableBlock.of(block, frames, Versions({})) for block in plan_blocks(frames, block_frames)

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
+from holdstill.checks import floats
 from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.pyramid import at_level
 from holdstill.sources import Frame
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def read_greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
@@ -44,7 +44,7 @@ def registration_of(
     if frame_from_canonical is not None and points is not None:
         raise ValueError("points: the images are registered by frame_from_canonical already")
     if points is not None:
-        marked = _floats("points", points, f"({len(greys)}, k, 2)")
+        marked = floats("points", points, f"({len(greys)}, k, 2)")
         if marked.shape[:1] != (len(greys),):
             raise ValueError(f"points: expected shape ({len(greys)}, k, 2), got {marked.shape}")
         mean = mean_shape(marked, shape, eye_corners)
@@ -57,20 +57,13 @@ def registration_of(
                     f"image {number} has shape {grey.shape}"
                 )
         return np.broadcast_to(np.eye(3), (len(greys), 3, 3)), np.zeros((0, 2))
-    transforms = _floats("frame_from_canonical", frame_from_canonical, f"({len(greys)}, 3, 3)")
+    transforms = floats("frame_from_canonical", frame_from_canonical, f"({len(greys)}, 3, 3)")
     if transforms.shape != (len(greys), 3, 3) or not np.isfinite(transforms).all():
         raise ValueError(
             f"frame_from_canonical: expected finite entries of shape ({len(greys)}, 3, 3), "
             f"got shape {transforms.shape}"
         )
     return transforms, np.zeros((0, 2))
-
-
-def _floats(name: str, values: npt.ArrayLike, shape: str) -> FloatArray:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: expected numbers of shape {shape}") from None
 
 
 def picture_of(

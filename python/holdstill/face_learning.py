@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import check_shape, roi_mask
 from holdstill.checks import integer
 from holdstill.face_images import (
@@ -23,9 +24,10 @@ from holdstill.face_quality import unseen_residuals
 from holdstill.pyramid import level_roi, n_levels
 from holdstill.reference.warp import n_planes
 
-FloatArray = npt.NDArray[np.float64]
+EVERYBODY = "all"
+"""As a user: whoever of those enrolled is likeliest."""
 
-DEFAULT_SHAPE = (64, 64)
+FACE_SHAPE = (64, 64)
 """Of the canonical frame, where the images are not canonical pictures themselves."""
 
 
@@ -65,7 +67,7 @@ def learn_faces(
     n_planes(features)  # refuses an unknown one
     if shape is None and frame_from_canonical is None and points is None:
         shape = greys[0].shape[:2]
-    shape = check_shape(DEFAULT_SHAPE if shape is None else shape)
+    shape = check_shape(FACE_SHAPE if shape is None else shape)
     transforms, landmarks = registration_of(greys, frame_from_canonical, points, eye_corners, shape)
     names = _names(users, len(greys))
     weights = roi_mask(roi, shape)
@@ -102,4 +104,12 @@ def _names(users: Sequence[Hashable] | None, n: int) -> list[str]:
         raise ValueError(f"users: expected one for each of {n} images, got {len(names)}")
     if not all(names):
         raise ValueError(f"users: expected a name for each image, image {names.index('')} has none")
+    for name in set(names):
+        refuse_reserved("users", name)
     return names
+
+
+def refuse_reserved(argument: str, user: str) -> None:
+    """Refuse the name of a user who could not be asked for."""
+    if user == EVERYBODY:
+        raise ValueError(f"{argument}: {user!r} stands for all who are enrolled; take another name")

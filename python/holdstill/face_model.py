@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.archive import read_archive, write_archive
+from holdstill.checks import number
 from holdstill.face_images import (
     mean_picture,
     picture_of,
@@ -22,7 +24,7 @@ from holdstill.face_images import (
     registration_of,
     vectors_of,
 )
-from holdstill.face_learning import learn_faces
+from holdstill.face_learning import learn_faces, refuse_reserved
 from holdstill.face_octave import ARRAYS, Octave
 from holdstill.face_quality import quality
 from holdstill.reference.registration import Level, Options
@@ -36,8 +38,6 @@ FORMAT_VERSION = 2
 DEFAULT_COMPONENTS = 0.8
 RHOS = ("existing", "all")
 """Readings of ρ: the mean of the eigenvalues beyond M that exist, or of all D - M of them."""
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,8 +214,7 @@ class FaceModel:
         FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
         _check_rho(rho)
-        if not isinstance(sigma, Real):
-            raise TypeError(f"sigma: expected a number of canonical pixels, got {sigma!r}")
+        sigma = number("sigma", sigma)
         learnt = learn_faces(
             images,
             frame_from_canonical,
@@ -224,14 +223,14 @@ class FaceModel:
             users=users,
             shape=shape,
             features=features,
-            sigma=float(sigma),
+            sigma=sigma,
             roi=roi,
             components=components,
             levels=levels,
         )
         return cls(
             features=features,
-            sigma=float(sigma),
+            sigma=sigma,
             rho=rho if isinstance(rho, str) else float(rho),
             **learnt._asdict(),
         )
@@ -261,7 +260,8 @@ class FaceModel:
         Raises
         ------
         ValueError
-            If the model does not know how images of one user differ, or an image shows nothing.
+            If the model does not know how images of one user differ, an image shows nothing, or the
+            user is called ``all``, which ``holdstill register`` takes for everybody.
 
         Examples
         --------
@@ -273,6 +273,7 @@ class FaceModel:
         """
         if not isinstance(user, str) or not user:
             raise ValueError(f"user: expected a name, got {user!r}")
+        refuse_reserved("user", user)
         self._refuse_unknown_within()
         greys = read_greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
         if not greys:
@@ -410,6 +411,11 @@ class FaceModel:
     @cached_property
     def _misfits(self) -> tuple[float, float] | None:
         return yardstick(*self.unseen.T)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What has been made of it is made again where it arrives.
+        made = ("_registrars", "_scales", "_misfits")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @cached_property
     def _registrars(self) -> dict[tuple[bool, Options], _core.FrameRegistrar]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
 from holdstill.face_images import vectors_of
 from holdstill.principal_components import principal_components
-
-FloatArray = npt.NDArray[np.float64]
+from holdstill.residuals import displacements
 
 FOLDS = 5
 """Parts of the images, each explained by a model of the others."""
@@ -48,10 +48,7 @@ def unseen_residuals(
     ndarray (K, 2), float64
         Empty where there are too few images to leave some out.
     """
-    # Another direction for each image, the golden angle apart.
-    angles = 2.399963 * np.arange(len(greys))
-    shifts = np.tile(np.eye(3), (len(greys), 1, 1))
-    shifts[:, :2, 2] = DISPLACEMENT * roi.shape[1] * np.stack([np.cos(angles), np.sin(angles)], 1)
+    shifts = displacements(len(greys), DISPLACEMENT * roi.shape[1])
     try:
         in_place, displaced = (
             vectors_of(greys, at, roi, 0, features, sigma)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import check_shape
+from holdstill.face_learning import EVERYBODY
 from holdstill.face_model import FaceModel
 from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
@@ -30,9 +31,6 @@ from holdstill.run import refuse_nothing
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources.paths import kind_of
 from holdstill.threads import run_in_order, thread_count
-
-EVERYBODY = "all"
-"""As a user: whoever of those enrolled is likeliest."""
 
 
 @dataclass(frozen=True, slots=True)

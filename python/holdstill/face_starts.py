@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.faces import FaceDetector
 from holdstill.initial import Initial, TrackInitialiser, make_initial
 from holdstill.sources import Frame, FrameSource
 from holdstill.transforms import from_box, read_transforms
-
-FloatArray = npt.NDArray[np.float64]
 
 FACES = ("largest", "center", "all")
 """Which faces of a frame to take, where a detector finds several."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.checks import positive
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 CASCADE = "haarcascade_frontalface_default.xml"
 

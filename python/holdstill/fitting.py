@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_ROI, DEFAULT_SHAPE, Weights, check_shape, roi_mask
+from holdstill.checks import integer, positive
 from holdstill.dictionary import Dictionary, atoms_of, independent_columns
-from holdstill.initial import Initial, make_initial
+from holdstill.initial import Initial, Initialiser, make_initial
 from holdstill.pyramid import at_level, coarse_to_fine, level_roi, level_shape, n_levels
 from holdstill.rasl import RaslImageError, RaslResult, rasl
 from holdstill.residuals import leave_one_out
 from holdstill.selection import Sample, check_selection, draw, grow
-from holdstill.sources import open as open_source
+from holdstill.sources import FrameSource
+from holdstill.sources.opened import opened
 
 COMMON_OUTLIER = 5.0
 """λ_c √n: how many times the root mean square a pixel that all n images share may be.
@@ -134,16 +136,14 @@ def fit(
     """
     shape = check_shape(shape)
     mask = roi_mask(roi, shape)
-    frames = open_source(source)
-    check_selection(len(frames), n, selection)
-    starts = make_initial(
-        initial,
-        shape,
-        independent=True,
-        face=face,
-        n_rows=len(frames),
-        n_streams=sum(stream.error is None for stream in frames.streams),
-    )
+    seed = integer("seed", seed, 0)
+    if levels is not None:
+        levels = integer("levels", levels, 1, n_levels(mask))
+    if lambda_c is not None:
+        lambda_c = positive("lambda_c", lambda_c)
+    tolerance = objective_tolerance
+    if tolerance is None:
+        tolerance = RESTS_AT if lambda_c is None and features != "grey" else PUBLISHED_REST
     options: dict[str, Any] = {
         "shape": shape,
         "motion": motion,
@@ -151,10 +151,6 @@ def fit(
         "sigma": sigma,
         "roi": mask,
     }
-
-    tolerance = objective_tolerance
-    if tolerance is None:
-        tolerance = RESTS_AT if lambda_c is None and features != "grey" else PUBLISHED_REST
 
     def batch(sample: Sample) -> RaslResult:
         return _batch(
@@ -167,31 +163,30 @@ def fit(
             **options,
         )
 
-    if selection == "coverage":
-        # Every round starts from the initial transforms: the result is RASL's on the sample,
-        # however the sample was found.
-        sample, result = grow(frames, starts, n, seed, batch, options)
-    else:
-        sample = draw(frames, starts, n, selection, seed)
-        if 2 <= len(sample) < n:
-            log.warning(
-                "the sample has %d frames instead of %d: no more could be used", len(sample), n
-            )
-        result = batch(sample)
+    with opened(source) as frames:
+        n = check_selection(len(frames), n, selection)
+        starts = make_initial(
+            initial,
+            shape,
+            independent=True,
+            face=face,
+            n_rows=len(frames),
+            n_streams=sum(stream.error is None for stream in frames.streams),
+        )
+        if selection == "coverage":
+            # Every round starts from the initial transforms: the result is RASL's on the sample,
+            # however the sample was found.
+            sample, result = grow(frames, starts, n, seed, batch, options)
+        else:
+            sample = _drawn(frames, starts, n, selection, seed)
+            result = batch(sample)
     provenance = {
         "n": n,
         "selection": selection,
         "seed": seed,
-        "sample": [[frame.source, frame.frame] for frame in sample.frames],
         "initial": _describe(initial),
         "lambda_c": _lambda_c(lambda_c, sample),
-        "rasl": {
-            "status": result.status,
-            "iterations": result.iterations,
-            "objective": result.objective,
-            "rank": result.rank,
-            "last_move_px": result.moves[-1],
-        },
+        **_outcome(sample, result),
     }
     own = leave_one_out(
         sample.images,
@@ -212,6 +207,13 @@ def fit(
     return dictionary
 
 
+def _drawn(frames: FrameSource, starts: Initialiser, n: int, selection: str, seed: int) -> Sample:
+    sample = draw(frames, starts, n, selection, seed)
+    if 2 <= len(sample) < n:
+        log.warning("the sample has %d frames instead of %d: no more could be used", len(sample), n)
+    return sample
+
+
 def _batch(
     sample: Sample,
     *,
@@ -225,7 +227,7 @@ def _batch(
     if len(sample) < 2:
         raise NothingToAlignError(
             f"only {len(sample)} frames could be used for the dictionary: the others are "
-            "unreadable, or no face was found in them; give initial transforms"
+            "unreadable or black, or no face was found in them; give initial transforms"
         )
 
     def solve(level: int, start: npt.NDArray[np.float64]) -> RaslResult:
@@ -259,6 +261,20 @@ def _batch(
                 raise NothingToAlignError(
                     f"fewer than two frames of the sample could be used; the last one: {error}"
                 ) from error
+
+
+def _outcome(sample: Sample, result: RaslResult) -> dict[str, Any]:
+    """What came of the sample, for the provenance."""
+    return {
+        "sample": [[frame.source, frame.frame] for frame in sample.frames],
+        "rasl": {
+            "status": result.status,
+            "iterations": result.iterations,
+            "objective": result.objective,
+            "rank": result.rank,
+            "last_move_px": result.moves[-1],
+        },
+    }
 
 
 def _lambda_c(given: float | None, sample: Sample) -> float:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .reference.motion import FloatArray, centre, n_parameters
+from holdstill._typing import FloatArray
+from holdstill.reference.motion import centre, n_parameters
 
 
 def compose_gauge(

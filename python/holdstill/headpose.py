@@ -178,34 +178,35 @@ def track(
     model, tracking
         See `FaceMesh`.
     focal_length : float, optional
-        Of the camera, in pixels; the picture's longer side by default.
+        Of the camera, in pixels; each picture's longer side by default.
 
     Returns
     -------
     HeadPoses
     """
-    found, size = [], (0, 0)
+    found, sizes = [], []
     with closing(FaceMesh(model, tracking)) as mesh:
         for picture in pictures:
             rgb = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
-            size = (rgb.shape[0], rgb.shape[1])
+            sizes.append(rgb.shape[:2])
             points = mesh(rgb)
             found.append(np.full((N_POINTS, 3), np.nan) if points is None else points)
     meshes = np.stack(found) if found else np.zeros((0, N_POINTS, 3))
+    size = np.array(sizes, dtype=np.int_).reshape(-1, 2)
     return HeadPoses(*poses_of(meshes, size, shape, motion, focal_length), meshes)
 
 
 def poses_of(
     meshes: FloatArray,
-    size: tuple[int, int],
+    size: tuple[int, int] | npt.NDArray[np.int_],
     shape: tuple[int, int] = (200, 200),
     motion: str = "affine",
     focal_length: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Transforms and angles of meshes, (n, 3, 3) and (n, 3), NaN where a mesh is.
 
-    The rigid body is what lies above the mouth of the mean of the meshes, seen from the front: each
-    person's own.
+    `size` is height and width of the pictures, or of each picture, (n, 2). The rigid body is what
+    lies above the mouth of the mean of the meshes, seen from the front: each person's own.
     """
     if motion not in ("affine", "similarity"):
         raise ValueError(f"motion: expected affine or similarity, got {motion!r}")
@@ -217,10 +218,11 @@ def poses_of(
     body = mean_mesh(meshes[present[:: -(-len(present) // _ENOUGH)]])
     canonical = _canonical_points(body, shape)
     rigid = body[:, 1] < ABOVE_MOUTH
-    height, width = size
-    focal = float(max(size)) if focal_length is None else focal_length
-    camera = np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+    sizes = np.broadcast_to(size, (len(meshes), 2))
     for frame in present:
+        height, width = sizes[frame]
+        focal = max(height, width) if focal_length is None else focal_length
+        camera = np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
         turn, shift = _pnp(body[rigid], meshes[frame, rigid, :2], camera)
         projected = (body[rigid] @ turn.T + shift) @ camera.T
         projected = projected[:, :2] / projected[:, 2:]
@@ -295,11 +297,12 @@ def read_pictures(source: str) -> Iterator[npt.NDArray[np.uint8]]:
         video = cv2.VideoCapture(source)
         if not video.isOpened():
             raise ValueError(f"{source}: not a readable video")
-        while True:
-            more, picture = video.read()
-            if not more:
-                return
-            yield np.asarray(picture[:, :, ::-1], dtype=np.uint8)
+        try:
+            while (read := video.read())[0]:
+                yield np.asarray(read[1][:, :, ::-1], dtype=np.uint8)
+        finally:
+            video.release()
+        return
     for file in files:
         image = cv2.imread(file)
         if image is None:

@@ -22,7 +22,7 @@ KNOWN = (
     "or 478 as x_0,...,y_0,... in pixels, or frame,point,x,y"
 )
 
-_EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
+EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
 _X, _Y = re.compile(r"x_?(\d+)"), re.compile(r"y_?(\d+)")
 
 
@@ -61,7 +61,7 @@ def read_pts(path: Path) -> Columns:
             rows.append([*(points[left] - 1.0), *(points[right] - 1.0)])
         else:
             rows.append([None] * 4)
-    columns = dict(zip(_EYE_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+    columns = dict(zip(EYE_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
     return {"frame": list(range(len(files))), **columns}
 
 
@@ -94,13 +94,15 @@ def with_eye_columns(columns: Mapping[str, list[Any]], file: Path) -> Columns | 
     if "frame" not in columns or not xs or set(xs) != set(ys) or min(xs) != 0:
         return None
     left, right = _corners(max(xs) + 1, file)
+    if not {left, right} <= set(xs):
+        raise ValueError(f"{file}: expected points {left} and {right}, the outer eye corners")
     names = (xs[left], ys[left], xs[right], ys[right])
     _refuse_normalised(columns, [*xs.values(), *ys.values()], file)
     kept = {
         name: cells for name, cells in columns.items() if name not in {*xs.values(), *ys.values()}
     }
-    kept |= {eye: columns[name] for eye, name in zip(_EYE_COLUMNS, names, strict=True)}
-    return _of_openface(kept) if "success" in columns else kept
+    kept |= {eye: columns[name] for eye, name in zip(EYE_COLUMNS, names, strict=True)}
+    return _of_openface(kept, file) if "success" in columns else kept
 
 
 def _points_of(file: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -151,22 +153,22 @@ def _refuse_normalised(columns: Mapping[str, list[Any]], names: list[str], file:
         )
 
 
-def _of_openface(columns: Columns) -> Columns:
-    first = _numbers(columns, "face_id", 0.0)
+def _of_openface(columns: Columns, file: Path) -> Columns:
+    first = _numbers(columns, "face_id", 0.0, file)
     rows = [row for row, number in enumerate(first) if number == 0.0]
     kept: Columns = {
         name: [cells[row] for row in rows] for name, cells in columns.items() if name != "face_id"
     }
-    kept["frame"] = [frame - 1 for frame in _numbers(kept, "frame", 0.0)]
-    lost = [success != 1.0 for success in _numbers(kept, "success", 0.0)]
-    for name in _EYE_COLUMNS:
+    kept["frame"] = [frame - 1 for frame in _numbers(kept, "frame", 0.0, file)]
+    lost = [success != 1.0 for success in _numbers(kept, "success", 0.0, file)]
+    for name in EYE_COLUMNS:
         kept[name] = [None if gone else cell for gone, cell in zip(lost, kept[name], strict=True)]
     return kept
 
 
-def _numbers(columns: Columns, name: str, default: float) -> list[float]:
+def _numbers(columns: Columns, name: str, default: float, file: Path) -> list[float]:
     cells = columns.get(name, [default] * len(columns["frame"]))
     try:
         return [default if cell is None else float(cell) for cell in cells]
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: expected numbers") from None
+        raise ValueError(f"{file}: expected numbers in {name}") from None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import eye_corners as canonical_eye_corners
-
-FloatArray = npt.NDArray[np.float64]
 
 _ROUNDS = 100
 _SETTLED = 1e-9

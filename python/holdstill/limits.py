@@ -10,8 +10,9 @@ import scipy.linalg
 import scipy.sparse
 from scipy.ndimage import convolve1d
 
+from holdstill._typing import FloatArray
 from holdstill.reference.image import gaussian_kernel, lowpass_sigma, octave
-from holdstill.reference.motion import FloatArray, map_points, spatial_jacobian, warp_jacobian
+from holdstill.reference.motion import map_points, spatial_jacobian, warp_jacobian
 from holdstill.reference.warp import canonical_points
 
 

@@ -9,6 +9,7 @@ from holdstill import _core
 from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
 from holdstill.initial import make_initial
+from holdstill.solver_options import SolverOptions
 from holdstill.sources import Frame
 from holdstill.sources.arrays import check_stack
 from holdstill.tracking import Aligners, TrackAligner
@@ -62,15 +63,8 @@ class LiveAligner:
         levels: int | None = None,
         search: bool = True,
     ) -> None:
-        self._aligners = Aligners.of(
-            dictionary,
-            mu=mu,
-            tolerance=tolerance,
-            max_iterations=max_iterations,
-            loss=loss,
-            levels=levels,
-            search=search,
-        )
+        options = SolverOptions(mu, tolerance, max_iterations, loss, levels, search)
+        self._aligners = Aligners.of(dictionary, options)
         self._starts = make_initial(None, dictionary.shape, face=face)
         self._n_frames = 0
         self.reset()

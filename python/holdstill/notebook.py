@@ -109,9 +109,11 @@ def _before_after(run: Run) -> str:
                     strip.append(canonical_picture(frame, given[row] @ to_cell, cell))
     except (OSError, ValueError, ImportError):
         return ""
+    if not len(rows):
+        return ""
     if not np.isfinite(before).any():
-        strips = strips[1:]
-    return _image(strips, f"above {what}, below aligned") if len(rows) else ""
+        return _image(strips[1:], "aligned")
+    return _image(strips, f"above {what}, below aligned")
 
 
 def _image(strips: list[list[Any]], what: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from holdstill._typing import FloatArray
 
 _NEGLIGIBLE = 1e-10
 """Eigenvalues below this share of the largest are rounding."""

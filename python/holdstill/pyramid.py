@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-Weights = npt.NDArray[np.bool_] | npt.NDArray[np.float32]
+from holdstill.canonical import Weights
 
 SMALLEST_SIDE = 12
 """A level is used where both sides of its region of interest have at least this many pixels."""
@@ -52,7 +52,7 @@ def level_shape(shape: tuple[int, int], level: int) -> tuple[int, int]:
     return height, width
 
 
-def n_levels(roi: Weights, smallest_side: int = SMALLEST_SIDE) -> int:
+def n_levels(roi: Weights) -> int:
     """Levels that a region of interest allows, the finest included.
 
     Examples
@@ -62,7 +62,7 @@ def n_levels(roi: Weights, smallest_side: int = SMALLEST_SIDE) -> int:
     """
     rows, columns = np.nonzero(roi)
     side = 1 + min(np.ptp(rows), np.ptp(columns))
-    return 1 + max(0, int(np.log2(max(1.0, side / smallest_side))))
+    return 1 + max(0, int(np.log2(max(1.0, side / SMALLEST_SIDE))))
 
 
 def level_roi(roi: Weights, level: int) -> Weights:

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .canonical import Weights, check_shape, roi_mask
-from .checks import integer, positive
-from .gauge import canonical_motion, compose_gauge
-from .reference.motion import (
-    FloatArray,
+from holdstill._typing import FloatArray
+from holdstill.canonical import Weights, check_shape, roi_mask
+from holdstill.checks import at_least_zero, integer, positive
+from holdstill.gauge import canonical_motion, compose_gauge
+from holdstill.reference.motion import (
     centre,
     linear_part,
     n_parameters,
@@ -220,10 +220,7 @@ def rasl(
     max_iterations = integer("max_iterations", max_iterations)
     if solver not in SOLVERS:
         raise ValueError(f"solver: expected one of {', '.join(SOLVERS)}, got {solver!r}")
-    if not 0 <= objective_tolerance < np.inf:
-        raise ValueError(
-            f"objective_tolerance: expected a number of at least 0, got {objective_tolerance!r}"
-        )
+    objective_tolerance = at_least_zero("objective_tolerance", objective_tolerance)
     core = import_module("holdstill._core") if kernels is None else kernels
     batch = _checked_batch(images, initial, shape, motion, features, sigma, roi, core)
     transforms, accuracy, status = batch.initial, _FIRST, "max_iterations"

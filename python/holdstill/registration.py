@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.alignment import is_good
-from holdstill.checks import integer, positive
+from holdstill.checks import floats, integer, positive
 from holdstill.face_model import FaceModel
 from holdstill.reference.registration import SEARCHES, Options
 from holdstill.sources import Frame
-
-FloatArray = npt.NDArray[np.float64]
 
 DEFAULT = Options()
 
@@ -148,10 +147,7 @@ def register(
     asked = 1 if levels is None else integer("levels", levels, 1, most)
     if search not in SEARCHES:
         raise ValueError(f"search: expected one of {', '.join(SEARCHES)}, got {search!r}")
-    try:
-        starts = np.asarray(initial, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError("initial: expected numbers of shape (3, 3) or (k, 3, 3)") from None
+    starts = floats("initial", initial, "(3, 3) or (k, 3, 3)")
     starts = starts[None] if starts.ndim == 2 else starts
     if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
         raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
@@ -284,9 +280,11 @@ def identify(
     'bob'
     """
     refined = integer("refined", refined, 0)
-    general = register(frame, model, initial, motion=motion, distance=distance)
+    first = floats("initial", initial, "(3, 3)")
+    if first.shape != (3, 3):
+        raise ValueError(f"initial: expected shape (3, 3), got {first.shape}")
+    general = register(frame, model, first, motion=motion, distance=distance)
     registrar = model.registrar(users=True, motion=motion, distance=distance)
-    first = np.asarray(initial, dtype=np.float64)
     start = general.frame_from_canonical if general.converged else first
     image = _grey(frame)
     found = registrar.register_all(image, start, lowpass_from=first)

@@ -23,6 +23,9 @@ in medians of its size."""
 DISPLACEMENT = 0.025
 """What counts as misaligned, as a share of the canonical width: 5 pixels of 200."""
 
+GOLDEN_ANGLE = 2.399963
+"""Radians: directions so far apart fill the circle evenly, however many there are."""
+
 
 class OwnResiduals(NamedTuple):
     """Residuals of a dictionary's own images.
@@ -126,7 +129,7 @@ def leave_one_out(
     core = _core if kernels is None else kernels
     planes = n_planes(features)
     norms, fits = [], []
-    width = sampling["shape"][1]
+    shifts = displacements(len(images), DISPLACEMENT * sampling["shape"][1])
     for index in np.unique(np.linspace(0, len(images) - 1, MOST_IMAGES).astype(int)):
         others = atoms[:, columns != index]
         if others.shape[1] == 0:
@@ -146,11 +149,7 @@ def leave_one_out(
 
         vector, jacobian = seen_from(frame_from_canonical[index])
         residual = l1_least_squares(others, vector, jacobian, mu=mu).residual
-        # Another direction for each image, the golden angle apart.
-        angle = 2.399963 * index
-        shift = np.eye(3)
-        shift[:2, 2] = DISPLACEMENT * width * np.array([np.cos(angle), np.sin(angle)])
-        moved, _ = seen_from(frame_from_canonical[index] @ shift)
+        moved, _ = seen_from(frame_from_canonical[index] @ shifts[index])
         off = l1_least_squares(others, moved, mu=mu).residual
         norms.append((np.linalg.norm(residual), np.linalg.norm(off)))
         # Kept until all are known, hence in half the memory.
@@ -165,6 +164,26 @@ def leave_one_out(
         robust.append((misfit, _seen(moved, off, planes, scale)[0], seen))
     in_place, displaced = np.array(norms).T.copy()
     return OwnResiduals(in_place, displaced, pixel, np.array(robust).reshape(-1, 3))
+
+
+def displacements(n: int, distance: float) -> npt.NDArray[np.float64]:
+    """Translations of the canonical frame, (n, 3, 3), each in another direction.
+
+    Parameters
+    ----------
+    n : int
+    distance : float
+        Canonical pixels.
+
+    Examples
+    --------
+    >>> np.linalg.norm(displacements(5, 3.0)[:, :2, 2], axis=1).round(9).tolist()
+    [3.0, 3.0, 3.0, 3.0, 3.0]
+    """
+    angles = GOLDEN_ANGLE * np.arange(n)
+    shifts = np.tile(np.eye(3), (n, 1, 1))
+    shifts[:, :2, 2] = distance * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return shifts
 
 
 def _by_pixel(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
+from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initialiser
 from holdstill.rasl import RaslResult
-from holdstill.reference.motion import FloatArray, linear_part, map_points
+from holdstill.reference.motion import linear_part, map_points
 from holdstill.sources import Frame, FrameSource, SourceError
 
 SELECTIONS = ("random", "stratified", "consecutive", "coverage")
@@ -65,8 +67,8 @@ class Sample:
         return self.frames.pop(index)
 
 
-def check_selection(n_frames: int, n: int, selection: str) -> None:
-    """Refuse a sample that cannot be drawn.
+def check_selection(n_frames: int, n: int, selection: str) -> int:
+    """The size of a sample, as an integer; one that cannot be drawn is refused.
 
     Raises
     ------
@@ -75,10 +77,10 @@ def check_selection(n_frames: int, n: int, selection: str) -> None:
     """
     if selection not in SELECTIONS:
         raise ValueError(f"selection: expected one of {', '.join(SELECTIONS)}, got {selection!r}")
-    if int(n) != n or n < 2:
-        raise ValueError(f"n: expected an integer of at least 2, got {n!r}")
+    n = integer("n", n, 2)
     if n > n_frames:
         raise ValueError(f"n: {n} frames asked for, the source has {n_frames}; give n={n_frames}")
+    return n
 
 
 def draw(frames: FrameSource, starts: Initialiser, n: int, selection: str, seed: int) -> Sample:
@@ -309,6 +311,9 @@ def _spread(points: FloatArray, count: int, random: np.random.Generator) -> list
         chosen.append(int(random.choice(len(usual), p=nearest / nearest.sum())))
         to_last = ((points[usual] - points[usual[chosen[-1]]]) ** 2).sum(axis=1)
         nearest = np.minimum(nearest, to_last)
+    # Where all look the same, two of them make the smallest sample.
+    others = (i for i in range(len(usual)) if i not in chosen)
+    chosen += islice(others, max(0, min(2, count) - len(chosen)))
     return [int(usual[i]) for i in chosen]
 
 

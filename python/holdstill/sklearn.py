@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.alignment import AlignmentBatch, align_batch, warp
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.fitting import fit
+from holdstill.threads import thread_count
 
 __all__ = ["RaslAligner"]
 
-FloatArray = npt.NDArray[np.float64]
 _FLOATS = (np.float64, np.float32)
 
 ARRIVED = ("converged", "max_iterations")
@@ -53,7 +55,7 @@ class RaslAligner(
     mu : float
         Weight of the coefficients' l1 norm.
     n_jobs : int, optional
-        Threads: None is one, -1 all processors.
+        Threads: None is one, -1 all processors, -2 all but one.
     random_state : int, RandomState instance, optional
         Of the random choice.
 
@@ -236,11 +238,11 @@ class RaslAligner(
             )
         return int(height), int(width)
 
-    def _threads(self) -> int | None:
-        """As `holdstill` counts them, whose None is all processors."""
-        if self.n_jobs is None:
-            return 1
-        return None if self.n_jobs == -1 else self.n_jobs
+    def _threads(self) -> int:
+        jobs = 1 if self.n_jobs is None else self.n_jobs
+        if not isinstance(jobs, Integral) or jobs == 0:
+            raise ValueError(f"n_jobs: expected None or an integer other than 0, got {jobs!r}")
+        return int(jobs) if jobs > 0 else max(1, thread_count(None) + 1 + int(jobs))
 
 
 def _starts(initial: npt.ArrayLike | None, n: int) -> FloatArray:

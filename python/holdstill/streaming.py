@@ -14,6 +14,7 @@ from holdstill import _core
 from holdstill.alignment import Alignment
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial, Initialiser, Tracks, each_track, make_initial
+from holdstill.solver_options import SolverOptions
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources import open as open_source
 from holdstill.sources.paths import is_url
@@ -95,15 +96,8 @@ def align(
     ['converged', 'converged']
     """
     frames = open_source(source)
-    aligners = Aligners.of(
-        dictionary,
-        mu=mu,
-        tolerance=tolerance,
-        max_iterations=max_iterations,
-        loss=loss,
-        levels=levels,
-        search=search,
-    )
+    options = SolverOptions(mu, tolerance, max_iterations, loss, levels, search)
+    aligners = Aligners.of(dictionary, options)
     starts = initialiser_for(frames, dictionary, initial, independent=independent, face=face)
     return _align_all(frames, aligners, starts, thread_count(threads), progress)
 

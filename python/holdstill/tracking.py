@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from holdstill import _core
-from holdstill.alignment import Alignment, FloatArray, align_read, without_transform
+from holdstill._typing import FloatArray
+from holdstill.alignment import Alignment, align_read, without_transform
 from holdstill.dictionary import Dictionary
 from holdstill.initial import TrackInitialiser
+from holdstill.solver_options import DEFAULT_OPTIONS, SolverOptions
 from holdstill.sources import Frame
-
-NEAR_ITERATIONS = 50
-"""Most iterations from the frame before: one that takes more has lost its way."""
 
 NEAR_LOSS = 0.05
 """Loss of quality from frame to frame above which the finest octave alone is not believed.
@@ -39,27 +37,9 @@ class Aligners:
     near: _core.FrameAligner
 
     @classmethod
-    def of(
-        cls,
-        dictionary: Dictionary,
-        *,
-        max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
-        levels: int | None = None,
-        search: bool = True,
-        **options: Any,
-    ) -> Aligners:
-        """Both, by the options of :meth:`Dictionary.aligner`."""
-        return cls(
-            dictionary.aligner(
-                levels=levels, search=search, max_iterations=max_iterations, **options
-            ),
-            dictionary.aligner(
-                levels=1,
-                search=False,
-                max_iterations=min(max_iterations, NEAR_ITERATIONS),
-                **options,
-            ),
-        )
+    def of(cls, dictionary: Dictionary, options: SolverOptions = DEFAULT_OPTIONS) -> Aligners:
+        """Both of a dictionary."""
+        return cls(dictionary.aligner_for(options), dictionary.aligner_for(options.near()))
 
 
 class TrackAligner:

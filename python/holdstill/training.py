@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.evaluate import read_points
 from holdstill.face_model import FaceModel
 from holdstill.face_starts import face_starts
@@ -22,8 +23,6 @@ from holdstill.tables import file_name, read_csv
 
 FOLDERS = "folders"
 """In place of a file of users: each image's folder has the name of its user."""
-
-FloatArray = npt.NDArray[np.float64]
 
 log = logging.getLogger("holdstill")
 

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
-from holdstill.landmark_files import KNOWN, has_pts, read_pts, with_eye_columns
+from holdstill.landmark_files import EYE_COLUMNS, KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
 from holdstill.sources.paths import is_url
 from holdstill.stores import copy_of, open_store
 from holdstill.tables import read_csv
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Cells: TypeAlias = list[Any] | npt.NDArray[Any]
 
 BOX_WIDTHS_PER_EYE_DISTANCE = 2.05
@@ -28,7 +28,6 @@ EYES_ABOVE_BOX_CENTRE = 0.18
 """Height of the middle of the eyes above the box's centre, in outer-eye distances (sd 0.02)."""
 
 MATRIX_COLUMNS = tuple(f"h{row}{column}" for row in range(3) for column in range(3))
-EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
 BOX_COLUMNS = ("x", "y", "width", "height")
 
 _PARTS = "transforms.parquet"
@@ -348,12 +347,18 @@ def _refuse(wrong: npt.ArrayLike, what: str, file: Path) -> None:
 
 
 def _as_array(column: Cells) -> npt.NDArray[Any]:
-    """Integers and floats as such (NaN for nulls), anything else as objects."""
+    """Integers of 64 bits and floats as such (NaN for nulls), anything else as objects."""
     if isinstance(column, np.ndarray):
         kinds = {"i": np.int64, "u": np.int64, "f": np.float64}
-        return column.astype(kinds.get(column.dtype.kind, object))
+        kind = column.dtype.kind
+        if kind == "u" and column.max(initial=0) > np.iinfo(np.int64).max:
+            kind = "O"
+        return column.astype(kinds.get(kind, object))
     if all(cell is None or _is_number(cell) for cell in column):
         if all(cell is not None and str(cell).lstrip("+-").isdigit() for cell in column):
-            return np.array([int(cell) for cell in column], dtype=np.int64)
+            try:
+                return np.array([int(cell) for cell in column], dtype=np.int64)
+            except (OverflowError, ValueError):  # beyond 64 bits, or beyond what Python reads
+                return np.array(column, dtype=object)
         return np.array([np.nan if cell is None else float(cell) for cell in column])
     return np.array(column, dtype=object)

@@ -11,7 +11,7 @@ from holdstill.cli.face_options import REGISTER_OPTIONS, TRAIN_OPTIONS
 from holdstill.cli.parsing import facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed
-from holdstill.face_learning import DEFAULT_SHAPE
+from holdstill.face_learning import FACE_SHAPE
 from holdstill.face_model import FaceModel
 from holdstill.face_run import register_to_folder
 from holdstill.outputs import refuse_missing_folder
@@ -35,11 +35,11 @@ def _train(options: argparse.Namespace) -> Output:
         raise ValueError("--landmarks: they choose among --points, which are not given")
     keywords = given(options, TRAIN_OPTIONS)
     if not hasattr(options, "registered"):
-        keywords.setdefault("shape", DEFAULT_SHAPE)
+        keywords.setdefault("shape", FACE_SHAPE)
     with open_source(sources_of(options)) as frames:
         training = read_training(
             frames,
-            shape=keywords.get("shape", DEFAULT_SHAPE),
+            shape=keywords.get("shape", FACE_SHAPE),
             **given(options, ("points", "landmarks", "initial", "users")),
         )
     model = training.fit(**keywords)

@@ -42,6 +42,7 @@ from holdstill.jobs.work import Outputs, Task
 from holdstill.parts import load_pyarrow
 from holdstill.recording import clear, refuse_other_contents, write_csv, write_summary
 from holdstill.segments import as_rate, concatenate, load_av
+from holdstill.solver_options import SolverOptions
 from holdstill.sources import FrameSource
 from holdstill.stores import AT_ONCE, lock, open_store, scratch
 from holdstill.streaming import frame_rate
@@ -143,13 +144,15 @@ class Job:
         self._open = ExitStack()
         self._store = store = open_store(folder)
         self._started = time.perf_counter()
+        solver = SolverOptions(mu, tolerance, max_iterations, loss)
         self.options: dict[str, Any] = {
             "independent": independent, "face": face,
-            "mu": mu, "tolerance": tolerance, "max_iterations": max_iterations, "loss": loss,
+            "mu": solver.mu, "tolerance": solver.tolerance,
+            "max_iterations": solver.max_iterations, "loss": solver.loss,
         }  # fmt: skip
         crops = Crops(store, len(frames), dictionary.shape, _is_colour(frames)) if zarr else None
         self.outputs = Outputs(store, frame_rate(frames), video, crops)
-        self.task = Task.of(frames, dictionary, initial, **self.options)
+        self.task = Task.of(frames, dictionary, initial, solver, independent=independent, face=face)
         self._records: dict[int, Record] = {}
         self._done_before: set[int] = set()
         self._joined: dict[str, str] = {}

@@ -29,6 +29,7 @@ from holdstill.parts import COLUMNS, as_part
 from holdstill.pictures import canonical_picture
 from holdstill.recording import part_name
 from holdstill.segments import Segment, concatenate
+from holdstill.solver_options import SolverOptions
 from holdstill.sources import Frame, FrameSource
 from holdstill.stores import Store, in_background, scratch
 from holdstill.streaming import LostFrame, Track, align_pass
@@ -70,8 +71,7 @@ class Task:
     dictionary : Dictionary
     initial : None, array, mapping or callable
         As :func:`holdstill.initial.make_initial` takes it, files read already.
-    options : mapping
-        Of :meth:`holdstill.tracking.Aligners.of`.
+    options : SolverOptions
     independent, face
         As in :func:`holdstill.align`.
     n_rows, n_streams : int
@@ -80,7 +80,7 @@ class Task:
 
     dictionary: Dictionary
     initial: Initial
-    options: Mapping[str, Any]
+    options: SolverOptions
     independent: bool
     face: str
     n_rows: int
@@ -92,10 +92,10 @@ class Task:
         frames: FrameSource,
         dictionary: Dictionary,
         initial: Initial,
+        options: SolverOptions,
         *,
         independent: bool,
         face: str,
-        **options: Any,
     ) -> Task:
         """That of a source; wrong arguments are refused here, and not on a worker."""
         n_streams = sum(stream.error is None for stream in frames.streams)
@@ -106,7 +106,7 @@ class Task:
     @cached_property
     def aligners(self) -> Aligners:
         """What aligns frames, made once in each process."""
-        return Aligners.of(self.dictionary, **self.options)
+        return Aligners.of(self.dictionary, self.options)
 
     @cached_property
     def starts(self) -> Initialiser:

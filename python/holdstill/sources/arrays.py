@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tokenize
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from .errors import SourceError, import_optional
 from .frame import Frame
+from .npy_header import BAD_HEADER, read_npy_header
 from .paths import is_url, open_binary, read_range
 from .size_limits import refuse_large_picture
 from .stream import Stream
@@ -63,9 +63,6 @@ def _frame_image(values: npt.ArrayLike) -> npt.NDArray[Any]:
         image = image[..., :3]
     return np.ascontiguousarray(image, dtype)
 
-
-_BAD_HEADER = (SyntaxError, tokenize.TokenError)
-"""What NumPy raises of a damaged header, which is a Python literal."""
 
 IN_MEMORY = "array"
 """Name of the stream of an array in memory."""
@@ -141,7 +138,7 @@ def open_npy(path: str) -> StackFrames:
         return StackFrames(path, stack, stack.block)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, *_BAD_HEADER) as error:
+    except (ValueError, EOFError, *BAD_HEADER) as error:
         raise ValueError(f"{path}: not a .npy file of numbers: {error}") from error
     return StackFrames(path, array)
 
@@ -153,13 +150,8 @@ class _RemoteNpy:
         self._url = url
         with open_binary(url) as file:
             try:
-                version = np.lib.format.read_magic(file)
-                read_header = {
-                    (1, 0): np.lib.format.read_array_header_1_0,
-                    (2, 0): np.lib.format.read_array_header_2_0,
-                }[version]
-                self.shape, fortran_order, self.dtype = read_header(file)
-            except (ValueError, KeyError, *_BAD_HEADER) as error:
+                self.shape, fortran_order, self.dtype = read_npy_header(file)
+            except ValueError as error:
                 raise ValueError(f"{url}: not a .npy file of numbers: {error}") from error
             self._offset = file.tell()
         if fortran_order:
