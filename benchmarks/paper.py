@@ -146,8 +146,10 @@ def main() -> int:
 INTRODUCTION = [
     "# The paper, repeated",
     "",
-    "Made by `make paper`. The experiments of the paper that aligns frames one by one (§4.1), on",
-    "other pictures: its 9,116 frames are not public. Its figures stand beside ours to compare.",
+    "Made by `make paper`. *The paper* is the extension of RASL to one frame at a time by",
+    "l1-regularised least squares, for photo-real talking heads (*paper A* in code and equations). These",
+    "are its experiments (§4.1) on other pictures: its 9,116 frames are not public. Its figures stand",
+    "beside ours to compare.",
     "",
 ]
 
