@@ -147,9 +147,9 @@ INTRODUCTION = [
     "# The paper, repeated",
     "",
     "Made by `make paper`. *The paper* is the extension of RASL to one frame at a time by",
-    "l1-regularised least squares, for photo-real talking heads (*paper A* in code and equations). These",
-    "are its experiments (§4.1) on other pictures: its 9,116 frames are not public. Its figures stand",
-    "beside ours to compare.",
+    "l1-regularised least squares, for photo-real talking heads (*paper A* in code and",
+    "equations). These are its experiments (§4.1) on other pictures: its 9,116 frames are not",
+    "public. Its figures stand beside ours to compare.",
     "",
 ]
 
