@@ -24,7 +24,7 @@ from talking_face import TalkingFace
 import holdstill
 from holdstill.evaluate import eye_corner_table
 from holdstill.initial import make_initial
-from holdstill.selection import SELECTIONS
+from holdstill.learning.selection import SELECTIONS
 
 SHAPE = (100, 100)
 CLIPS, EVERY = 40, 5

@@ -29,7 +29,7 @@ from talking_face import CORNERS, SHAPE, TalkingFace
 
 import holdstill
 from holdstill.evaluate import EyeCornerTable, eye_corner_table, map_to_canonical
-from holdstill.fitting import COMMON_OUTLIER
+from holdstill.learning.fitting import COMMON_OUTLIER
 
 cv2 = peer("cv2")
 

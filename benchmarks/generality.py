@@ -39,7 +39,7 @@ from rasl_peers import (
     run_peer,
 )
 
-from holdstill.rasl import RaslImageError
+from holdstill.learning.rasl import RaslImageError
 
 cv2 = peer("cv2")
 

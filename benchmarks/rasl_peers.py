@@ -26,7 +26,7 @@ from scipy.io import loadmat
 
 import holdstill
 from holdstill import _core, reference
-from holdstill.gauge import compose_gauge
+from holdstill.learning.gauge import compose_gauge
 
 package, toolbox = peer("rasl"), peer("rasl.toolbox")
 

@@ -31,7 +31,7 @@ from talking_face import SHAPE, TalkingFace
 
 import holdstill
 from holdstill import _core, reference
-from holdstill.fitting import COMMON_OUTLIER
+from holdstill.learning.fitting import COMMON_OUTLIER
 
 threadpool_limits = peer("threadpoolctl").threadpool_limits
 

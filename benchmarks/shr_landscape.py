@@ -20,8 +20,8 @@ from common import Claims, FloatArray, data_folder, print_table
 from shr_trials import SHAPE
 
 from holdstill import _core
-from holdstill.face_model import FaceModel
 from holdstill.reference.subspace import distances
+from holdstill.registration.model import FaceModel
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "search_landscape.png"
 SHIFTS = np.linspace(-0.4, 0.4, 41)

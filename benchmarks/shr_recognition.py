@@ -22,10 +22,10 @@ from common import Claims, data_folder, peer, print_table
 from shr_trials import SHAPE
 
 from holdstill import _core
-from holdstill.face_model import FaceModel
 from holdstill.recognition import equal_error_rate, rank_one
 from holdstill.reference.subspace import log_likelihood
-from holdstill.registration import register
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import register
 
 GALLERY, PROBES = 1, (2, 5)
 WAYS = ("detector alone", "SHR", "manual corners")

@@ -27,11 +27,11 @@ from face_mesh import meshes
 from peers import ecc
 from shr_trials import COLUMNS, FAILURE, OFFSET, Scores, by, fit, measure, trials, unmoved
 
-from holdstill.face_model import FaceModel
 from holdstill.landmarks import similarity_of
 from holdstill.reference.motion import map_points
 from holdstill.reference.registration import register_frame
-from holdstill.registration import register
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import register
 
 SIZES = (50, 40, 30, 20, 15, 10, 8)
 

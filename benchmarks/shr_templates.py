@@ -21,9 +21,9 @@ from common import Claims, data_folder, print_table
 from peers import Rectangle, corner_distance
 from shr_trials import SHAPE
 
-from holdstill.face_images import vectors_of
-from holdstill.face_model import FaceModel
-from holdstill.registration import register
+from holdstill.registration.images import vectors_of
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import register
 
 USERS = 1000
 KINDS = (*imm.FRONTAL, *imm.LIT)

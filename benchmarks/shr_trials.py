@@ -11,8 +11,8 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 
-from holdstill.face_model import FaceModel
-from holdstill.registration import register
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import register
 
 SHAPE = (64, 64)
 OFFSET = 7.8

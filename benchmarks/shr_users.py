@@ -19,7 +19,7 @@ from common import Claims, data_folder, print_table
 from shr_trials import fit, trials
 
 from holdstill.landmarks import similarity_of
-from holdstill.registration import register
+from holdstill.registration.registering import register
 
 RESAMPLINGS = 2000
 WAYS = ("mean face", "user, enrolled by hand", "user, enrolled by registration")

@@ -20,7 +20,7 @@ import numpy as np
 from common import Claims, data_folder, print_table
 from shr_trials import fit, trials
 
-from holdstill.registration import register
+from holdstill.registration.registering import register
 
 SIZES = (50.0, 20.0, 10.0)
 WITHIN, FAILED, BESIDE = 5.0, 10.0, 20.0

@@ -9,8 +9,8 @@ import pytest
 from conftest import SmallHead
 
 from holdstill import Dictionary, align_batch, fit
-from holdstill.coverage import ENOUGH, Coverage
 from holdstill.evaluate import map_to_canonical
+from holdstill.learning.coverage import ENOUGH, Coverage
 
 OPTIONS = {"shape": (64, 64), "motion": "similarity", "features": "grey", "roi": "full"}
 
@@ -117,7 +117,7 @@ def test_advice_follows_the_numbers(coverage: Coverage) -> None:
 def test_advised_n_grows_with_the_disagreement_up_to_the_source(
     small_head: SmallHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdstill.coverage.SLACK", 100.0)  # every frame is explained
+    monkeypatch.setattr("holdstill.learning.coverage.SLACK", 100.0)  # every frame is explained
 
     def advised() -> int:
         found = small_head.dictionary.coverage(small_head.frames, small_head.initial)
@@ -127,11 +127,11 @@ def test_advised_n_grows_with_the_disagreement_up_to_the_source(
     disagreement = np.quantile(
         small_head.dictionary.coverage(small_head.frames, small_head.initial).disagreement, 0.95
     )
-    monkeypatch.setattr("holdstill.coverage.STEADY", disagreement / 64 / 0.9)
+    monkeypatch.setattr("holdstill.learning.coverage.STEADY", disagreement / 64 / 0.9)
     assert advised() == 12
-    monkeypatch.setattr("holdstill.coverage.STEADY", disagreement / 64 / 1.5)
+    monkeypatch.setattr("holdstill.learning.coverage.STEADY", disagreement / 64 / 1.5)
     assert advised() == 18
-    monkeypatch.setattr("holdstill.coverage.STEADY", disagreement / 64 / 100)
+    monkeypatch.setattr("holdstill.learning.coverage.STEADY", disagreement / 64 / 100)
     assert advised() == 24
 
 

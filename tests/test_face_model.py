@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from people import EYES, MOUTH, crowd
 
-from holdstill.face_model import FaceModel
 from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.principal_components import principal_components
 from holdstill.reference.motion import map_points
 from holdstill.reference.warp import linearize
-from holdstill.registration import Registration, identify, register
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import Registration, identify, register
 
 
 @pytest.fixture(scope="module")

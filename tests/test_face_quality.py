@@ -5,9 +5,9 @@ import pytest
 from people import crowd, portrait
 
 from holdstill import FaceModel, register
-from holdstill.face_quality import DISPLACEMENT, FOLDS, quality
+from holdstill.learning.residuals import yardstick
 from holdstill.reference.warp import linearize
-from holdstill.residuals import yardstick
+from holdstill.registration.quality import DISPLACEMENT, FOLDS, quality
 
 
 @pytest.fixture(scope="module")

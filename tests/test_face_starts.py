@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from holdstill.face_starts import face_starts
+from holdstill.registration.starts import face_starts
 from holdstill.sources import open as open_source
 
 FRAMES = np.zeros((3, 20, 24), np.uint8)

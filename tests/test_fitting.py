@@ -13,7 +13,7 @@ from conftest import SmallHead
 
 from holdstill import Dictionary, NothingToAlignError, align_batch, fit
 from holdstill import open as open_source
-from holdstill.selection import POOL, ROUNDS, worst_first
+from holdstill.learning.selection import POOL, ROUNDS, worst_first
 from holdstill.sources import FrameSource
 
 OPTIONS = {"shape": (64, 64), "motion": "similarity", "features": "grey", "roi": "full"}

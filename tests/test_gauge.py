@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from holdstill.gauge import canonical_motion, compose_gauge
+from holdstill.learning.gauge import canonical_motion, compose_gauge
 from holdstill.reference import MOTIONS, n_parameters, parameters_from_matrix, update
 from holdstill.reference.motion import centred_matrix
 

@@ -7,7 +7,7 @@ import pytest
 from conftest import SmallHead
 
 from holdstill import Dictionary, _core, align_batch, align_frame, reference
-from holdstill.residuals import DISPLACEMENT, leave_one_out
+from holdstill.learning.residuals import DISPLACEMENT, leave_one_out
 
 SHAPE = (24, 26)
 MU = 1e-3

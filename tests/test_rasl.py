@@ -10,8 +10,8 @@ import pytest
 import scipy.ndimage
 
 import holdstill.reference as reference
-from holdstill.gauge import compose_gauge
-from holdstill.rasl import RaslImageError, RaslResult, rasl
+from holdstill.learning.gauge import compose_gauge
+from holdstill.learning.rasl import RaslImageError, RaslResult, rasl
 from holdstill.reference import MOTIONS, linearize, update, upper_bound
 from holdstill.reference.motion import map_points
 

@@ -16,14 +16,14 @@ from holdstill.applying import apply
 from holdstill.config import show_config
 from holdstill.dictionary import Dictionary
 from holdstill.evaluate import Evaluation, evaluate_run
-from holdstill.face_model import FaceModel
-from holdstill.fitting import NothingToAlignError, fit
 from holdstill.l1 import l1_least_squares
+from holdstill.learning.fitting import NothingToAlignError, fit
+from holdstill.learning.rasl import RaslResult, rasl
 from holdstill.live import LiveAligner
 from holdstill.progress import progress_bar
-from holdstill.rasl import RaslResult, rasl
 from holdstill.reference.l1 import L1Result
-from holdstill.registration import Identification, Registration, identify, register
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import Identification, Registration, identify, register
 from holdstill.run_folder import Run, read_run
 from holdstill.sources import Frame, FrameSource, SourceError, open
 from holdstill.streaming import align

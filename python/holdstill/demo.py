@@ -16,7 +16,7 @@ import numpy.typing as npt
 from holdstill import __version__
 from holdstill.alignment import warp
 from holdstill.evaluate import EyeCornerTable, eye_corner_table
-from holdstill.fitting import fit
+from holdstill.learning.fitting import fit
 from holdstill.outputs import output_errors
 from holdstill.report import write_report
 from holdstill.run import align_to_folder

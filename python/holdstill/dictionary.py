@@ -18,15 +18,15 @@ from holdstill import _core
 from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.checks import integer, number
+from holdstill.learning.rasl import RaslResult
+from holdstill.learning.residuals import OwnResiduals, huber_threshold, yardstick
 from holdstill.pyramid import n_levels, octave
-from holdstill.rasl import RaslResult
 from holdstill.reference.warp import n_planes
-from holdstill.residuals import OwnResiduals, huber_threshold, yardstick
 from holdstill.solver_options import SolverOptions
 
 if TYPE_CHECKING:
-    from holdstill.coverage import Coverage
     from holdstill.initial import Initial
+    from holdstill.learning.coverage import Coverage
 
 FORMAT = "holdstill.dictionary"
 FORMAT_VERSION = 3
@@ -207,7 +207,7 @@ class Dictionary:
         shape, motion, features, sigma, roi
             As in :func:`holdstill.rasl`.
         own : OwnResiduals, optional
-            Of the batch; see :func:`holdstill.residuals.leave_one_out`.
+            Of the batch; see :func:`holdstill.learning.residuals.leave_one_out`.
         provenance : mapping, optional
             Kept with the dictionary.
 
@@ -323,7 +323,7 @@ class Dictionary:
     def misfits(self) -> tuple[float, float] | None:
         """Residuals that earn a frame a quality of 0.95 and of 0.5; None where unknown.
 
-        See :func:`holdstill.residuals.yardstick`.
+        See :func:`holdstill.learning.residuals.yardstick`.
         """
         return yardstick(self.residuals, self.displaced_residuals)
 
@@ -384,7 +384,7 @@ class Dictionary:
 
         Frames that it was not learnt from are aligned; where the sample has what the source shows,
         they leave residuals like those of its own frames. See
-        :func:`holdstill.coverage.measure_coverage`.
+        :func:`holdstill.learning.coverage.measure_coverage`.
 
         Parameters
         ----------
@@ -401,7 +401,7 @@ class Dictionary:
 
         Returns
         -------
-        holdstill.coverage.Coverage
+        holdstill.learning.coverage.Coverage
             Numbers of every frame; ``print`` it for advice.
 
         Raises
@@ -423,7 +423,7 @@ class Dictionary:
         >>> learnt.coverage(frames, head.initial()).residual.shape
         (16,)
         """
-        from holdstill.coverage import measure_coverage  # it needs this module
+        from holdstill.learning.coverage import measure_coverage  # it needs this module
 
         return measure_coverage(self, source, initial, n=n, seed=seed, face=face)
 

@@ -288,7 +288,7 @@ def connected(address: str) -> Iterator[Any]:
         if not number.isdecimal() or int(number) < 1:
             raise ValueError(f"dask: expected local:N with N from 1, got {address!r}")
         logging.getLogger("distributed").setLevel(logging.WARNING)
-        # The workers' profiler keeps an hour of call stacks, which is most of what a worker grows by.
+        # Their profiler keeps an hour of call stacks, which is most of what a worker grows by.
         with config.set({"distributed.worker.profile.enabled": False}):
             cluster = dask.LocalCluster(
                 n_workers=int(number), threads_per_worker=1, dashboard_address=None

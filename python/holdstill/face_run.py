@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import check_shape
-from holdstill.face_learning import EVERYBODY
-from holdstill.face_model import FaceModel
-from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
 from holdstill.memory import peak_memory
 from holdstill.parts import FACE_COLUMNS
 from holdstill.pictures import ContactSheet, canonical_picture
 from holdstill.recording import Recording
 from holdstill.reference.registration import SEARCHES
-from holdstill.registration import Registration, identify, register
+from holdstill.registration.learning import EVERYBODY
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import Registration, identify, register
+from holdstill.registration.starts import face_starts
 from holdstill.run import refuse_nothing
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources.paths import kind_of

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from holdstill.alignment import is_good
 from holdstill.dictionary import Dictionary
-from holdstill.face_model import FaceModel
 from holdstill.initial import ANGLES, make_initial
 from holdstill.recording import PARTS, is_run
+from holdstill.registration.model import FaceModel
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 from holdstill.sources.paths import is_url

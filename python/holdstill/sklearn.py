@@ -17,7 +17,7 @@ from holdstill._typing import FloatArray
 from holdstill.alignment import AlignmentBatch, align_batch, warp
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
-from holdstill.fitting import fit
+from holdstill.learning.fitting import fit
 from holdstill.threads import thread_count
 
 __all__ = ["RaslAligner"]

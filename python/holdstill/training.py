@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from holdstill._typing import FloatArray
 from holdstill.evaluate import read_points
-from holdstill.face_model import FaceModel
-from holdstill.face_starts import face_starts
 from holdstill.initial import Initial
-from holdstill.registration import Registration, register
+from holdstill.registration.model import FaceModel
+from holdstill.registration.registering import Registration, register
+from holdstill.registration.starts import face_starts
 from holdstill.sources import Frame, FrameSource
 from holdstill.tables import file_name, read_csv
 

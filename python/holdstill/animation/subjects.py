@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from holdstill.animation.head_warp import FloatArray, Rgb
-from holdstill.fitting import NothingToAlignError
 from holdstill.initial import Initial, make_initial
+from holdstill.learning.fitting import NothingToAlignError
 from holdstill.motion import compose, decompose
 from holdstill.pictures import as_rgb8
 from holdstill.recording import is_run

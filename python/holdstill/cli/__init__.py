@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from holdstill.cli.commands import COMMANDS
 from holdstill.cli.options import build_parser
-from holdstill.fitting import NothingToAlignError
 from holdstill.jobs.job import JobIncompleteError
+from holdstill.learning.fitting import NothingToAlignError
 from holdstill.outputs import OutputError, as_json
 from holdstill.run import NothingAlignedError
 

@@ -11,11 +11,11 @@ from holdstill.cli.face_options import REGISTER_OPTIONS, TRAIN_OPTIONS
 from holdstill.cli.parsing import facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed
-from holdstill.face_learning import FACE_SHAPE
-from holdstill.face_model import FaceModel
 from holdstill.face_run import register_to_folder
 from holdstill.outputs import refuse_missing_folder
 from holdstill.recording import refuse_other_contents
+from holdstill.registration.learning import FACE_SHAPE
+from holdstill.registration.model import FaceModel
 from holdstill.sources import open as open_source
 from holdstill.stores import refuse_url
 from holdstill.training import enrol_from, read_training

@@ -17,8 +17,8 @@ from holdstill.cli.parsing import (
     parse_rho,
     parse_shape,
 )
-from holdstill.face_starts import FACES
 from holdstill.reference.registration import SEARCHES
+from holdstill.registration.starts import FACES
 
 TRAIN_OPTIONS = ("shape", "features", "sigma", "roi", "components", "rho")
 """Options of the command line that are keywords of `holdstill.FaceModel.fit`."""

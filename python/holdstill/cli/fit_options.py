@@ -10,8 +10,8 @@ from holdstill.cli.parsing import (
     parse_index,
     parse_positive,
 )
+from holdstill.learning.selection import SELECTIONS
 from holdstill.reference.motion import MOTIONS
-from holdstill.selection import SELECTIONS
 
 FIT_OPTIONS = (
     "n", "selection", "seed", "shape", "motion", "features", "sigma", "roi", "face", "threads",

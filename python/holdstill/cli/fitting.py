@@ -9,7 +9,7 @@ from holdstill.cli.fit_options import FIT_OPTIONS
 from holdstill.cli.parsing import given
 from holdstill.cli.progress import progress_of
 from holdstill.dictionary import Dictionary
-from holdstill.fitting import fit
+from holdstill.learning.fitting import fit
 from holdstill.sources import FrameSource
 
 log = logging.getLogger("holdstill")

@@ -13,9 +13,9 @@ from holdstill.alignment import warp
 from holdstill.canonical import roi_mask
 from holdstill.dictionary import Dictionary
 from holdstill.evaluate import Evaluation
+from holdstill.learning.rasl import RaslResult
 from holdstill.pictures import as_rgb8, canonical_picture
 from holdstill.plot.style import INK, grid_of_axes, name_rows, show_picture
-from holdstill.rasl import RaslResult
 from holdstill.reference.warp import n_planes
 from holdstill.run_folder import Run
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from holdstill._typing import FloatArray
 from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.checks import at_least_zero, integer, positive
-from holdstill.gauge import canonical_motion, compose_gauge
+from holdstill.learning.gauge import canonical_motion, compose_gauge
 from holdstill.reference.motion import (
     centre,
     linear_part,

@@ -12,8 +12,8 @@ from holdstill import _core
 from holdstill._typing import FloatArray
 from holdstill.alignment import is_good
 from holdstill.checks import floats, integer, positive
-from holdstill.face_model import FaceModel
 from holdstill.reference.registration import SEARCHES, Options
+from holdstill.registration.model import FaceModel
 from holdstill.sources import Frame
 
 DEFAULT = Options()

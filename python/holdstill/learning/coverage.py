@@ -12,8 +12,8 @@ from holdstill._typing import FloatArray
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial, make_initial
+from holdstill.learning.selection import take
 from holdstill.reference.motion import map_points
-from holdstill.selection import take
 from holdstill.sources.opened import opened
 
 SLACK = 1.25

@@ -14,10 +14,10 @@ from holdstill.canonical import DEFAULT_ROI, DEFAULT_SHAPE, Weights, check_shape
 from holdstill.checks import integer, positive
 from holdstill.dictionary import Dictionary, atoms_of, independent_columns
 from holdstill.initial import Initial, Initialiser, make_initial
+from holdstill.learning.rasl import RaslImageError, RaslResult, rasl
+from holdstill.learning.residuals import leave_one_out
+from holdstill.learning.selection import Sample, check_selection, draw, grow
 from holdstill.pyramid import at_level, coarse_to_fine, level_roi, level_shape, n_levels
-from holdstill.rasl import RaslImageError, RaslResult, rasl
-from holdstill.residuals import leave_one_out
-from holdstill.selection import Sample, check_selection, draw, grow
 from holdstill.sources import FrameSource
 from holdstill.sources.opened import opened
 
@@ -80,7 +80,7 @@ def fit(
         Uniformly at random; one at random from each n-th of the source; the first n, which is the
         paper's counter-example; or a small sample to which those of 5 n random candidates are
         added, in three rounds, that its dictionary explains worst: see
-        :func:`holdstill.selection.grow`. It ends early where that no longer helps.
+        :func:`holdstill.learning.selection.grow`. It ends early where that no longer helps.
     seed : int
         Of the random choice.
     shape : (int, int)

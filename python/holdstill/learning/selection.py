@@ -17,7 +17,7 @@ from holdstill.canonical import Weights
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initialiser
-from holdstill.rasl import RaslResult
+from holdstill.learning.rasl import RaslResult
 from holdstill.reference.motion import linear_part, map_points
 from holdstill.sources import Frame, FrameSource, SourceError
 

@@ -12,17 +12,17 @@ import numpy.typing as npt
 from holdstill._typing import FloatArray
 from holdstill.canonical import check_shape, roi_mask
 from holdstill.checks import integer
-from holdstill.face_images import (
+from holdstill.pyramid import level_roi, n_levels
+from holdstill.reference.warp import n_planes
+from holdstill.registration.images import (
     mean_picture,
     picture_of,
     read_greys,
     registration_of,
     vectors_of,
 )
-from holdstill.face_octave import Octave, learn_octave
-from holdstill.face_quality import unseen_residuals
-from holdstill.pyramid import level_roi, n_levels
-from holdstill.reference.warp import n_planes
+from holdstill.registration.octave import Octave, learn_octave
+from holdstill.registration.quality import unseen_residuals
 
 EVERYBODY = "all"
 """As a user: whoever of those enrolled is likeliest."""

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
-from holdstill.face_images import vectors_of
+from holdstill.learning.residuals import displacements
 from holdstill.principal_components import principal_components
-from holdstill.residuals import displacements
+from holdstill.registration.images import vectors_of
 
 FOLDS = 5
 """Parts of the images, each explained by a model of the others."""

@@ -17,20 +17,20 @@ from holdstill import _core
 from holdstill._typing import FloatArray
 from holdstill.archive import read_archive, write_archive
 from holdstill.checks import number
-from holdstill.face_images import (
+from holdstill.learning.residuals import yardstick
+from holdstill.reference.registration import Level, Options
+from holdstill.reference.subspace import Subspace, log_volume
+from holdstill.reference.warp import n_planes
+from holdstill.registration.images import (
     mean_picture,
     picture_of,
     read_greys,
     registration_of,
     vectors_of,
 )
-from holdstill.face_learning import learn_faces, refuse_reserved
-from holdstill.face_octave import ARRAYS, Octave
-from holdstill.face_quality import quality
-from holdstill.reference.registration import Level, Options
-from holdstill.reference.subspace import Subspace, log_volume
-from holdstill.reference.warp import n_planes
-from holdstill.residuals import yardstick
+from holdstill.registration.learning import learn_faces, refuse_reserved
+from holdstill.registration.octave import ARRAYS, Octave
+from holdstill.registration.quality import quality
 from holdstill.sources import Frame
 
 FORMAT = "holdstill.face_model"
