@@ -17,6 +17,7 @@ from typing import Any
 
 from holdstill import _core
 from holdstill.alignment import Alignment
+from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
@@ -90,6 +91,7 @@ def align(
     >>> for found in align("s3://talks/*.mp4", dictionary, client):  # doctest: +SKIP
     ...     print(found.source, found.frame, found.status)
     """
+    integer("block_frames", block_frames)
     frames = open_source(source)
     task = Task.of(
         frames,
@@ -102,8 +104,9 @@ def align(
         max_iterations=max_iterations,
         loss=loss,
     )
+    versions = Versions.of(frames)  # a worker keeps what it has learnt of a file by its version
     blocks = (
-        PortableBlock.of(block, frames, Versions({})) for block in plan_blocks(frames, block_frames)
+        PortableBlock.of(block, frames, versions) for block in plan_blocks(frames, block_frames)
     )
     first = next(blocks)  # of an array in memory, an error
     return _in_order(client, task, first, blocks, Count(0, len(frames), progress))
