@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,9 @@ def refuse_missing_folder(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Give a hidden name beside `path` to write to, which then becomes `path` at once."""
-    temporary = path.with_name(f".{path.name}{suffix}")
+    temporary = _hidden(path)
     try:
         with output_errors(path):
             yield temporary
@@ -54,10 +55,9 @@ def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """The same for a folder, new or empty: a hidden one is given, which becomes `path` at once."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _hidden(path)
     try:
         with output_errors(path):
-            shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary
             if path.is_dir():
@@ -66,6 +66,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _hidden(path: Path) -> Path:
+    # A name of its own: others may be writing the same file.
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def as_json(value: Any) -> str:
