@@ -45,6 +45,14 @@ def test_a_job_lets_go_when_it_is_left_and_not_when_it_is_collected(store, small
     assert left.folder == store.local
 
 
+def test_a_run_may_be_left_in_another_thread_than_it_was_begun_in(store):
+    begun = Recording(store.local)
+    leaving = threading.Thread(target=begun.__exit__, args=(None, None, None))
+    leaving.start()
+    leaving.join()
+    assert not is_locked(store)
+
+
 def test_a_recording_that_cannot_begin_lets_go(store, monkeypatch):
     def full(store):
         raise OutputError("the disk is full")

@@ -329,7 +329,7 @@ def lock(store: Store) -> Iterator[None]:
     with output_errors(store.local):
         store.local.mkdir(parents=True, exist_ok=True)
     filelock = import_optional("filelock", "writing a run")
-    held = filelock.FileLock(store.local / _LOCK)
+    held = filelock.FileLock(store.local / _LOCK, thread_local=False)  # left by any thread
     try:
         held.acquire(timeout=_LOOKED_AT, poll_interval=0.05)
     except filelock.Timeout:
