@@ -33,7 +33,7 @@ TASKS_PER_THREAD = 2
 """Tasks that a worker's thread has at a time: one that it does, and one that waits."""
 
 ATTEMPTS = 3
-"""How often a block is given to workers that die of it, or that lose what it needs."""
+"""How often a block is given to workers that fail at it, or that lose what it needs."""
 
 log = logging.getLogger("holdstill")
 
@@ -116,23 +116,20 @@ def _in_order(
     client: Any, task: Task, first: PortableBlock, blocks: Iterator[PortableBlock], count: Count
 ) -> Generator[Alignment, None, None]:
     there = client.scatter(task, broadcast=True, hash=False)
-    waiting = deque([_submitted(client, align_rows, there, first)])
+
+    def submitted(block: PortableBlock) -> Any:
+        return client.submit(align_rows, there, block, pure=False, retries=ATTEMPTS - 1)
+
+    waiting = deque([submitted(first)])
     try:
-        waiting.extend(
-            _submitted(client, align_rows, there, block)
-            for block in islice(blocks, _capacity(client) - 1)
-        )
+        waiting.extend(map(submitted, islice(blocks, _capacity(client) - 1)))
         while waiting:
             rows = waiting.popleft().result()
-            waiting.extend(_submitted(client, align_rows, there, b) for b in islice(blocks, 1))
+            waiting.extend(map(submitted, islice(blocks, 1)))
             count(len(rows))
             yield from rows
     finally:
         client.cancel(list(waiting))
-
-
-def _submitted(client: Any, work: Callable[..., Any], *arguments: Any) -> Any:
-    return client.submit(work, *arguments, pure=False, retries=ATTEMPTS - 1)
 
 
 def _capacity(client: Any) -> int:
@@ -222,8 +219,8 @@ class _Crew:
         """Have a block done."""
         if self._task is None:
             self._task = self._client.scatter(self._job.task, broadcast=True, hash=False)
-        future = _submitted(
-            self._client, align_block, self._task, self._job.outputs, self._job.portable(block)
+        future = self._client.submit(
+            align_block, self._task, self._job.outputs, self._job.portable(block), pure=False
         )
         self._blocks[future.key], self._futures[future.key] = block, future
         self._attempts[block.index] = self._attempts.get(block.index, 0) + 1
@@ -241,6 +238,11 @@ class _Crew:
             # All workers that held the dictionary have died: it cannot be computed again.
             self._task = None
             log.warning("block %d: its workers are gone; it is given to others", block.index)
+            return block, None
+        except self._dask.KilledWorker:
+            # Dask has given it to several workers already.
+            self._attempts[block.index] = ATTEMPTS
+            log.warning("block %d: its workers die of it", block.index)
             return block, None
         except Exception as error:
             log.warning("block %d failed: %s", block.index, error)
