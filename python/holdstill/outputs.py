@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from holdstill.sources.errors import SourceError
+
 
 class OutputError(OSError):
     """An output could not be written: a full disk, a folder without permission."""
@@ -21,10 +23,13 @@ class OutputError(OSError):
 
 @contextlib.contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors into OutputError that name the path."""
+    """Turn the operating system's errors into OutputError that name the path.
+
+    What is written may be read meanwhile: a source that has gone remains a SourceError.
+    """
     try:
         yield
-    except OutputError:
+    except (OutputError, SourceError):
         raise
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
