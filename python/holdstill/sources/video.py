@@ -251,7 +251,7 @@ class VideoFrames:
     def __init__(self, path: str) -> None:
         self._path = path
         self._index = scan(path)
-        self.stream = Stream(path, len(self._index))
+        self.stream = Stream(path, len(self._index), rate=self._index.rate)
         self._decoder = _Decoder(path, self._index)
 
     def frame(self, number: int) -> Frame:
