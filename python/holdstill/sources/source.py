@@ -40,7 +40,8 @@ class FrameSource:
         self, readers: Sequence[FrameReader], start: int, stop: int | None, every: int
     ) -> None:
         self._readers = tuple(readers)
-        self._rows = tuple(_selection(reader.stream, start, stop, every) for reader in readers)
+        self._streams = tuple(reader.stream for reader in readers)
+        self._rows = tuple(_selection(stream, start, stop, every) for stream in self._streams)
         self._ends = np.cumsum([len(numbers) for numbers in self._rows])
         self._lock = threading.Lock()
         self._last_read: FrameReader | None = None
@@ -49,7 +50,7 @@ class FrameSource:
     @property
     def streams(self) -> tuple[Stream, ...]:
         """The streams, in order, with all their frames, selected or not."""
-        return tuple(reader.stream for reader in self._readers)
+        return self._streams
 
     @property
     def numbers(self) -> tuple[range, ...]:
