@@ -65,6 +65,12 @@ class Store(Protocol):
         """Remove a file or folder, if it is there."""
 
 
+def numbers_in(store: Store, folder: str, suffix: str) -> list[int]:
+    """Numbers of the files of a folder, such as ``0000012.json``, ascending; no other's files."""
+    stems = (name.removesuffix(suffix) for name in store.names(folder) if name.endswith(suffix))
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
 def open_store(address: str | os.PathLike[str]) -> Store:
     """The store at a path, or at a URL that fsspec knows.
 
