@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 
@@ -18,6 +19,54 @@ pytest.importorskip("distributed")
 pytest.importorskip("pyarrow")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own threads and sockets
+
+
+def test_what_goes_wrong_in_the_callers_own_progress_is_not_blamed_on_the_scheduler(
+    small_head, tmp_path
+):
+    def progress(done, total):
+        if done:
+            raise BrokenPipeError("nobody looks")
+
+    np.save(tmp_path / "head.npy", small_head.frames[:4])
+    before = logging.getLogger("distributed").level
+    with (
+        pytest.raises(BrokenPipeError, match="nobody looks"),
+        distributed.connected("local:1") as client,
+    ):
+        align_to_folder(
+            holdstill.open(tmp_path / "head.npy"), small_head.dictionary, tmp_path / "run",
+            small_head.initial[:4], client=client, video=False, progress=progress,
+        )  # fmt: skip
+    assert logging.getLogger("distributed").level == before
+
+
+def test_a_scheduler_that_goes_is_told_of_and_leaves_dasks_messages_as_they_were(
+    small_head, tmp_path
+):
+    from distributed import LocalCluster
+
+    sources = [tmp_path / f"{k}.npy" for k in range(6)]
+    for source, pictures in zip(sources, np.split(small_head.frames, 6), strict=True):
+        np.save(source, pictures)
+    dasks = logging.getLogger("distributed")
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        before = dasks.level
+
+        def lose(record):
+            cluster.close()
+
+        with (
+            pytest.raises(JobIncompleteError, match="go on with --resume"),
+            distributed.connected(cluster.scheduler_address) as client,
+        ):
+            align_to_folder(
+                holdstill.open(sources), small_head.dictionary, tmp_path / "run",
+                small_head.initial, client=client, video=False, block_frames=4, on_block=lose,
+            )  # fmt: skip
+    assert dasks.level == before
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -166,9 +166,17 @@ def on_dask(
     ValueError, TypeError
         If initial transforms do not fit, or the source is an array in memory.
     """
-    dask = import_optional("dask.distributed", "aligning on workers", "dask")
     count = Count(job.rows_done, job.task.n_rows, progress)
     count(0)
+    with closing(_ended(job, client)) as ended:
+        for block, record in ended:
+            count(len(block.rows))
+            yield record
+
+
+def _ended(job: Job, client: Any) -> Generator[tuple[Block, Record], None, None]:
+    """The blocks of a job that are pending, each with its record when it is written."""
+    dask = import_optional("dask.distributed", "aligning on workers", "dask")
     crew = _Crew(client, job)
     pending = job.pending()
     running = dask.as_completed(loop=client.loop)
@@ -178,8 +186,7 @@ def on_dask(
         for future in running:
             block, record = crew.result_of(future)
             if record is not None:
-                count(len(block.rows))
-                yield record
+                yield block, record
             elif crew.may_try_again(block):
                 running.add(crew.submit(block))
             # Workers may have come or gone.
@@ -189,8 +196,6 @@ def on_dask(
     except OutputError:
         raise
     except OSError as error:
-        # The client tells of every comm that it closes now, with tracebacks.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         raise JobIncompleteError(
             f"the scheduler is gone ({error}); what has been done is there: go on with --resume"
         ) from error
@@ -293,11 +298,13 @@ def connected(address: str) -> Iterator[Any]:
     if kind == "local":
         if not number.isdecimal() or int(number) < 1:
             raise ValueError(f"dask: expected local:N with N from 1, got {address!r}")
-        logging.getLogger("distributed").setLevel(logging.WARNING)
-        cluster = dask.LocalCluster(
-            n_workers=int(number), threads_per_worker=1, dashboard_address=None
-        )
-        with cluster, dask.Client(cluster, set_as_default=False) as client:
+        with (
+            _messages_from(logging.WARNING),
+            dask.LocalCluster(
+                n_workers=int(number), threads_per_worker=1, dashboard_address=None
+            ) as cluster,
+            dask.Client(cluster, set_as_default=False) as client,
+        ):
             yield client
         return
     if "://" not in address:
@@ -306,5 +313,22 @@ def connected(address: str) -> Iterator[Any]:
         client = dask.Client(address, timeout="10s", set_as_default=False)
     except ValueError as error:
         raise ValueError(f"dask: {address!r}: {error}") from None
-    with client:
-        yield client
+    with ExitStack() as until_closed, client:
+        try:
+            yield client
+        except JobIncompleteError:
+            # The client of a scheduler that is gone tells of every comm that it closes now.
+            until_closed.enter_context(_messages_from(logging.CRITICAL))
+            raise
+
+
+@contextmanager
+def _messages_from(level: int) -> Iterator[None]:
+    """Have Dask tell of nothing below a level."""
+    dask = logging.getLogger("distributed")
+    before = dask.level
+    dask.setLevel(level)
+    try:
+        yield
+    finally:
+        dask.setLevel(before)
