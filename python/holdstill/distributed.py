@@ -27,6 +27,7 @@ from holdstill.jobs.work import Count, Task, align_block, align_rows
 from holdstill.outputs import OutputError
 from holdstill.sources import open as open_source
 from holdstill.sources.errors import import_optional
+from holdstill.sources.retrying import again
 from holdstill.sources.source import SourceLike
 
 TASKS_PER_THREAD = 2
@@ -223,7 +224,10 @@ class _Crew:
     def submit(self, block: Block) -> Any:
         """Have a block done."""
         if self._task is None:
-            self._task = self._client.scatter(self._job.task, broadcast=True, hash=False)
+            # A worker that has just died may still be among those that it is sent to.
+            self._task = again(
+                lambda: self._client.scatter(self._job.task, broadcast=True, hash=False)
+            )
         future = self._client.submit(
             align_block, self._task, self._job.outputs, self._job.portable(block), pure=False
         )
