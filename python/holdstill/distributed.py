@@ -24,9 +24,9 @@ from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, 
 from holdstill.jobs.job import Job, JobIncompleteError
 from holdstill.jobs.records import Record
 from holdstill.jobs.work import Count, Task, align_block, align_rows
+from holdstill.optional import import_optional
 from holdstill.outputs import OutputError
 from holdstill.sources import open as open_source
-from holdstill.sources.errors import import_optional
 from holdstill.sources.retrying import again
 from holdstill.sources.source import SourceLike
 

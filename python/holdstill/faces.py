@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.checks import positive
+from holdstill.optional import import_optional
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -165,10 +166,7 @@ class FaceDetector:
 
 
 def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError:
-        raise ImportError(f"face detection needs OpenCV 4: {_INSTALL}") from None
+    cv2 = import_optional("cv2", "face detection", name="OpenCV 4")
     if not hasattr(cv2, "CascadeClassifier"):
         raise ImportError(
             f"face detection needs OpenCV 4; {cv2.__version__} dropped the detector: {_INSTALL}"

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.optional import import_optional
 from holdstill.outputs import OutputError, as_json, output_errors, replacing
 from holdstill.parts import COLUMNS, as_part, load_pyarrow, schema
-from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import is_url
 from holdstill.stores import LocalStore, Store, lock, open_store, refuse_url, scratch
 

@@ -17,8 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from holdstill.optional import import_optional
 from holdstill.outputs import OutputError, output_errors, replacing
-from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import is_folder, is_url
 from holdstill.sources.retrying import again
 from holdstill.tables import file_name

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.initial import TRACK_LENGTH
+from holdstill.optional import import_optional
 from holdstill.outputs import output_errors
-from holdstill.sources.errors import import_optional
 from holdstill.stores import AT_ONCE, Store, numbers_in
 from holdstill.threads import run_in_order
 

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .errors import SourceError, import_optional
+from holdstill.optional import import_optional
+
+from .errors import SourceError
 from .frame import Frame
 from .paths import is_url, open_binary, read_range
 from .size_limits import refuse_large_picture

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import import_optional
+from holdstill.optional import import_optional
+
 from .frame import Frame
 from .grey import full_range
 from .stream import Stream

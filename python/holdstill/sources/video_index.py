@@ -14,7 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import SourceError, import_optional
+from holdstill.optional import import_optional
+
+from .errors import SourceError
 from .paths import is_url, open_binary
 from .size_limits import MAX_PIXELS, limit
 from .truncated import PaddedFile
