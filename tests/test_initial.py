@@ -231,6 +231,20 @@ def test_malformed_initial_transforms_are_refused(bad, error, message):
         make_initial(bad)
 
 
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [("frame", "frame numbers"), ("source", "sources"), ("yaw", "values of yaw")],
+)
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_columns_of_another_length_are_refused(column, what, length):
+    angles = {name: np.zeros(3) for name in ("yaw", "pitch", "roll")}
+    given = table(["a.mp4", "a.mp4", "b.mp4"], [0, 1, 0]) | angles
+    assert make_initial(given, n_streams=2).has_angles
+    given[column] = np.resize(given[column], length)
+    with pytest.raises(ValueError, match=f"initial: {length} {what} for 3 transforms"):
+        make_initial(given, n_streams=2)
+
+
 def test_arrays_of_the_wrong_length_or_with_infinities_are_refused():
     with pytest.raises(ValueError, match="each of 5 frames, got 2"):
         make_initial(np.array([matrix(0), matrix(1)]), n_rows=5)

@@ -90,6 +90,11 @@ def test_what_cannot_be_opened_among_good_ones_is_one_unreadable_row(tmp_path: P
     assert [f.frame for f in source.read(0, -1, 0)] == [-1]
 
 
+def test_the_streams_are_gathered_once_however_often_they_are_asked_for() -> None:
+    source = open_source(STACK)
+    assert source.streams is source.streams
+
+
 def test_when_nothing_can_be_read_every_path_is_named_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "garbage.mp4").write_bytes(b"garbage" * 99)
     with pytest.raises(SourceError) as raised:

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.optional import import_optional
+
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Weights: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32]
 
@@ -158,14 +160,9 @@ def _read_mask(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     names = ", ".join(sorted(ROIS))
     if not os.path.isfile(path):
         raise ValueError(f"roi: {os.fspath(path)!r} is neither a mask image nor one of {names}")
+    pillow = import_optional("PIL.Image", "roi: reading a mask image", name="Pillow")
     try:
-        from PIL import Image
-    except ImportError:
-        raise ImportError(
-            'roi: reading a mask image needs Pillow: pip install "holdstill[cli]"'
-        ) from None
-    try:
-        with Image.open(path) as image:
+        with pillow.open(path) as image:
             return np.asarray(image.convert("L"))
     except OSError as error:
         raise ValueError(f"roi: {os.fspath(path)!r} is not a readable image ({error})") from None

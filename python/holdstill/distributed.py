@@ -11,29 +11,31 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import islice
 from typing import Any
 
 from holdstill import _core
 from holdstill.alignment import Alignment
+from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
 from holdstill.jobs.job import Job, JobIncompleteError
 from holdstill.jobs.records import Record
 from holdstill.jobs.work import Count, Task, align_block, align_rows
+from holdstill.optional import import_optional
 from holdstill.outputs import OutputError
 from holdstill.solver_options import SolverOptions
 from holdstill.sources import open as open_source
-from holdstill.sources.errors import import_optional
+from holdstill.sources.retrying import again
 from holdstill.sources.source import SourceLike
 
 TASKS_PER_THREAD = 2
 """Tasks that a worker's thread has at a time: one that it does, and one that waits."""
 
 ATTEMPTS = 3
-"""How often a block is given to workers that die of it, or that lose what it needs."""
+"""How often a block is given to workers that fail at it, or that lose what it needs."""
 
 log = logging.getLogger("holdstill")
 
@@ -91,6 +93,7 @@ def align(
     >>> for found in align("s3://talks/*.mp4", dictionary, client):  # doctest: +SKIP
     ...     print(found.source, found.frame, found.status)
     """
+    integer("block_frames", block_frames)
     frames = open_source(source)
     task = Task.of(
         frames,
@@ -100,8 +103,9 @@ def align(
         independent=independent,
         face=face,
     )
+    versions = Versions.of(frames)  # a worker keeps what it has learnt of a file by its version
     blocks = (
-        PortableBlock.of(block, frames, Versions({})) for block in plan_blocks(frames, block_frames)
+        PortableBlock.of(block, frames, versions) for block in plan_blocks(frames, block_frames)
     )
     first = next(blocks)  # of an array in memory, an error
     return _in_order(client, task, first, blocks, Count(0, len(frames), progress))
@@ -111,23 +115,20 @@ def _in_order(
     client: Any, task: Task, first: PortableBlock, blocks: Iterator[PortableBlock], count: Count
 ) -> Generator[Alignment, None, None]:
     there = client.scatter(task, broadcast=True, hash=False)
-    waiting = deque([_submitted(client, align_rows, there, first)])
+
+    def submitted(block: PortableBlock) -> Any:
+        return client.submit(align_rows, there, block, pure=False, retries=ATTEMPTS - 1)
+
+    waiting = deque([submitted(first)])
     try:
-        waiting.extend(
-            _submitted(client, align_rows, there, block)
-            for block in islice(blocks, _capacity(client) - 1)
-        )
+        waiting.extend(map(submitted, islice(blocks, _capacity(client) - 1)))
         while waiting:
             rows = waiting.popleft().result()
-            waiting.extend(_submitted(client, align_rows, there, b) for b in islice(blocks, 1))
+            waiting.extend(map(submitted, islice(blocks, 1)))
             count(len(rows))
             yield from rows
     finally:
         client.cancel(list(waiting))
-
-
-def _submitted(client: Any, work: Callable[..., Any], *arguments: Any) -> Any:
-    return client.submit(work, *arguments, pure=False, retries=ATTEMPTS - 1)
 
 
 def _capacity(client: Any) -> int:
@@ -164,9 +165,17 @@ def on_dask(
     ValueError, TypeError
         If initial transforms do not fit, or the source is an array in memory.
     """
-    dask = import_optional("dask.distributed", "aligning on workers", "dask")
     count = Count(job.rows_done, job.task.n_rows, progress)
     count(0)
+    with closing(_ended(job, client)) as ended:
+        for block, record in ended:
+            count(len(block.rows))
+            yield record
+
+
+def _ended(job: Job, client: Any) -> Generator[tuple[Block, Record], None, None]:
+    """The blocks of a job that are pending, each with its record when it is written."""
+    dask = import_optional("dask.distributed", "aligning on workers", "dask")
     crew = _Crew(client, job)
     pending = job.pending()
     running = dask.as_completed(loop=client.loop)
@@ -176,8 +185,7 @@ def on_dask(
         for future in running:
             block, record = crew.result_of(future)
             if record is not None:
-                count(len(block.rows))
-                yield record
+                yield block, record
             elif crew.may_try_again(block):
                 running.add(crew.submit(block))
             # Workers may have come or gone.
@@ -187,8 +195,6 @@ def on_dask(
     except OutputError:
         raise
     except OSError as error:
-        # The client tells of every comm that it closes now, with tracebacks.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         raise JobIncompleteError(
             f"the scheduler is gone ({error}); what has been done is there: go on with --resume"
         ) from error
@@ -216,9 +222,12 @@ class _Crew:
     def submit(self, block: Block) -> Any:
         """Have a block done."""
         if self._task is None:
-            self._task = self._client.scatter(self._job.task, broadcast=True, hash=False)
-        future = _submitted(
-            self._client, align_block, self._task, self._job.outputs, self._job.portable(block)
+            # A worker that has just died may still be among those that it is sent to.
+            self._task = again(
+                lambda: self._client.scatter(self._job.task, broadcast=True, hash=False)
+            )
+        future = self._client.submit(
+            align_block, self._task, self._job.outputs, self._job.portable(block), pure=False
         )
         self._blocks[future.key], self._futures[future.key] = block, future
         self._attempts[block.index] = self._attempts.get(block.index, 0) + 1
@@ -236,6 +245,11 @@ class _Crew:
             # All workers that held the dictionary have died: it cannot be computed again.
             self._task = None
             log.warning("block %d: its workers are gone; it is given to others", block.index)
+            return block, None
+        except self._dask.KilledWorker:
+            # Dask has given it to several workers already.
+            self._attempts[block.index] = ATTEMPTS
+            log.warning("block %d: its workers die of it", block.index)
             return block, None
         except Exception as error:
             log.warning("block %d failed: %s", block.index, error)
@@ -287,13 +301,15 @@ def connected(address: str) -> Iterator[Any]:
     if kind == "local":
         if not number.isdecimal() or int(number) < 1:
             raise ValueError(f"dask: expected local:N with N from 1, got {address!r}")
-        logging.getLogger("distributed").setLevel(logging.WARNING)
-        # Their profiler keeps an hour of call stacks, which is most of what a worker grows by.
-        with config.set({"distributed.worker.profile.enabled": False}):
-            cluster = dask.LocalCluster(
+        with (
+            _messages_from(logging.WARNING),
+            # Their profiler keeps an hour of call stacks, which is most of what a worker grows by.
+            config.set({"distributed.worker.profile.enabled": False}),
+            dask.LocalCluster(
                 n_workers=int(number), threads_per_worker=1, dashboard_address=None
-            )
-        with cluster, dask.Client(cluster, set_as_default=False) as client:
+            ) as cluster,
+            dask.Client(cluster, set_as_default=False) as client,
+        ):
             yield client
         return
     if "://" not in address:
@@ -302,5 +318,22 @@ def connected(address: str) -> Iterator[Any]:
         client = dask.Client(address, timeout="10s", set_as_default=False)
     except ValueError as error:
         raise ValueError(f"dask: {address!r}: {error}") from None
-    with client:
-        yield client
+    with ExitStack() as until_closed, client:
+        try:
+            yield client
+        except JobIncompleteError:
+            # The client of a scheduler that is gone tells of every comm that it closes now.
+            until_closed.enter_context(_messages_from(logging.CRITICAL))
+            raise
+
+
+@contextmanager
+def _messages_from(level: int) -> Iterator[None]:
+    """Have Dask tell of nothing below a level."""
+    dask = logging.getLogger("distributed")
+    before = dask.level
+    dask.setLevel(level)
+    try:
+        yield
+    finally:
+        dask.setLevel(before)

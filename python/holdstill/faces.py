@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from holdstill._typing import FloatArray
 from holdstill.checks import positive
+from holdstill.optional import import_optional
 
 CASCADE = "haarcascade_frontalface_default.xml"
 
@@ -164,10 +165,7 @@ class FaceDetector:
 
 
 def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError:
-        raise ImportError(f"face detection needs OpenCV 4: {_INSTALL}") from None
+    cv2 = import_optional("cv2", "face detection", name="OpenCV 4")
     if not hasattr(cv2, "CascadeClassifier"):
         raise ImportError(
             f"face detection needs OpenCV 4; {cv2.__version__} dropped the detector: {_INSTALL}"

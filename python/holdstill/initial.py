@@ -350,8 +350,12 @@ def _by_frame(table: Mapping[str, npt.NDArray[Any]], n_streams: int, name: str) 
         )
     frames = np.asarray(table["frame"])
     transforms = _as_transforms(table["frame_from_canonical"])
-    if len(frames) != len(transforms):
-        raise ValueError(f"{name}: {len(frames)} frame numbers for {len(transforms)} transforms")
+    for column in ("frame", "source", *ANGLES):
+        length = len(np.atleast_1d(table.get(column, frames)))
+        if length != len(transforms):
+            named = {"frame": "frame numbers", "source": "sources"}
+            what = named.get(column, f"values of {column}")
+            raise ValueError(f"{name}: {length} {what} for {len(transforms)} transforms")
     if "source" not in table and n_streams > 1:
         raise ValueError(
             f"{name}: {n_streams} streams number their frames alike; "

@@ -7,11 +7,14 @@ import json
 import math
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from holdstill.sources.errors import SourceError
 
 
 class OutputError(OSError):
@@ -20,10 +23,13 @@ class OutputError(OSError):
 
 @contextlib.contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors into OutputError that name the path."""
+    """Turn the operating system's errors into OutputError that name the path.
+
+    What is written may be read meanwhile: a source that has gone remains a SourceError.
+    """
     try:
         yield
-    except OutputError:
+    except (OutputError, SourceError):
         raise
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
@@ -36,9 +42,9 @@ def refuse_missing_folder(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Give a hidden name beside `path` to write to, which then becomes `path` at once."""
-    temporary = path.with_name(f".{path.name}{suffix}")
+    temporary = _hidden(path)
     try:
         with output_errors(path):
             yield temporary
@@ -54,10 +60,9 @@ def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """The same for a folder, new or empty: a hidden one is given, which becomes `path` at once."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _hidden(path)
     try:
         with output_errors(path):
-            shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary
             if path.is_dir():
@@ -66,6 +71,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _hidden(path: Path) -> Path:
+    # A name of its own: others may be writing the same file.
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def as_json(value: Any) -> str:

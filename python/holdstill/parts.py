@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.optional import import_optional
 from holdstill.transforms import MATRIX_COLUMNS
 
 COLUMNS = {
@@ -75,14 +76,8 @@ def schema(kinds: Mapping[str, str]) -> Any:
 
 def load_pyarrow() -> tuple[Any, Any]:
     """PyArrow and its Parquet module, or an error that says how to install them."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ImportError(
-            'writing transforms.parquet needs pyarrow: pip install "holdstill[cli]"'
-        ) from None
-    return pyarrow, pyarrow.parquet
+    purpose = "writing transforms.parquet"
+    return import_optional("pyarrow", purpose), import_optional("pyarrow.parquet", purpose)
 
 
 def _table(columns: Mapping[str, Any], kinds: Mapping[str, str]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.optional import import_optional
 from holdstill.outputs import (
     OutputError,
     refuse_missing_folder,
@@ -19,7 +20,6 @@ from holdstill.outputs import (
 )
 from holdstill.pictures import as_rgb8
 from holdstill.segments import Segment, load_av
-from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 
 Picture = npt.NDArray[Any]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.alignment import warp
+from holdstill.optional import import_optional
 from holdstill.sources import Frame
-from holdstill.sources.errors import import_optional
 
 Rgb = npt.NDArray[np.uint8]
 

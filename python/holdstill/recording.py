@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.optional import import_optional
 from holdstill.outputs import OutputError, as_json, output_errors, replacing
 from holdstill.parts import COLUMNS, as_part, load_pyarrow, schema
-from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import is_url
 from holdstill.stores import LocalStore, Store, lock, open_store, refuse_url, scratch
 
@@ -87,10 +87,12 @@ class Recording:
         self.columns = columns
         self._store = LocalStore(self.folder)
         refuse_other_contents(self.folder, overwrite)
-        self._lock = lock(self._store)
-        clear(self._store)
-        with output_errors(self.folder):
-            (self.folder / PARTS).mkdir()
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(lock(self._store))
+            clear(self._store)
+            with output_errors(self.folder):
+                (self.folder / PARTS).mkdir()
+            self._open = opened.pop_all()
 
     def __enter__(self) -> Recording:
         return self
@@ -101,12 +103,12 @@ class Recording:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            # Without a part there is nothing to keep, and what is left would bar the next run.
-            with contextlib.suppress(OSError):
-                (self.folder / PARTS).rmdir()
-                clear(self._store)
-        self._lock.release()
+        with self._open:
+            if kind is not None:
+                # Without a part there is nothing to keep, and what is left would bar the next run.
+                with contextlib.suppress(OSError):
+                    (self.folder / PARTS).rmdir()
+                    clear(self._store)
 
     def write_part(self, index: int, columns: Mapping[str, Any]) -> None:
         """Write the rows of a group of frames: ``transforms.parquet/part-<index>.parquet``.

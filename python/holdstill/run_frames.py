@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -150,8 +151,7 @@ class RunFrames:
 
     def _size_in_source(self, row: int) -> Size:
         try:
-            with self.run.open_frames() as frames:
-                image = frames[row].image
+            image = self._own_frames[row].image
             if image is None:
                 raise ValueError(f"frame {row} of its sources is unreadable")
         except (OSError, ValueError) as error:
@@ -161,6 +161,11 @@ class RunFrames:
             ) from None
         return image.shape[0], image.shape[1]
 
+    @cached_property
+    def _own_frames(self) -> FrameSource:
+        """The run's own; opened once, for every image of a folder is a source."""
+        return self.run.open_frames()
+
     def _open(self, source: Any) -> FrameSource:
         frames = open_source(source)
         selection = self.run.facts.get("selection") or {}
@@ -168,6 +173,8 @@ class RunFrames:
             frames.close()
             frames = open_source(source, **selection)
         if len(frames) != len(self):
+            if frames is not source:
+                frames.close()
             raise ValueError(
                 f"source: expected one frame for each of the {len(self)} rows of "
                 f"{self.run.address}, got {len(frames)}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.optional import import_optional
 from holdstill.outputs import output_errors
 
 _ENCODERS: dict[str, dict[str, str]] = {
@@ -179,10 +180,4 @@ def concatenate(segments: Iterable[Path], rate: Fraction, path: Path) -> None:
 
 def load_av() -> Any:
     """PyAV, or an error that says how to install it."""
-    try:
-        import av
-    except ImportError:
-        raise ImportError(
-            'writing the aligned video needs PyAV: pip install "holdstill[cli]"'
-        ) from None
-    return av
+    return import_optional("av", "writing the aligned video", name="PyAV")

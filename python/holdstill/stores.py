@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from holdstill.optional import import_optional
 from holdstill.outputs import OutputError, output_errors, replacing
-from holdstill.sources.errors import import_optional
 from holdstill.sources.paths import is_folder, is_url
 from holdstill.sources.retrying import again
 from holdstill.tables import file_name
@@ -27,6 +27,9 @@ AT_ONCE = 8
 """Files that are read or written at a time behind a URL."""
 
 _LOCK = ".lock"
+
+_LOOKED_AT = 1.0
+"""Seconds to wait for a lock: whoever looks whether it is held holds it for a moment."""
 
 
 class Store(Protocol):
@@ -60,6 +63,12 @@ class Store(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file or folder, if it is there."""
+
+
+def numbers_in(store: Store, folder: str, suffix: str) -> list[int]:
+    """Numbers of the files of a folder, such as ``0000012.json``, ascending; no other's files."""
+    stems = (name.removesuffix(suffix) for name in store.names(folder) if name.endswith(suffix))
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
 
 
 def open_store(address: str | os.PathLike[str]) -> Store:
@@ -306,8 +315,9 @@ def scratch(store: Store) -> Iterator[Path]:
         yield Path(folder)
 
 
-def lock(store: Store) -> Any:
-    """Hold a run's folder for this process alone; a context manager.
+@contextlib.contextmanager
+def lock(store: Store) -> Iterator[None]:
+    """Hold a run's folder for this process alone.
 
     The operating system lets go of it when the process ends, however it ends. Behind a URL there
     are no locks: two runs there would write the same bytes, each for nothing.
@@ -320,13 +330,14 @@ def lock(store: Store) -> Any:
         If filelock is missing.
     """
     if store.local is None:
-        return contextlib.nullcontext()
+        yield
+        return
     with output_errors(store.local):
         store.local.mkdir(parents=True, exist_ok=True)
     filelock = import_optional("filelock", "writing a run")
-    held = filelock.FileLock(store.local / _LOCK)
+    held = filelock.FileLock(store.local / _LOCK, thread_local=False)  # left by any thread
     try:
-        held.acquire(timeout=0)
+        held.acquire(timeout=_LOOKED_AT, poll_interval=0.05)
     except filelock.Timeout:
         raise OutputError(
             f"{store.local}: another process is writing this run; wait for its end, or choose "
@@ -334,7 +345,10 @@ def lock(store: Store) -> Any:
         ) from None
     except OSError as error:
         raise OutputError(f"cannot write {store.local}: {error.strerror or error}") from error
-    return held
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def is_locked(store: Store) -> bool:

@@ -15,6 +15,7 @@ from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
 from holdstill.landmark_files import EYE_COLUMNS, KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
+from holdstill.optional import import_optional
 from holdstill.sources.paths import is_url
 from holdstill.stores import copy_of, open_store
 from holdstill.tables import read_csv
@@ -208,13 +209,8 @@ def _is_parquet(file: Path) -> bool:
 
 
 def _read_parquet(file: Path) -> dict[str, Cells]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ImportError(
-            f'{file}: reading Parquet needs pyarrow: pip install "holdstill[cli]"'
-        ) from None
+    purpose = f"{file}: reading Parquet"
+    pa, pq = (import_optional(name, purpose) for name in ("pyarrow", "pyarrow.parquet"))
     # Hidden files are parts that a run has not finished writing.
     parts = sorted(p for p in file.glob("*.parquet") if p.name[0] not in "._")
     if file.is_dir() and not parts:

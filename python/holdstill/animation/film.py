@@ -18,10 +18,10 @@ from holdstill.checks import integer, positive
 from holdstill.initial import Initial
 from holdstill.motion import MotionModel, compose, decompose
 from holdstill.motion.recorded import frame_rate_of
+from holdstill.optional import import_optional
 from holdstill.picture_files import check_pictures_path, write_pictures
 from holdstill.recording import is_run
 from holdstill.run_folder import Run, read_run
-from holdstill.sources.errors import import_optional
 
 DEFAULT_FPS = 25.0
 """Of recordings without timestamps."""

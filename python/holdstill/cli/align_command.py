@@ -35,8 +35,8 @@ def run_align(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with (
         open_source(sources_of(options), **selection) as frames,
         _workers(options) as client,
-        _block_log(options) as on_block,
     ):
+        on_block = _block_log(options)
         dictionary = _dictionary(frames, options, facts)
         with progress_of(options, "align", "frames") as progress:
             summary = align_to_folder(
@@ -85,19 +85,18 @@ def _workers(options: argparse.Namespace) -> Iterator[Any]:
         yield client
 
 
-@contextlib.contextmanager
-def _block_log(
-    options: argparse.Namespace,
-) -> Iterator[Callable[[Mapping[str, Any]], object] | None]:
+def _block_log(options: argparse.Namespace) -> Callable[[Mapping[str, Any]], object] | None:
     if not hasattr(options, "block_log"):
-        yield None
-        return
-    refuse_missing_folder(options.block_log)
-    with (
-        output_errors(options.block_log),
-        open(options.block_log, "a", encoding="utf-8", buffering=1) as file,
-    ):
-        yield lambda record: file.write(as_line(record))
+        return None
+    path = options.block_log
+    refuse_missing_folder(path)
+
+    def append(text: str) -> None:
+        with output_errors(path), open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+
+    append("")  # what cannot be written to is refused before the work
+    return lambda record: append(as_line(record))
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from holdstill.sources import FrameSource
+from holdstill.sources.images import ImageFiles
 from holdstill.sources.portion import Portion, open_portions, portion_of
-from holdstill.sources.versions import version_of
+from holdstill.sources.versions import version_of, versions_of
 from holdstill.streaming import Track, plan_passes, plan_tracks
 
 BLOCK_FRAMES = 2000
@@ -126,6 +127,16 @@ class Versions:
 
     def __init__(self, known: Mapping[str, str | None]) -> None:
         self._known = known
+
+    @classmethod
+    def of(cls, frames: FrameSource) -> Versions:
+        """Those of a source as it is now."""
+        names = [
+            stream.name
+            for index, stream in enumerate(frames.streams)
+            if not isinstance(frames.reader(index), ImageFiles)
+        ]
+        return cls(dict(zip(names, versions_of(names), strict=True)))
 
     def __contains__(self, source: str) -> bool:
         return source in self._known

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.initial import TRACK_LENGTH
+from holdstill.optional import import_optional
 from holdstill.outputs import output_errors
-from holdstill.sources.errors import import_optional
-from holdstill.stores import AT_ONCE, Store
+from holdstill.stores import AT_ONCE, Store, numbers_in
 from holdstill.threads import run_in_order
 
 Pictures = npt.NDArray[np.uint8]
@@ -109,15 +110,15 @@ class Crops:
         if len(pictures):
             file = io.BytesIO()
             np.save(file, pictures)
-            self.store.write(f"{_FRAGMENTS}/{row:012d}.npy", file.getvalue())
+            self.store.write(_fragment_name(row), file.getvalue())
 
     def join(self) -> None:
         """Bring the fragments into the array, when all tracks are written."""
-        names = self.store.names(_FRAGMENTS)
-        with closing(run_in_order(lambda n, _: self._fragment(n), names, AT_ONCE)) as found:
-            for name, pictures in zip(names, found, strict=True):
+        rows = self.fragments()
+        with closing(run_in_order(lambda row, _: self._fragment(row), rows, AT_ONCE)) as found:
+            for row, pictures in zip(rows, found, strict=True):
                 with output_errors(self._path):
-                    self._set(self._open, int(name.removesuffix(".npy")), pictures)
+                    self._set(self._open, row, pictures)
         self.store.remove(_FRAGMENTS)
 
     def _set(self, array: Any, row: int, pictures: Pictures) -> None:
@@ -129,14 +130,14 @@ class Crops:
             array[first : min(last, self.n_rows)] = 0
             array[row:end] = pictures
 
-    def digest(self, tracks: Iterable[range], apart: Mapping[int, str] | None = None) -> str | None:
+    def digest(self, tracks: Iterable[range], apart: Sequence[int] | None = None) -> str | None:
         """Digest of the pictures of consecutive tracks, joined or not; None if they are damaged.
 
         Parameters
         ----------
         tracks : iterable of range
             Their rows.
-        apart : mapping, optional
+        apart : sequence of int, optional
             Of :meth:`fragments`, where that is known already.
         """
         found = []
@@ -144,21 +145,20 @@ class Crops:
         try:
             for rows in tracks:
                 pictures = np.array(self._open[rows.start : rows.stop])
-                for row, name in apart.items():
-                    if rows.start - TRACK_LENGTH < row < rows.stop:
-                        _overlay(pictures, self._fragment(name), row - rows.start)
+                first = bisect_right(apart, rows.start - TRACK_LENGTH)
+                for row in apart[first : bisect_left(apart, rows.stop)]:
+                    _overlay(pictures, self._fragment(row), row - rows.start)
                 found.append(digest_of(pictures))
         except _DAMAGED:
             return None
         return digest_of_all(found)
 
-    def fragments(self) -> dict[int, str]:
-        """Names of the fragments that have not been joined, by their first rows."""
-        names = self.store.names(_FRAGMENTS)
-        return {int(name.removesuffix(".npy")): name for name in names}
+    def fragments(self) -> list[int]:
+        """First rows of the fragments that have not been joined, ascending."""
+        return numbers_in(self.store, _FRAGMENTS, ".npy")
 
-    def _fragment(self, name: str) -> Pictures:
-        content = self.store.read(f"{_FRAGMENTS}/{name}")
+    def _fragment(self, row: int) -> Pictures:
+        content = self.store.read(_fragment_name(row))
         pictures: Pictures = np.load(io.BytesIO(content), allow_pickle=False)
         return pictures
 
@@ -182,6 +182,10 @@ class Crops:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_open"}
+
+
+def _fragment_name(row: int) -> str:
+    return f"{_FRAGMENTS}/{row:012d}.npy"
 
 
 def digest_of(pictures: Pictures) -> str:

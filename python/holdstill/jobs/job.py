@@ -217,7 +217,7 @@ class Job:
             found = [(b, r) for b, r in zip(blocks, read, strict=True) if r is not None]
         lost = any(record["lost"] for _, record in found)
         self._joined = {} if lost else self._files_of_finished()
-        crops, apart = self.outputs.crops, dict[int, str]()
+        crops, apart = self.outputs.crops, list[int]()
         if crops is not None:
             crops.create()
             apart = crops.fragments()

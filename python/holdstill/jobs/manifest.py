@@ -97,8 +97,20 @@ def _initial(initial: Initial) -> Any:
         path = Path(initial)
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         return [[str(file), version_of(str(file))] for file in files]
-    values = initial["frame_from_canonical"] if isinstance(initial, Mapping) else initial
-    return hashlib.sha256(np.asarray(values, dtype=np.float64).tobytes()).hexdigest()
+    found = hashlib.sha256()
+    if isinstance(initial, Mapping):  # which frames its transforms are of matters as well
+        for name in sorted(initial):
+            found.update(f"{name}\n".encode() + _bytes_of(initial[name]))
+    else:
+        found.update(_bytes_of(initial))
+    return found.hexdigest()
+
+
+def _bytes_of(values: Any) -> bytes:
+    column = np.asarray(values)
+    if column.dtype.kind in "biuf":
+        return column.astype(np.float64).tobytes()
+    return repr(column.tolist()).encode()
 
 
 def read_manifest(store: Store) -> dict[str, Any] | None:

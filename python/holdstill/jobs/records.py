@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def holds(
     block: Block,
     record: Record,
     crops: Crops | None,
-    apart: Mapping[int, str],
+    apart: Sequence[int],
     *,
     video_is_there: bool,
 ) -> bool:
@@ -88,8 +88,8 @@ def holds(
     record : Record
     crops : Crops or None
         The array that has its pictures.
-    apart : mapping
-        Its fragments.
+    apart : sequence of int
+        Of its fragments.
     video_is_there : bool
         The videos of the blocks have been joined: what remains of the block's own is not needed.
     """

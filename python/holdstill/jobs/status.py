@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 from holdstill.jobs.manifest import read_manifest
 from holdstill.jobs.records import RECORDS, Record, read_record
 from holdstill.run_folder import NotARunError
-from holdstill.stores import Store, is_locked, open_store
+from holdstill.stores import AT_ONCE, Store, is_locked, numbers_in, open_store
+from holdstill.threads import run_in_order
 
 RECENT = 20
 """Blocks that the speed is measured over."""
@@ -45,9 +47,9 @@ def job_status(folder: str | os.PathLike[str]) -> dict[str, Any]:
         if not summary:
             raise NotARunError(f"{folder}: no run of 'holdstill align' is here")
         return _of_summary(summary)
-    numbers = [int(name.removesuffix(".json")) for name in store.names(RECORDS)]
-    found = [read_record(store, number) for number in numbers]
-    records = [record for record in found if record is not None]
+    numbers = numbers_in(store, RECORDS, ".json")
+    with closing(run_in_order(lambda k, _: read_record(store, k), numbers, AT_ONCE)) as found:
+        records = [record for record in found if record is not None]
     done = sum(_frames(record) for record in records)
     statuses: Counter[str] = Counter()
     for record in records:

@@ -23,7 +23,13 @@ from holdstill.dictionary import Dictionary
 from holdstill.initial import ANGLES, Initial, Initialiser, TrackInitialiser, make_initial
 from holdstill.jobs.blocks import Block, PortableBlock, Versions
 from holdstill.jobs.crops import Crops, Pictures, digest_of, digest_of_all
-from holdstill.jobs.records import Record, digest, segment_name, write_record
+from holdstill.jobs.records import (
+    Record,
+    digest,
+    digest_of_file,
+    segment_name,
+    write_record,
+)
 from holdstill.memory import peak_memory
 from holdstill.parts import COLUMNS, as_part
 from holdstill.pictures import canonical_picture
@@ -286,25 +292,19 @@ def follow_tracks(
     """
     tracks, starts, writing = list(tracks), _Searched(task.starts), deque[Future[None]]()
     pairs = align_pass(frames, tracks, task.aligners, starts, stopped, staged=staged)
+    counted = 0
     with closing(pairs), _waited_for(writing):
         for track in tracks:
             if stopped():
                 return
-            before = starts.detections
             rows = islice(pairs, len(track.numbers))
-            followed = _follow(
-                task,
-                outputs,
-                track,
-                rows,
-                folder,
-                count,
-                lambda: starts.detections - before,  # noqa: B023
-            )
+            followed = _follow(task, outputs, track, rows, folder, count)
+            detections = starts.detections - counted
+            counted += detections
             writing.append(followed.written)
             if len(writing) > _TRACKS_WAITING:
                 writing.popleft().result()
-            yield followed
+            yield replace(followed, detections=detections)
 
 
 @contextmanager
@@ -323,33 +323,43 @@ def _follow(
     pairs: Iterator[tuple[Frame, Alignment]],
     folder: Path,
     count: Callable[[], None],
-    detections: Callable[[], int],
 ) -> Followed:
     rows: list[Alignment] = []
     pictures = []
     lost, stages, shape = 0, Stages(), task.dictionary.shape
-    segment = Segment(folder / f"{track.first_row}.mp4", outputs.fps) if outputs.video else None
-    while True:
-        with stages.timed("decode and align"):
-            pair = next(pairs, None)
-        if pair is None:
-            break
-        frame, found = pair
-        lost += isinstance(frame, LostFrame)
-        if outputs.video or outputs.crops:
-            with stages.timed("picture"):
-                picture = canonical_picture(frame, found.frame_from_canonical, shape)
-                if segment is not None:
-                    segment.write(picture)
-                if outputs.crops is not None:
-                    pictures.append(outputs.crops.picture(picture))
-        rows.append(_without_coefficients(found))
-        count()
-    with stages.timed("picture"):
+    with _segment(folder / f"{track.first_row}.mp4", outputs) as segment:
+        while True:
+            with stages.timed("decode and align"):
+                pair = next(pairs, None)
+            if pair is None:
+                break
+            frame, found = pair
+            lost += isinstance(frame, LostFrame)
+            if outputs.video or outputs.crops:
+                with stages.timed("picture"):
+                    picture = canonical_picture(frame, found.frame_from_canonical, shape)
+                    if segment is not None:
+                        segment.write(picture)
+                    if outputs.crops is not None:
+                        pictures.append(outputs.crops.picture(picture))
+            rows.append(_without_coefficients(found))
+            count()
+        with stages.timed("picture"):
+            if segment is not None:
+                segment.close()
+            crops, written = _write_crops(outputs, track.first_row, pictures)
+    return Followed(track, rows, stages, 0, lost, segment, crops, written)
+
+
+@contextmanager
+def _segment(path: Path, outputs: Outputs) -> Iterator[Segment | None]:
+    """A stretch of the aligned video, if there is one; let go of where it is not closed."""
+    segment = Segment(path, outputs.fps) if outputs.video else None
+    try:
+        yield segment
+    finally:
         if segment is not None:
-            segment.close()
-        crops, written = _write_crops(outputs, track.first_row, pictures)
-    return Followed(track, rows, stages, detections(), lost, segment, crops, written)
+            segment.abandon()
 
 
 def _write_crops(
@@ -406,7 +416,7 @@ def finish_block(
     if segments:
         joined = folder / f"block-{block.index}.mp4"
         concatenate([segment.path for segment in segments], segments[0].rate, joined)
-        files[segment_name(block.index)] = digest(joined.read_bytes())
+        files[segment_name(block.index)] = digest_of_file(joined)
         name = segment_name(block.index)
         writing.append(in_background(store, lambda: store.put(name, joined)))
         for segment in segments:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from holdstill.motion.parameters import FloatArray
-from holdstill.sources.errors import import_optional
+from holdstill.optional import import_optional
 
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 100.0)
 """Those tried; the last is as good as Gaussian."""

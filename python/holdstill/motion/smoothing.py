@@ -11,7 +11,7 @@ import scipy
 from holdstill.canonical import DEFAULT_SHAPE
 from holdstill.checks import positive
 from holdstill.motion.parameters import FloatArray, compose, decompose
-from holdstill.sources.errors import import_optional
+from holdstill.optional import import_optional
 
 _FEWEST = 4
 """Transforms that a noise and a movement can be told apart in."""

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .errors import SourceError, import_optional
+from holdstill.optional import import_optional
+
+from .errors import SourceError
 from .frame import Frame
 from .npy_header import BAD_HEADER, read_npy_header
 from .paths import is_url, open_binary, read_range

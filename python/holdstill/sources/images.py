@@ -8,7 +8,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import import_optional
+from holdstill.optional import import_optional
+
 from .frame import Frame
 from .paths import open_binary
 from .size_limits import refuse_large_picture

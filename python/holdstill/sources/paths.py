@@ -8,7 +8,9 @@ import os
 import re
 from typing import IO, Any, Literal, TypeAlias, cast
 
-from .errors import SourceError, import_optional
+from holdstill.optional import import_optional
+
+from .errors import SourceError
 from .retrying import RetryingFile, again
 
 Kind: TypeAlias = Literal["image", "video", "npy", "zarr"]

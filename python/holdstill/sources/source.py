@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from . import paths
 from .arrays import IN_MEMORY, StackFrames, open_npy, open_zarr
-from .errors import SourceError
+from .errors import SourceError, source_errors
 from .frame import Frame
 from .images import ImageFiles
 from .stream import FrameReader, Stream, UnreadableSource
@@ -40,7 +40,8 @@ class FrameSource:
         self, readers: Sequence[FrameReader], start: int, stop: int | None, every: int
     ) -> None:
         self._readers = tuple(readers)
-        self._rows = tuple(_selection(reader.stream, start, stop, every) for reader in readers)
+        self._streams = tuple(reader.stream for reader in readers)
+        self._rows = tuple(_selection(stream, start, stop, every) for stream in self._streams)
         self._ends = np.cumsum([len(numbers) for numbers in self._rows])
         self._lock = threading.Lock()
         self._last_read: FrameReader | None = None
@@ -49,7 +50,7 @@ class FrameSource:
     @property
     def streams(self) -> tuple[Stream, ...]:
         """The streams, in order, with all their frames, selected or not."""
-        return tuple(reader.stream for reader in self._readers)
+        return self._streams
 
     @property
     def numbers(self) -> tuple[range, ...]:
@@ -72,6 +73,8 @@ class FrameSource:
             If there is no such position.
         TypeError
             If it is not an integer.
+        SourceError
+            If its stream is no longer there.
         """
         try:
             row = range(len(self))[position.__index__()]
@@ -87,7 +90,8 @@ class FrameSource:
             if self._last_read is not None and self._last_read is not reader:
                 self._last_read.release()
             self._last_read = reader
-            return reader.frame(self._rows[index][row - int(self._ends[index])])
+            with source_errors(reader.stream.name):
+                return reader.frame(self._rows[index][row - int(self._ends[index])])
 
     def read(self, stream: int, start: int, stop: int, every: int = 1) -> Iterator[Frame]:
         """Frames of one stream, in one pass with a decoder of its own.
@@ -111,6 +115,8 @@ class FrameSource:
             If there is no such stream.
         ValueError
             If `every` is not positive, or the source is closed.
+        SourceError
+            If the stream is no longer there.
         """
         self._check_open()
         if every < 1:
@@ -120,7 +126,7 @@ class FrameSource:
         reader = self._readers[stream]
         known = reader.stream.numbers
         skipped = max(0, -(-(known.start - start) // every))
-        return reader.frames(range(start + skipped * every, min(stop, known.stop), every))
+        return _frames(reader, range(start + skipped * every, min(stop, known.stop), every))
 
     def run_up(self, stream: int, number: int) -> int:
         """How many frames of a stream are decoded in vain where a pass begins with this one.
@@ -170,6 +176,11 @@ class FrameSource:
         shown = ", ".join(names) if len(names) <= 3 else f"{names[0]}, ..., {names[-1]}"
         streams = "1 stream" if len(names) == 1 else f"{len(names)} streams"
         return f"FrameSource({shown}: {len(self)} frames in {streams})"
+
+
+def _frames(reader: FrameReader, numbers: range) -> Iterator[Frame]:
+    with source_errors(reader.stream.name):
+        yield from reader.frames(numbers)
 
 
 def _selection(stream: Stream, start: int, stop: int | None, every: int) -> range:

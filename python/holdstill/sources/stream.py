@@ -22,11 +22,14 @@ class Stream:
         How many frames it has, 1 for a source that cannot be opened.
     error : str or None
         Why the source cannot be opened: it then has one unreadable frame, number -1.
+    rate : float or None
+        Frames per second, where its frames have times.
     """
 
     name: str
     frames: int
     error: str | None = None
+    rate: float | None = None
 
     @property
     def numbers(self) -> range:

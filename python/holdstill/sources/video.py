@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import import_optional
+from holdstill.optional import import_optional
+
 from .frame import Frame
 from .grey import full_range
 from .stream import Stream
@@ -251,7 +252,7 @@ class VideoFrames:
     def __init__(self, path: str) -> None:
         self._path = path
         self._index = scan(path)
-        self.stream = Stream(path, len(self._index))
+        self.stream = Stream(path, len(self._index), rate=self._index.rate)
         self._decoder = _Decoder(path, self._index)
 
     def frame(self, number: int) -> Frame:

@@ -14,7 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import SourceError, import_optional
+from holdstill.optional import import_optional
+
+from .errors import SourceError
 from .paths import is_url, open_binary
 from .size_limits import MAX_PIXELS, limit
 from .truncated import PaddedFile
@@ -43,6 +45,8 @@ class VideoIndex:
         Packets where decoding can begin, ascending; empty where seeking cannot be trusted.
     pts, dts, size : ndarray (k,), int64
         Timestamps of presentation and decoding, in units of the stream, and bytes of each keyframe.
+    rate : float or None
+        Frames per second; None where there is one frame only.
     """
 
     number: npt.NDArray[np.int32]
@@ -52,6 +56,7 @@ class VideoIndex:
     pts: npt.NDArray[np.int64]
     dts: npt.NDArray[np.int64]
     size: npt.NDArray[np.int64]
+    rate: float | None
 
     def __len__(self) -> int:
         return len(self.time)
@@ -197,7 +202,20 @@ def scan(path: str) -> VideoIndex:
         pts=pts[keyframes],
         dts=np.where(dts == _NONE, pts, dts)[keyframes],
         size=size[keyframes],
+        rate=_rate(time, rate, float(unit)),
     )
+
+
+def _rate(time: npt.NDArray[np.float64], stated: float, unit: float) -> float | None:
+    """Frames per second over all frames: the container's, unless its timestamps say another.
+
+    Timestamps are rounded to a unit of up to a millisecond, so that the first two know little.
+    """
+    span = float(time[-1] - time[0])
+    if span <= 0:
+        return None
+    steps = len(time) - 1
+    return stated if abs(steps / stated - span) <= unit else steps / span
 
 
 _NONE = -(2**63)
