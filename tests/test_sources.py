@@ -85,6 +85,7 @@ def test_what_cannot_be_opened_among_good_ones_is_one_unreadable_row(tmp_path: P
     ]
     errors = [stream.error for stream in source.streams]
     assert [error is None for error in errors] == [False, True, False, False, True, False]
+    assert source.n_readable == 2
     assert "no such file" in (errors[0] or "") and "single image" in (errors[3] or "")
     assert source[0].error == errors[0] and str(tmp_path) not in (errors[0] or "")
     assert [f.frame for f in source.read(0, -1, 0)] == [-1]

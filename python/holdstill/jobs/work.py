@@ -104,7 +104,7 @@ class Task:
         face: str,
     ) -> Task:
         """That of a source; wrong arguments are refused here, and not on a worker."""
-        n_streams = sum(stream.error is None for stream in frames.streams)
+        n_streams = frames.n_readable
         task = cls(dictionary, initial, options, independent, face, len(frames), n_streams)
         _ = task.aligners, task.starts
         return task
