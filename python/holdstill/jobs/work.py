@@ -27,13 +27,12 @@ from holdstill.jobs.records import (
     Record,
     digest,
     digest_of_file,
-    segment_name,
     write_record,
 )
 from holdstill.memory import peak_memory
 from holdstill.parts import COLUMNS, as_part
 from holdstill.pictures import canonical_picture
-from holdstill.recording import part_name
+from holdstill.run_layout import part_name, segment_name
 from holdstill.segments import Segment, concatenate
 from holdstill.solver_options import SolverOptions
 from holdstill.sources import Frame, FrameSource
