@@ -329,9 +329,9 @@ def files(tmp_path_factory, dictionary):
     from clips import write_video
 
     pytest.importorskip("av")
-    write_video(folder / "a.mp4", np.repeat(noise, 3, axis=0), (24, 32))
-    write_video(folder / "a.mkv", np.repeat(noise, 3, axis=0), (24, 32))
-    write_video(folder / "a.avi", np.repeat(noise, 3, axis=0), (24, 32))
+    write_video(folder / "a.mp4", np.repeat(noise, 3, axis=0))
+    write_video(folder / "a.mkv", np.repeat(noise, 3, axis=0))
+    write_video(folder / "a.avi", np.repeat(noise, 3, axis=0))
     return Files({path.name: path.read_bytes() for path in folder.iterdir()})
 
 
