@@ -57,9 +57,11 @@ def make_talk(folder: Path, *lengths: int) -> Talk:
 
 def written(folder: Path) -> dict[str, str]:
     """Digests of what must not depend on how a run was done."""
-    about_the_road = {"run.json", "job.json", ".lock"}
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in about_the_road and path.parent.name != "blocks"
-    }
+    about_the_road = {"run.json", "job.json", "blocks", ".lock"}
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        # A worker that is killed leaves its scratch folder.
+        if not (name.parts[0] in about_the_road or ".scratch" in str(name)) and file.is_file():
+            found[str(name)] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
