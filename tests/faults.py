@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
+
+from stacks import content_of
 
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 
@@ -39,14 +40,9 @@ def die_at(change, folder):
 
 def snapshot(folder):
     """Bytes of all that a run's frames came to: parts, video, pictures."""
-    folder = Path(folder)
-    found = {
-        str(file.relative_to(folder)): file.read_bytes()
-        for name in ("transforms.parquet", "aligned.zarr")
-        for file in sorted((folder / name).rglob("*"))
-        if file.is_file()
-    }
-    return {**found, "aligned.mp4": (folder / "aligned.mp4").read_bytes()}
+    files = [*sorted((folder / "transforms.parquet").iterdir()), folder / "aligned.mp4"]
+    found = {file.name: file.read_bytes() for file in files}
+    return {**found, "aligned.zarr": content_of(folder / "aligned.zarr")}
 
 
 def flip(file, at=0.5):
