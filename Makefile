@@ -37,7 +37,7 @@ test: $(VENV)/.installed cpp-test
 
 # What can go wrong with a long run, at many moments: some minutes.
 fault: $(VENV)/.installed
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -s -m "fault or not fault" tests/test_faults.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -s -m "fault or not fault" tests/test_faults_*.py
 
 bench: $(VENV)/.bench
 	failed=; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; \

@@ -53,7 +53,7 @@ def save(path, picture):
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(picture).save(path, quality=95)  # of a JPEG
     return path
 
 

@@ -6,10 +6,13 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from holdstill.evaluate import eye_corner_table
 from holdstill.synthetic import TalkingHead
@@ -29,18 +32,23 @@ class Clip:
     head: TalkingHead
 
 
-def write_video(path, frames, size, **options):
-    import av
-
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(
-            "libx264", rate=25, options={"crf": "14", "preset": "veryfast"}
-        )
-        stream.height, stream.width = size
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode(None))
+def write_video(path, pictures, codec="libx264", options=None, *, times=None, container=None):
+    """Encode RGB pictures, 25 a second or at `times` in units of 1/100 s."""
+    av = pytest.importorskip("av")
+    if options is None:
+        options = {"crf": "14", "preset": "veryfast"} if codec == "libx264" else {}
+    base = Fraction(1, 25) if times is None else Fraction(1, 100)
+    with av.open(str(path), "w", options=container or {}) as file:
+        stream = file.add_stream(codec, rate=25, options=options)
+        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", base
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts, frame.time_base = number if times is None else times[number], base
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
 
 
 def write_transforms(path, rows):
@@ -53,7 +61,7 @@ def write_transforms(path, rows):
 
 def make_clip(folder, n_frames, size, shape):
     head = TalkingHead(n_frames, size=size, shape=shape, occlusion=False)
-    write_video(folder / "head.mp4", head, size, movflags="faststart")
+    write_video(folder / "head.mp4", head, container={"movflags": "faststart"})
     initial = write_transforms(folder / "initial.csv", enumerate(head.initial(TRACKER_ERROR)))
     return Clip(folder / "head.mp4", initial, head)
 
@@ -76,12 +84,12 @@ def align_arguments(clip, dictionary, out, *more):
     )
 
 
-def fresh_process(*arguments):
+def fresh_process(*arguments, timeout=120):
     return subprocess.run(
         [sys.executable, "-m", "holdstill", *texts(*arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
     )
 
 
@@ -102,3 +110,10 @@ def run_json(folder):
 def scaled_dispersion(clip, transforms):
     points = clip.head.points()[: len(transforms)]
     return eye_corner_table(transforms, points, (0, 1, 2, 3), clip.head.shape).average.mean
+
+
+def wait_for(event, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not event():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

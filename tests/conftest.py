@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,46 @@ def registered_run(album):
     source = album.folder / "photographs"
     assert main(texts("register", source, "--model", album.model, "--out", out)) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def talk(tmp_path_factory):
+    """Two stacks and a video of the head: blocks of 250 and 100 rows."""
+    from talks import make_talk
+
+    return make_talk(tmp_path_factory.mktemp("talk"), 250, 40, 60)
+
+
+@pytest.fixture(scope="session")
+def aligned_talk(talk):
+    talk.align(talk.folder / "run")
+    return talk.folder / "run"
+
+
+@pytest.fixture(scope="session")
+def undisturbed_job(clip, dictionary, tmp_path_factory):
+    from faulty_jobs import make_job
+
+    return make_job(tmp_path_factory.mktemp("job"), clip, dictionary)
+
+
+@pytest.fixture
+def job(undisturbed_job, tmp_path, monkeypatch):
+    """To be done in the working directory, and disturbed."""
+    shutil.copytree(undisturbed_job.folder, tmp_path / "job")  # with times of change
+    monkeypatch.chdir(tmp_path / "job")
+    monkeypatch.setattr("holdstill.sources.retrying.FIRST_WAIT", 0.0)
+    return undisturbed_job
+
+
+@pytest.fixture(scope="session")
+def table():
+    """Of the faults of all files, printed at the end."""
+    from faulty_jobs import Table
+
+    table = Table()
+    yield table
+    print(f"\n{table}")
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from runs import write_rows
 
 from holdstill import Dictionary
-from holdstill.initial import ANGLES
-from holdstill.recording import COLUMNS, Recording
 
 SIDE = 32
 BITS = 8
@@ -55,20 +54,11 @@ def columns_of(source, n, **given):
     }
 
 
-def dictionary():
-    atoms = np.eye(SIDE * SIDE, 2, dtype=np.float32)
-    return Dictionary(atoms, shape=(SIDE, SIDE), motion="affine")
-
-
-def write_run(folder, columns, facts=None):
+def run_of(folder, columns, facts=None):
     """A run's folder of the rows given; interrupted where `facts` is None."""
-    kinds = {**COLUMNS, **dict.fromkeys(set(ANGLES) & set(columns), "float64")}
-    with Recording(folder, columns=kinds) as recording:
-        recording.write_dictionary(dictionary().save)
-        recording.write_part(0, columns)
-        if facts is not None:
-            recording.finish(facts)
-    return folder
+    atoms = np.eye(SIDE * SIDE, 2, dtype=np.float32)
+    dictionary = Dictionary(atoms, shape=(SIDE, SIDE), motion="affine")
+    return write_rows(folder, columns, dictionary, facts)
 
 
 def numbered_run(folder, n, *, name="frames.npy", flagged=(), facts=None):
@@ -93,4 +83,4 @@ def numbered_run(folder, n, *, name="frames.npy", flagged=(), facts=None):
         "frames_per_second": 100.0,
         **(facts or {}),
     }
-    return write_run(folder / "run", columns, given)
+    return run_of(folder / "run", columns, given)

@@ -1,11 +1,23 @@
-"""Runs with chosen transforms, written as `align` writes them."""
+"""Runs of chosen rows, written as `align` writes them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from holdstill import read_run
-from holdstill.recording import Recording
+from holdstill.initial import ANGLES
+from holdstill.recording import COLUMNS, Recording
+
+
+def write_rows(folder, columns, dictionary, facts=None):
+    """A run's folder of the rows given; interrupted where `facts` is None."""
+    kinds = {**COLUMNS, **dict.fromkeys(set(ANGLES) & set(columns), "float64")}
+    with Recording(folder, columns=kinds) as recording:
+        recording.write_dictionary(dictionary.save)
+        recording.write_part(0, columns)
+        if facts is not None:
+            recording.finish(facts)
+    return folder
 
 
 def write_run(
@@ -23,23 +35,17 @@ def write_run(
     n = len(transforms)
     nowhere = np.full((3, 3), np.nan)
     status = status or ["not_found" if matrix is None else "converged" for matrix in transforms]
-    with Recording(folder) as recording:
-        recording.write_dictionary(dictionary.save)
-        recording.write_part(
-            0,
-            {
-                "source": [str(source)] * n,
-                "frame": list(range(n) if frames is None else frames),
-                "time": [None] * n,
-                "frame_from_canonical": [nowhere if m is None else m for m in transforms],
-                "status": status,
-                "iterations": [9 if s == "converged" else 0 for s in status],
-                "residual": [0.1] * n,
-                "step": [1e-7] * n,
-                "n_atoms": [3] * n,
-                "evaluations": [9] * n,
-                "quality": [0.9] * n if quality is None else quality,
-            },
-        )
-        recording.finish({"sources": str(source), **facts})
-    return read_run(folder)
+    columns = {
+        "source": [str(source)] * n,
+        "frame": list(range(n) if frames is None else frames),
+        "time": [None] * n,
+        "frame_from_canonical": [nowhere if m is None else m for m in transforms],
+        "status": status,
+        "iterations": [9 if s == "converged" else 0 for s in status],
+        "residual": [0.1] * n,
+        "step": [1e-7] * n,
+        "n_atoms": [3] * n,
+        "evaluations": [9] * n,
+        "quality": [0.9] * n if quality is None else quality,
+    }
+    return read_run(write_rows(folder, columns, dictionary, {"sources": str(source), **facts}))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import wave
 
-import av
 import numpy as np
+from albums import save
+from clips import write_video
 from PIL import Image
+from stacks import write_zarr
 
 import holdstill
 from holdstill.cli import main
@@ -59,17 +61,6 @@ def write_videos(folder, pictures):
         sound.writeframes(np.zeros(80000, np.int16).tobytes())
 
 
-def write_video(path, pictures):
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream(
-            "libx264", rate=25, options={"crf": "18", "preset": "ultrafast"}
-        )
-        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-
-
 def write_annotations(folder, points):
     """Corners of the eyes as 68 landmarks, and as initial transforms."""
     landmarks = np.full((len(points), 68, 2), np.nan)
@@ -90,16 +81,11 @@ def write_eyes(path, points):
 
 def write_streams(folder):
     """Masks and depths of the interview's frames, at a quarter of the size."""
-    import zarr
-
     small = (SIZE[0] // 4, SIZE[1] // 4)
     (folder / "masks").mkdir()
     for number in range(N_FRAMES):
         Image.fromarray(np.full(small, 255, np.uint8)).save(folder / f"masks/{number:04}.png")
-    depth = zarr.create_array(
-        str(folder / "depth.zarr"), shape=(N_FRAMES, *small), dtype="f4", chunks=(16, *small)
-    )
-    depth[:] = 1.0
+    write_zarr(folder / "depth.zarr", np.ones((N_FRAMES, *small), np.float32), (16, *small))
 
 
 def write_photographs(folder, pictures, points):
@@ -130,8 +116,3 @@ def write_training(folder, pictures, points, transforms):
     all58[:, [21, 13, 25, 17, 39, 43]] = points[:, [0, 3, 1, 2, 5, 6]]
     np.save(folder / "all58.npy", all58)
     write_eyes(folder / "eyes.csv", points)
-
-
-def save(path, picture):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, quality=95)

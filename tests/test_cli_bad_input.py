@@ -19,6 +19,7 @@ from clips import (
     write_transforms,
     write_video,
 )
+from disk import small_files
 
 import holdstill
 import holdstill.jobs.work
@@ -135,7 +136,7 @@ def test_sources_that_cannot_be_read_exit_with_2_and_the_reason(tmp_path, comman
 
 
 def test_a_truncated_mp4_whose_index_is_lost_exits_with_2(clip, tmp_path, command):
-    write_video(tmp_path / "whole.mp4", (clip.head[i] for i in range(20)), clip.head.size)
+    write_video(tmp_path / "whole.mp4", (clip.head[i] for i in range(20)))
     content = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 2])
     code, _, err = command("align", tmp_path / "cut.mp4", "--out", tmp_path / "run")
@@ -378,13 +379,8 @@ def test_a_folder_without_permission_exits_with_4(clip, dictionary, tmp_path, co
 def test_a_full_disk_exits_with_4_and_leaves_nothing_half_written(
     clip, dictionary, tmp_path, command
 ):
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
+    with small_files():
         code, _, err = command(*align_arguments(clip, dictionary, tmp_path / "run", "--stop", 5))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (code, "cannot write" in err) == (4, True)
     left = [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert left == [".lock"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_core_aligner import SHAPE, corner_error, dictionary, displaced, mixed, start
-from test_core_robust import hidden
+from textures import SHAPE, corner_error, dictionary, displaced, hidden, mixed, start
 
 from holdstill import _core
 from holdstill.reference import FEATURES, MOTIONS

@@ -7,51 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import scipy.ndimage
+from textures import SHAPE, corner_error, dictionary, displaced, mixed, start, texture
 
 from holdstill import _core, reference
 from holdstill.reference import FEATURES, MOTIONS
-
-SHAPE = (40, 44)
-CORNERS = np.array([[0.0, 0.0, 1], [43.0, 0.0, 1], [0.0, 39.0, 1], [43.0, 39.0, 1]]).T
-
-
-def texture(seed: int = 0) -> np.ndarray:
-    """Smooth grey levels, float32."""
-    noise = np.random.default_rng(seed).standard_normal((140, 150))
-    smooth = scipy.ndimage.gaussian_filter(noise, 5.0)
-    return np.asarray(120 + 30 * smooth / smooth.std(), np.float32)
-
-
-def start(scale: float = 1.4) -> np.ndarray:
-    centre = [74.2, 68.9]
-    return _core.matrix_from_parameters(
-        np.array([scale, 0.2, *centre]), np.eye(3), "similarity", SHAPE
-    )
-
-
-def displaced(F: np.ndarray, motion: str, size: float = 1.0) -> np.ndarray:
-    """F moved by about a pixel and a half at the corners."""
-    steps = {
-        "translation": [1.2, -0.8],
-        "euclidean": [0.03, 1.0, -0.6],
-        "similarity": [0.03, 0.02, 1.0, -0.6],
-        "affine": [0.03, -0.02, 0.02, -0.03, 1.0, -0.6],
-        "homography": [0.02, -0.02, 0.02, -0.02, 0.8, -0.5, 2e-4, -2e-4],
-    }
-    return _core.update(F, size * np.array(steps[motion]), motion, SHAPE)
-
-
-def dictionary(
-    n: int = 4, motion: str = "affine", features: str = "grey", F: np.ndarray | None = None
-) -> np.ndarray:
-    """Textures 0 .. n - 1 seen through F, as unit vectors."""
-    at = start() if F is None else F
-    vectors = [
-        _core.linearize(texture(k), at, shape=SHAPE, motion=motion, features=features).vector
-        for k in range(n)
-    ]
-    return np.stack(vectors, axis=1)
 
 
 def aligner(n: int = 4, **options: object) -> _core.FrameAligner:
@@ -59,19 +18,6 @@ def aligner(n: int = 4, **options: object) -> _core.FrameAligner:
     return _core.FrameAligner(
         dictionary(n, motion, features), shape=SHAPE, **({"motion": "affine"} | options)
     )
-
-
-def corner_error(F: np.ndarray, truth: np.ndarray) -> float:
-    """Largest distance of a corner in canonical pixels."""
-    back = np.linalg.inv(truth) @ F @ CORNERS
-    return float(np.linalg.norm(back[:2] / back[2] - CORNERS[:2], axis=0).max())
-
-
-def mixed(seed: int) -> np.ndarray:
-    """A frame near the dictionary's span: two of its textures, another one, noise."""
-    rng = np.random.default_rng(seed)
-    frame = texture(seed % 3) + 0.4 * texture((seed + 1) % 3) + 0.15 * texture(50 + seed)
-    return np.asarray(0.6 * frame + rng.normal(0, 2, frame.shape), np.float32)
 
 
 @pytest.mark.parametrize("mu", [1e-3, 0.0])

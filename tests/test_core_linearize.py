@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.ndimage
+import textures
 
 from holdstill import _core, reference
 from holdstill.reference import FEATURES, MOTIONS
@@ -21,12 +22,7 @@ SIGMA = 0.8
 # of such terms, and a gradient a difference of grey levels ten times its size.
 FLOAT32 = 1e-5
 
-
-def texture(seed: int = 0, smooth: float = 4.0) -> np.ndarray:
-    """Smooth grey levels 0 .. 255."""
-    noise = np.random.default_rng(seed).standard_normal((220, 240))
-    image = scipy.ndimage.gaussian_filter(noise, smooth)
-    return np.clip(120 + 40 * image / image.std(), 0, 255)
+texture = partial(textures.texture, size=(220, 240), sigma=4.0, contrast=40.0)
 
 
 def transform(
@@ -64,7 +60,7 @@ def assert_twin(image: np.ndarray, F: np.ndarray, **options: object) -> int:
 @pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_linearisation_is_that_of_the_numpy_twin(motion: str, features: str, scale: float) -> None:
-    image = texture().astype(np.float32)
+    image = texture()
     for roi in (None, mask()):
         for normalize in (True, False):
             assert_twin(
@@ -81,7 +77,7 @@ def test_low_pass_of_another_transform_is_that_of_the_numpy_twin(
     initial = transform(motion, 3.0)
     F = reference.update(initial, 0.02 * reference.parameters_from_matrix(
         initial, motion, SHAPE), motion, SHAPE)  # fmt: skip
-    image = texture().astype(np.float32)
+    image = texture()
     assert_twin(image, F, motion=motion, features=features, lowpass_from=initial)
 
 
@@ -92,7 +88,7 @@ def test_low_pass_of_another_transform_is_that_of_the_numpy_twin(
 def test_samples_outside_of_the_frame_are_those_of_the_numpy_twin(
     centre: tuple[float, float], motion: str, features: str, scale: float
 ) -> None:
-    image = texture().astype(np.float32)
+    image = texture()
     F = transform(motion, scale, centre)
     outside = assert_twin(image, F, motion=motion, features=features)
     assert 0 < outside < SHAPE[0] * SHAPE[1]
@@ -129,7 +125,7 @@ def test_any_slice_of_any_pixel_type_is_read(dtype: type, view: str) -> None:
 
 def test_brightness_leaves_the_unit_vector() -> None:
     F = transform("affine", 1.2)
-    image = texture().astype(np.float32)
+    image = texture()
     bright, dark = (
         _core.linearize(s * image, F, shape=SHAPE, motion="affine") for s in (1.0, 1 / 1024)
     )
@@ -247,7 +243,7 @@ from test_core_linearize import SHAPE, mask, texture, transform
 from holdstill import _core
 from holdstill.reference import FEATURES, MOTIONS
 out = {"name": np.array(_core.instruction_set())}
-image = texture().astype(np.float32)
+image = texture()
 for motion in MOTIONS:
     for features in FEATURES:
         for scale in (1.0, 3.0):
@@ -257,7 +253,7 @@ for motion in MOTIONS:
             out[f"vector {motion} {features} {scale}"] = now.vector
             out[f"jacobian {motion} {features} {scale}"] = now.jacobian
 atoms = np.stack(
-    [_core.linearize(texture(k).astype(np.float32), transform("affine", 1.5), shape=SHAPE,
+    [_core.linearize(texture(k), transform("affine", 1.5), shape=SHAPE,
                      motion="affine").vector for k in range(6)], axis=1)
 start = transform("affine", 1.5)
 start[:2, 2] += (1.1, -0.7)
@@ -372,4 +368,4 @@ def test_region_beyond_the_horizon_is_refused() -> None:
         [1, 0, 0, 1, 100, 100, 0.2, 0], np.eye(3), "homography", SHAPE
     )
     with pytest.raises(ValueError, match="frame_from_canonical"):
-        _core.linearize(texture().astype(np.float32), F, shape=SHAPE, motion="homography")
+        _core.linearize(texture(), F, shape=SHAPE, motion="homography")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_core_aligner import SHAPE, corner_error, dictionary, displaced, mixed, start, texture
+from textures import (
+    SHAPE,
+    corner_error,
+    dictionary,
+    displaced,
+    hidden,
+    mixed,
+    start,
+    texture,
+)
 
 from holdstill import _core, reference
 from holdstill.reference.robust import magnitudes
 
 PLANES = {"grey": 1, "edges": 2, "magnitude": 1}
-
-
-def hidden(frame: np.ndarray, seed: int = 0, brightness: float = 60.0) -> np.ndarray:
-    """A bright square over a tenth of what the aligner sees."""
-    y, x = np.random.default_rng(seed).integers((52, 56), (72, 78))
-    occluded = frame.copy()
-    occluded[y : y + 18, x : x + 18] = frame.mean() + brightness
-    return occluded
 
 
 def threshold(atoms: np.ndarray, motion: str, features: str) -> float:

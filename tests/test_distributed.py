@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import numpy as np
 import pytest
-from clips import write_video
+from clips import wait_for
+from talks import BLOCK, make_talk, written
 
 import holdstill
 from holdstill import distributed
-from holdstill.run import align_to_folder
-from holdstill.synthetic import TalkingHead
 
 dask = pytest.importorskip("distributed")
-pytest.importorskip("pyarrow")
-pytest.importorskip("av")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own threads and sockets
 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("talk")
-    head = TalkingHead(600, size=(64, 80), shape=(32, 32), occlusion=False)
-    pictures, initial = list(head), head.initial(1.0)
-    np.save(folder / "a.npy", np.stack(pictures[:520]))
-    write_video(folder / "b.mp4", pictures[520:], (64, 80))
-    dictionary = holdstill.fit(
-        np.stack(pictures[:100]), initial[:100], n=12, shape=(32, 32), motion="similarity"
-    )
-    sources = [str(folder / "a.npy"), str(folder / "b.mp4")]
-    align_to_folder(
-        holdstill.open(sources), dictionary, folder / "alone", initial, threads=1, block_frames=100
-    )
-    return folder, sources, initial, dictionary
+    """Three blocks, aligned here as well."""
+    talk = make_talk(tmp_path_factory.mktemp("talk"), 520, 80)
+    talk.align(talk.folder / "alone")
+    return talk
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +32,21 @@ def client():
         yield client
 
 
-def parts(folder):
-    files = [*sorted((folder / "transforms.parquet").iterdir()), folder / "aligned.mp4"]
-    return {file.name: file.read_bytes() for file in files}
-
-
 def test_workers_write_the_same_bytes_as_threads(talk, client, tmp_path):
-    folder, sources, initial, dictionary = talk
     seen = []
-    summary = align_to_folder(
-        holdstill.open(sources), dictionary, tmp_path / "run", initial, client=client,
-        block_frames=100, progress=lambda done, total: seen.append((done, total)),
-    )  # fmt: skip
-    assert parts(tmp_path / "run") == parts(folder / "alone")
+    summary = talk.align(
+        tmp_path / "run", client=client, progress=lambda done, total: seen.append((done, total))
+    )
+    assert written(tmp_path / "run") == written(talk.folder / "alone")
     assert (summary["frames"], summary["options"]["workers"]) == (600, 2)
     assert seen[0] == (0, 600) and seen[-1] == (600, 600) and len(seen) == 1 + summary["blocks"]
 
 
 def test_the_rows_come_back_in_order_and_equal(talk, client):
-    _, sources, initial, dictionary = talk
-    here = list(holdstill.align(sources, dictionary, initial, threads=1))
-    there = list(distributed.align(sources, dictionary, client, initial, block_frames=100))
+    here = list(holdstill.align(talk.sources, talk.dictionary, talk.initial, threads=1))
+    there = list(
+        distributed.align(talk.sources, talk.dictionary, client, talk.initial, block_frames=BLOCK)
+    )
     assert [(a.source, a.frame, a.status) for a in there] == [
         (a.source, a.frame, a.status) for a in here
     ]
@@ -76,18 +57,23 @@ def test_the_rows_come_back_in_order_and_equal(talk, client):
 
 
 def test_few_blocks_are_under_way_at_a_time_and_closing_cancels_them(talk, client):
-    _, sources, initial, dictionary = talk
-    rows = distributed.align(sources, dictionary, client, initial, block_frames=100)
+    before = {*client.futures}
+
+    def under_way():
+        return [k for k in {*client.futures} - before if k.startswith("align_rows")]
+
+    rows = distributed.align(
+        talk.sources * 4, talk.dictionary, client, np.tile(talk.initial, (4, 1, 1)),
+        block_frames=BLOCK,
+    )  # fmt: skip
     next(rows)
+    # Of twelve: as many as the workers are given at a time, and the one whose rows have come.
+    assert 1 < len(under_way()) <= 2 * distributed.TASKS_PER_THREAD + 1
     rows.close()
-    deadline = time.monotonic() + 10.0
-    while client.processing() and any(client.processing().values()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: not under_way() and not any(client.processing().values()))
 
 
 def test_a_killed_worker_costs_nothing_but_time(talk, tmp_path):
-    folder, sources, initial, dictionary = talk
     with distributed.connected("local:2") as client:
         workers = list(client.run(os.getpid).values())
         killed = []
@@ -97,16 +83,12 @@ def test_a_killed_worker_costs_nothing_but_time(talk, tmp_path):
                 killed.append(workers[0])
                 os.kill(workers[0], signal.SIGKILL)
 
-        align_to_folder(
-            holdstill.open(sources), dictionary, tmp_path / "run", initial, client=client,
-            block_frames=100, on_block=kill,
-        )  # fmt: skip
+        talk.align(tmp_path / "run", client=client, on_block=kill)
     assert killed
-    assert parts(tmp_path / "run") == parts(folder / "alone")
+    assert written(tmp_path / "run") == written(talk.folder / "alone")
 
 
 def test_when_all_workers_die_the_dictionary_is_sent_again(talk, tmp_path):
-    folder, sources, initial, dictionary = talk
     with distributed.connected("local:1") as client:
         killed = []
 
@@ -115,35 +97,25 @@ def test_when_all_workers_die_the_dictionary_is_sent_again(talk, tmp_path):
                 killed.append(next(iter(client.run(os.getpid).values())))
                 os.kill(killed[0], signal.SIGKILL)
 
-        align_to_folder(
-            holdstill.open(sources), dictionary, tmp_path / "run", initial, client=client,
-            block_frames=100, on_block=kill,
-        )  # fmt: skip
+        talk.align(tmp_path / "run", client=client, on_block=kill)
     assert killed
-    assert parts(tmp_path / "run") == parts(folder / "alone")
+    assert written(tmp_path / "run") == written(talk.folder / "alone")
 
 
 def test_a_run_begun_here_goes_on_there(talk, client, tmp_path):
-    folder, sources, initial, dictionary = talk
 
     def stop(record):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        align_to_folder(
-            holdstill.open(sources), dictionary, tmp_path / "run", initial, threads=1,
-            block_frames=100, on_block=stop,
-        )  # fmt: skip
-    summary = align_to_folder(
-        holdstill.open(sources), dictionary, tmp_path / "run", initial, client=client,
-        block_frames=100, resume=True,
-    )  # fmt: skip
+        talk.align(tmp_path / "run", on_block=stop)
+    summary = talk.align(tmp_path / "run", client=client, resume=True)
     assert summary["blocks_done_before"] == 1
-    assert parts(tmp_path / "run") == parts(folder / "alone")
+    assert written(tmp_path / "run") == written(talk.folder / "alone")
 
 
 def test_arrays_and_wrong_options_are_refused_before_anything_travels(talk, client):
-    _, sources, initial, dictionary = talk
+    sources, initial, dictionary = talk.sources, talk.initial, talk.dictionary
     with pytest.raises(TypeError, match="expected paths"):
         distributed.align(np.zeros((4, 64, 80), np.uint8), dictionary, client)
     with pytest.raises(ValueError, match="mu"):

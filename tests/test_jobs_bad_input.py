@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -323,12 +322,10 @@ def test_addresses_of_no_cluster_are_refused(clip, dictionary, tmp_path, command
 
 def test_a_scheduler_that_is_not_there_ends_the_command(clip, dictionary, tmp_path):
     pytest.importorskip("distributed")
-    started = time.monotonic()
     ended = fresh_process(
         "align", clip.video, "--initial", clip.initial, "--dictionary", dictionary, "--out",
-        tmp_path / "run", "--dask", "tcp://127.0.0.1:9",
+        tmp_path / "run", "--dask", "tcp://127.0.0.1:9", timeout=60,
     )  # fmt: skip
-    assert time.monotonic() - started < 60.0
     assert ended.returncode == 2
     assert "tcp://127.0.0.1:9" in ended.stderr and "Traceback" not in ended.stderr
     assert not (tmp_path / "run").exists()

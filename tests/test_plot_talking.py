@@ -18,8 +18,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("av")
 
 from matplotlib import pyplot as plt  # noqa: E402
-from report_runs import columns_of  # noqa: E402
-from report_runs import write_run as write_rows  # noqa: E402
+from report_runs import columns_of, run_of  # noqa: E402
 
 from holdstill import plot, read_run  # noqa: E402
 
@@ -136,12 +135,12 @@ def test_head_pose_draws_the_angles_of_the_rows(tmp_path):
     n = 20
     angles = {"yaw": np.linspace(-20, 20, n), "pitch": np.full(n, 5.0), "roll": np.zeros(n)}
     angles["yaw"][4] = np.nan
-    run = read_run(write_rows(tmp_path / "with", columns_of("a.npy", n, **angles), {}))
+    run = read_run(run_of(tmp_path / "with", columns_of("a.npy", n, **angles), {}))
     ax = plot.head_pose(run)
     for name, values in angles.items():
         np.testing.assert_array_equal(line(ax, name).get_ydata(), values)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (s)", "head pose (°)")
-    without = read_run(write_rows(tmp_path / "without", columns_of("a.npy", n), {}))
+    without = read_run(run_of(tmp_path / "without", columns_of("a.npy", n), {}))
     with pytest.raises(ValueError, match="run: has no yaw, pitch, roll"):
         plot.head_pose(without)
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 from conftest import SmallHead
-from test_core_aligner import corner_error as core_corner_error
-from test_core_aligner import displaced, mixed, texture
+from textures import corner_error, displaced, mixed, texture
 
 from holdstill import Dictionary, _core, align_batch, align_frame, rasl, reference
 from holdstill.pyramid import at_level, coarse_to_fine, level_shape, n_levels, octave
@@ -28,13 +27,6 @@ def seen(
     """Textures through F as unit columns."""
     options = {"shape": shape, "motion": "affine", "features": features, "roi": roi}
     return np.stack([_core.linearize(texture(k), F, **options).vector for k in range(n)], axis=1)
-
-
-def corner_error(F: np.ndarray, truth: np.ndarray, shape: tuple[int, int] = SHAPE) -> float:
-    height, width = shape
-    corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (0, height - 1)]).T
-    back = np.linalg.inv(truth) @ F @ corners
-    return float(np.linalg.norm(back[:2] / back[2] - corners[:2], axis=0).max())
 
 
 @pytest.mark.parametrize(
@@ -114,7 +106,8 @@ def test_levels_change_the_way_not_the_end(motion: str, features: str, loss: str
         assert all_levels.evaluations > all_levels.iterations
         if one.status == all_levels.status == "converged":
             both += 1
-            assert corner_error(all_levels.frame_from_canonical, one.frame_from_canonical) < 1e-3
+            ends = all_levels.frame_from_canonical, one.frame_from_canonical
+            assert corner_error(*ends, SHAPE) < 1e-3
     assert both >= 2
 
 
@@ -164,7 +157,7 @@ def test_driver_runs_the_reference_aligner_to_the_core_s_fixed_point() -> None:
     core = align_frame(mixed(1), dictionary, initial, levels=3, search=False)
     assert core.status == "converged"
     # Its low-pass is that of the first start, the driver's that of each.
-    assert corner_error(core.frame_from_canonical, twin.frame_from_canonical) < 0.05
+    assert corner_error(core.frame_from_canonical, twin.frame_from_canonical, SHAPE) < 0.05
 
 
 def test_driver_spares_rasl_its_iterations_at_full_size(small_head: SmallHead) -> None:
@@ -304,7 +297,7 @@ def test_levels_of_the_core_s_aligner_must_fit() -> None:
     options = {"shape": SHAPE, "motion": "affine"}
     fitting = _core.FrameAligner(atoms, coarse=[(coarse.atoms, coarse.roi, 0.0)], **options)
     found = fitting.align(texture(0), displaced(start(), "affine"))
-    assert core_corner_error(found.frame_from_canonical, start()) < 0.05
+    assert corner_error(found.frame_from_canonical, start(), SHAPE) < 0.05
     with pytest.raises(ValueError, match="atoms: expected shape"):
         _core.FrameAligner(atoms, coarse=[(coarse.atoms[1:], coarse.roi, 0.0)], **options)
     with pytest.raises(ValueError, match="roi: expected"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.ndimage
+from textures import smooth_noise
 
 import holdstill.reference as reference
 from holdstill.learning.gauge import compose_gauge
@@ -19,11 +19,6 @@ SHAPE = (36, 40)
 N = 10
 
 
-def texture(rng: np.random.Generator, sigma: float) -> np.ndarray:
-    noise = scipy.ndimage.gaussian_filter(rng.standard_normal((90, 100)), sigma)
-    return np.asarray(noise / noise.std())
-
-
 def scene(n: int = N, seed: int = 0, modes: float = 0.0, spoilt: bool = False) -> list[np.ndarray]:
     """A texture under a changing exposure that does not move: equal transforms are the truth.
 
@@ -32,7 +27,7 @@ def scene(n: int = N, seed: int = 0, modes: float = 0.0, spoilt: bool = False) -
     not the truth.
     """
     rng = np.random.default_rng(seed)
-    mean, first, second = (texture(rng, sigma) for sigma in (4.0, 2.0, 2.0))
+    mean, first, second = (smooth_noise(rng, (90, 100), sigma) for sigma in (4.0, 2.0, 2.0))
     frames = []
     for _ in range(n):
         weights = modes * rng.standard_normal(2)

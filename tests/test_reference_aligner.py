@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.ndimage
+from textures import SHAPE, corner_error, displacement, texture
 
 from holdstill.reference import FEATURES, MOTIONS, align_frame, linearize, update
-from holdstill.reference.motion import map_points, parameters_from_matrix
-
-SHAPE = (40, 44)
-CORNERS = np.array([[0.0, 0.0], [43.0, 0.0], [0.0, 39.0], [43.0, 39.0]])
-
-
-def texture(seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).standard_normal((120, 130))
-    smooth = scipy.ndimage.gaussian_filter(noise, 5.0)
-    return np.asarray(120 + 40 * smooth / smooth.std())
+from holdstill.reference.motion import parameters_from_matrix
 
 
 def start() -> np.ndarray:
@@ -33,23 +24,6 @@ def atoms_of(
         for frame in frames
     ]
     return np.stack(vectors, axis=1)
-
-
-def displacement(motion: str) -> np.ndarray:
-    """Step of about a pixel and a half at the corners."""
-    sizes = {
-        "translation": [1.2, -0.8],
-        "euclidean": [0.03, 1.0, -0.6],
-        "similarity": [0.03, 0.02, 1.0, -0.6],
-        "affine": [0.03, -0.02, 0.02, -0.03, 1.0, -0.6],
-        "homography": [0.02, -0.02, 0.02, -0.02, 0.8, -0.5, 2e-4, -2e-4],
-    }
-    return np.array(sizes[motion])
-
-
-def corner_error(F: np.ndarray, truth: np.ndarray) -> float:
-    back = map_points(np.linalg.inv(truth), map_points(F, CORNERS))
-    return float(np.linalg.norm(back - CORNERS, axis=1).max())
 
 
 @pytest.mark.parametrize("features", FEATURES)
@@ -82,7 +56,7 @@ def test_brightness_does_not_matter() -> None:
 
 
 def test_returned_point_is_a_fixed_point_with_a_certified_solution() -> None:
-    frame = texture() + np.random.default_rng(0).normal(0, 3, (120, 130))
+    frame = texture() + np.random.default_rng(0).normal(0, 3, texture().shape)
     atoms = atoms_of([texture(), texture(1)], start(), "affine")
     options = {"shape": SHAPE, "motion": "affine"}
     initial = update(start(), displacement("affine"), "affine", SHAPE)

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from clips import texts
-from report_runs import AFTER, BEFORE, SIDE, columns_of, number_in, numbered_run, write_run
+from report_runs import AFTER, BEFORE, SIDE, columns_of, number_in, numbered_run, run_of
 
 from holdstill import Run, read_run
 from holdstill.cli import main
@@ -97,7 +97,7 @@ def test_jitter_in_the_verdict_is_that_of_the_transforms(tmp_path):
     rows = "\n".join(",".join([str(k), *map(str, m.ravel())]) for k, m in enumerate(before))
     (tmp_path / "initial.csv").write_text("frame,h00,h01,h02,h10,h11,h12,h20,h21,h22\n" + rows)
     columns = columns_of(str(tmp_path / "frames.npy"), n, frame_from_canonical=after)
-    write_run(folder, columns, run.facts)
+    run_of(folder, columns, run.facts)
     assert "jitter down 3.0×" in write_report(folder)["verdict"]
 
 
@@ -150,7 +150,7 @@ def test_mostly_bad_runs_keep_to_the_limit(tmp_path):
     status = ["not_found" if k % 10 else "converged" for k in range(n)]
     quality = np.where(np.arange(n) % 10, 0.0, 0.9)
     columns = columns_of("x.npy", n, status=status, quality=quality)
-    run = read_run(write_run(tmp_path / "run", columns, {}))
+    run = read_run(run_of(tmp_path / "run", columns, {}))
     worst = worst_rows(run)
     assert len(worst) == MOST_WORST
     # Of equal ones, evenly over the run.
@@ -195,7 +195,7 @@ def test_the_page_of_ten_thousand_frames_is_bounded_whatever_they_are_called(tmp
     names = [f"{'folder ' * 20}/{k:05d} {'猫' * 60}.jpg" for k in range(n)]
     columns = columns_of("", n, quality=random.uniform(size=n), residual=random.uniform(size=n))
     columns.update(source=names, iterations=random.integers(1, 300, n))
-    _, result = report_of(write_run(tmp_path / "run", columns, {}))
+    _, result = report_of(run_of(tmp_path / "run", columns, {}))
     assert result["pictures"] == 0
     thumbnails = MOST_WORST * 8_000
     assert result["bytes"] + thumbnails + 1.05 * pictures.VIDEO_BYTES * 4 / 3 < 10_000_000
@@ -274,7 +274,7 @@ def test_names_are_shown_and_never_run(tmp_path):
     columns["frame"][15:] = np.arange(15)
     facts = {**read_run(folder).facts, "sources": names, "command": COMMAND}
     shutil.rmtree(folder)
-    folder = write_run(tmp_path / "<script>'run\"", columns, facts)
+    folder = run_of(tmp_path / "<script>'run\"", columns, facts)
     page, _ = report_of(folder)
     assert [tag for tag, _ in page.elements].count("script") == 3
     assert not any("onerror" in a or a.get("src") == "x" for _, a in page.elements)
@@ -339,7 +339,7 @@ def test_a_hundred_sources(tmp_path):
         rows = slice(k * each, (k + 1) * each)
         columns["source"][rows] = [f"clips/{k:03d}.mp4"] * each
         columns["frame"][rows] = np.arange(each)
-    folder = write_run(tmp_path / "run", columns, {"sources": [f"{k}.mp4" for k in range(n)]})
+    folder = run_of(tmp_path / "run", columns, {"sources": [f"{k}.mp4" for k in range(n)]})
     page, _ = report_of(folder)
     assert len(page.data["sources"]) == 100 and not page.data["numbered"]
     assert page.data["stream"][-1] == 99
@@ -349,12 +349,12 @@ def test_a_hundred_sources(tmp_path):
 def test_a_status_of_a_later_version(tmp_path):
     columns = columns_of("x.npy", 20)
     columns["status"][3] = "postponed"
-    page, _ = report_of(write_run(tmp_path / "run", columns, {}))
+    page, _ = report_of(run_of(tmp_path / "run", columns, {}))
     assert "postponed" in page.text and "does not know" in page.text
 
 
 def test_no_rows_and_no_run(tmp_path, command):
-    empty = write_run(tmp_path / "empty", columns_of("x.npy", 0), {})
+    empty = run_of(tmp_path / "empty", columns_of("x.npy", 0), {})
     code, _, error = command("report", empty)
     assert code == 2 and "holds no frame" in error
     code, _, error = command("report", tmp_path)
@@ -396,7 +396,7 @@ def test_the_head_is_told_of_as_far_as_it_is_known(tmp_path):
     moved[:, :2, :2] *= np.exp(0.01 * wave)[:, None, None]
     angles = {"yaw": 10.0 * wave, "pitch": np.full(n, -3.0), "roll": np.full(n, np.nan)}
     columns = columns_of("gone.npy", n, frame_from_canonical=moved, **angles)
-    page, _ = report_of(write_run(tmp_path / "run", columns, {}))
+    page, _ = report_of(run_of(tmp_path / "run", columns, {}))
     section = re.search(r'<section aria-labelledby="head-title">.*?</section>', page.text, re.S)[0]
     text = re.sub(r"<svg.*?</svg>", "", section, flags=re.S)
     rows = {
@@ -415,7 +415,7 @@ def test_the_head_is_told_of_as_far_as_it_is_known(tmp_path):
 
     still = columns_of("gone.npy", n)
     still["status"] = ["not_found"] * n
-    page, _ = report_of(write_run(tmp_path / "lost", still, {}))
+    page, _ = report_of(run_of(tmp_path / "lost", still, {}))
     assert "head-title" not in page.text
 
 
@@ -426,7 +426,7 @@ def test_photographs_have_poses_and_no_movement(tmp_path):
     angles = {"yaw": np.linspace(-30, 30, n), "pitch": np.zeros(n), "roll": np.zeros(n)}
     columns = columns_of("gone.npy", n, frame_from_canonical=moved, **angles)
     facts = {"options": {"independent": True}}
-    page, _ = report_of(write_run(tmp_path / "run", columns, facts))
+    page, _ = report_of(run_of(tmp_path / "run", columns, facts))
     assert "Yaw (°" in page.text and "Head movement" not in page.text
     assert 'id="pose-' not in page.text
 
@@ -435,5 +435,5 @@ def test_bent_and_lost_heads_have_no_movement_and_a_report_all_the_same(tmp_path
     bent = np.tile(AFTER, (40, 1, 1))
     bent[:, 2, 0] = 1e-4
     columns = columns_of("gone.npy", 40, frame_from_canonical=bent)
-    page, _ = report_of(write_run(tmp_path / "bent", columns, {}))
+    page, _ = report_of(run_of(tmp_path / "bent", columns, {}))
     assert "head-title" not in page.text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_runs import AFTER, columns_of, number_in, numbered_run, write_run
+from report_runs import AFTER, columns_of, number_in, numbered_run, run_of
 
 from holdstill.report import write_report
 
@@ -67,7 +67,7 @@ def head_file(tmp_path_factory):
     moved[:, :2, :2] *= np.exp(0.01 * wave)[:, None, None]
     angles = {"yaw": 9.0 * wave, "pitch": np.zeros(N), "roll": wave}
     columns = columns_of("gone.npy", N, frame_from_canonical=moved, **angles)
-    folder = write_run(tmp_path_factory.mktemp("head") / "run", columns, {})
+    folder = run_of(tmp_path_factory.mktemp("head") / "run", columns, {})
     write_report(folder)
     return folder / "report.html"
 

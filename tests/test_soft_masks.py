@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_core_aligner import SHAPE, corner_error, dictionary, displaced, mixed, start, texture
+from textures import SHAPE, corner_error, dictionary, displaced, mixed, start, texture
 
 from holdstill import Dictionary, _core, align_frame, reference
 from holdstill.reference import FEATURES, MOTIONS

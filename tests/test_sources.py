@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import write_video
 from stacks import write_zarr
 
 from holdstill.sources import Frame, FrameSource, SourceError
@@ -24,15 +25,9 @@ def write_images(folder: Path, names: list[str]) -> None:
         image.fromarray(np.full((4, 5), value, np.uint8)).save(folder / name)
 
 
-def write_video(path: Path, frames: int = 5) -> None:
-    av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1" if path.suffix == ".mkv" else "mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
-        for number in range(frames):
-            picture = np.full((16, 32, 3), 8 * number, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode())
+def write_greys(path: Path, frames: int = 5) -> None:
+    pictures = [np.full((16, 32, 3), 8 * number, np.uint8) for number in range(frames)]
+    write_video(path, pictures, "ffv1" if path.suffix == ".mkv" else "mpeg4")
 
 
 def rows(source: FrameSource) -> list[tuple[str, int, bool]]:
@@ -49,7 +44,7 @@ def test_a_source_is_returned_as_it_is() -> None:
 def test_videos_are_streams_of_their_own_and_all_images_one(tmp_path: Path) -> None:
     write_images(tmp_path, ["b10.png", "b2.png", "d.png"])
     for name in ("a.mkv", "c.mkv"):
-        write_video(tmp_path / name, 2)
+        write_greys(tmp_path / name, 2)
     images = [("b2.png", 0, True), ("b10.png", 1, True), ("d.png", 2, True)]
     expected = [
         ("a.mkv", 0, True),
@@ -71,7 +66,7 @@ def test_videos_are_streams_of_their_own_and_all_images_one(tmp_path: Path) -> N
 def test_what_cannot_be_opened_among_good_ones_is_one_unreadable_row(tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", STACK)
     np.save(tmp_path / "points.npy", np.zeros((3, 2)))
-    write_video(tmp_path / "good.mkv", 4)
+    write_greys(tmp_path / "good.mkv", 4)
     (tmp_path / "garbage.mp4").write_bytes(bytes(range(256)) * 20)
     names = ["missing.mp4", "good.mkv", "garbage.mp4", "points.npy", "good.npy", "missing.png"]
     source = open_source([tmp_path / name for name in names], start=2, every=2)
@@ -85,6 +80,7 @@ def test_what_cannot_be_opened_among_good_ones_is_one_unreadable_row(tmp_path: P
     ]
     errors = [stream.error for stream in source.streams]
     assert [error is None for error in errors] == [False, True, False, False, True, False]
+    assert source.n_readable == 2
     assert "no such file" in (errors[0] or "") and "single image" in (errors[3] or "")
     assert source[0].error == errors[0] and str(tmp_path) not in (errors[0] or "")
     assert [f.frame for f in source.read(0, -1, 0)] == [-1]
@@ -153,7 +149,7 @@ def test_a_closed_source_cannot_be_read() -> None:
 
 
 def test_a_frame_survives_pickling(tmp_path: Path) -> None:
-    write_video(tmp_path / "v.mkv")
+    write_greys(tmp_path / "v.mkv")
     for frame in (open_source(tmp_path / "v.mkv")[3], Frame("a", -1, error="gone")):
         copy = pickle.loads(pickle.dumps(frame))
         assert (copy.source, copy.frame, copy.time, copy.error) == (
@@ -167,7 +163,7 @@ def test_a_frame_survives_pickling(tmp_path: Path) -> None:
 
 def test_urls_give_what_the_files_give(tmp_path: Path) -> None:
     memory = pytest.importorskip("fsspec").filesystem("memory")
-    write_video(tmp_path / "v.mp4", 30)
+    write_greys(tmp_path / "v.mp4", 30)
     write_images(tmp_path / "pictures", ["b10.png", "b2.png"])
     np.save(tmp_path / "s.npy", STACK)
     write_zarr(tmp_path / "s.zarr", STACK, (3, 6, 10))

@@ -6,11 +6,11 @@ import struct
 import sys
 import threading
 import tracemalloc
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import write_video
 
 av = pytest.importorskip("av")
 
@@ -35,30 +35,17 @@ def number_in(grey: np.ndarray) -> int:
     return sum(int(grey[:, b * 12 + 3 : b * 12 + 9].mean() > 120) << b for b in range(BITS))
 
 
-def write_video(
+def numbered_video(
     path: Path,
     frames: int = 60,
     codec: str = "libx264",
-    times: list[int] | None = None,
     options: dict[str, str] | None = None,
-    keyframe_every: int = 12,
-    container_options: dict[str, str] | None = None,
+    **given: object,
 ) -> Path:
-    """Encode numbered pictures; `times` are in units of 1/100 s, otherwise at 25 frames/s."""
-    with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=25, options=options or {})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.gop_size = keyframe_every
-        stream.codec_context.thread_count = 1
-        if times is not None:
-            stream.codec_context.time_base = Fraction(1, 100)
-        for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture_of(number), "rgb24")
-            frame.pts = number if times is None else times[number]
-            frame.time_base = Fraction(1, 25) if times is None else Fraction(1, 100)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
+    """Encode numbered pictures, each twelfth of them a keyframe."""
+    pictures = (picture_of(number) for number in range(frames))
+    options = {"g": "12", "threads": "1"} | (options or {})
+    return write_video(path, pictures, codec, options, **given)
 
 
 def packets_of(path: Path) -> list[tuple[int, int, int]]:
@@ -84,7 +71,7 @@ def damage(path: Path, numbers: set[int], sound: float = 0.0) -> None:
 
 @pytest.fixture
 def b_frames(tmp_path: Path) -> Path:
-    path = write_video(tmp_path / "b.mp4", options={"bf": "3"})
+    path = numbered_video(tmp_path / "b.mp4", options={"bf": "3"})
     stored = [number for number, _, _ in packets_of(path)]
     assert stored != sorted(stored), "the encoder made no B-frames"
     return path
@@ -137,7 +124,7 @@ def test_start_stop_and_every_select_frames_within_each_stream(b_frames: Path) -
 
 def test_variable_frame_rate_keeps_its_true_timestamps(tmp_path: Path) -> None:
     times = np.cumsum(np.random.default_rng(1).integers(1, 30, 50)).tolist()
-    path = write_video(tmp_path / "vfr.mkv", 50, times=times, options={"bf": "2"})
+    path = numbered_video(tmp_path / "vfr.mkv", 50, times=times, options={"bf": "2"})
     source = open_source(path)
     frames = list(source)
     assert [number_in(frame.grey()) for frame in frames] == list(range(50))
@@ -162,7 +149,7 @@ def test_frame_numbers_are_exact_in_every_container(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     try:
-        path = write_video(tmp_path / name, codec=codec, options=options)
+        path = numbered_video(tmp_path / name, codec=codec, options=options)
     except av.codec.codec.UnknownCodecError:
         pytest.skip(f"this PyAV has no {codec}")
     source = open_source(path)
@@ -174,7 +161,7 @@ def test_frame_numbers_are_exact_in_every_container(
 
 
 def test_raw_video_without_timestamps_keeps_its_order(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.h264", options={"bf": "3"})
+    path = numbered_video(tmp_path / "v.h264", options={"bf": "3"})
     source = open_source(path)
     assert [number_in(frame.grey()) for frame in source] == list(range(60))
     assert [number_in(source[k].grey()) for k in (40, 7, 59)] == [40, 7, 59]
@@ -189,7 +176,7 @@ def test_rotation_metadata_turns_the_picture_as_a_player_would(
     tmp_path: Path, matrix: tuple[int, ...], turns: int
 ) -> None:
     # The matrix {a b u c d v x y w} of ISO/IEC 14496-12 shows pixel (p, q) at (ap + cq, bp + dq).
-    path = write_video(tmp_path / "v.mp4", 3, options={"bf": "0"})
+    path = numbered_video(tmp_path / "v.mp4", 3, options={"bf": "0"})
     upright = [frame.image for frame in open_source(path)]
     content = bytearray(path.read_bytes())
     a, b, c, d = (value << 16 for value in matrix)
@@ -232,7 +219,7 @@ def test_a_damaged_packet_costs_its_frames_and_decoding_goes_on(
 def test_damage_to_a_keyframe_looks_alike_from_wherever_decoding_begins(
     tmp_path: Path, codec: str
 ) -> None:
-    path = write_video(tmp_path / "v.mp4", codec=codec, options={"b": "300k"})
+    path = numbered_video(tmp_path / "v.mp4", codec=codec, options={"b": "300k"})
     with av.open(str(path)) as container:
         keyframes = [k for k, p in enumerate(container.demux(video=0)) if p.is_keyframe]
     assert len(keyframes) > 2
@@ -245,7 +232,7 @@ def test_damage_to_a_keyframe_looks_alike_from_wherever_decoding_begins(
 
 
 def test_packets_that_are_never_shown_have_no_frame_number(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.webm", codec="libvpx", options={"b": "200k"})
+    path = numbered_video(tmp_path / "v.webm", codec="libvpx", options={"b": "200k"})
     content = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0)]
@@ -263,8 +250,8 @@ def test_a_truncated_mp4_without_its_index_cannot_be_opened(b_frames: Path) -> N
 
 
 def test_a_truncated_mp4_with_its_index_keeps_numbers_and_times(tmp_path: Path) -> None:
-    path = write_video(
-        tmp_path / "v.mp4", options={"bf": "3"}, container_options={"movflags": "faststart"}
+    path = numbered_video(
+        tmp_path / "v.mp4", options={"bf": "3"}, container={"movflags": "faststart"}
     )
     times = [frame.time for frame in open_source(path)]
     packets = packets_of(path)
@@ -282,7 +269,7 @@ def test_a_truncated_mp4_with_its_index_keeps_numbers_and_times(tmp_path: Path) 
 
 
 def test_an_edit_list_hides_frames_without_harming_the_others(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.mp4", options={"bf": "0"})
+    path = numbered_video(tmp_path / "v.mp4", options={"bf": "0"})
     content = bytearray(path.read_bytes())
     # edts/elst: one edit; its media time is moved on by five frames.
     at = content.index(b"elst") + 4 + 8

@@ -17,17 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import check_shape
+from holdstill.face_recording import FaceRecording
 from holdstill.initial import Initial
 from holdstill.memory import peak_memory
-from holdstill.parts import FACE_COLUMNS
 from holdstill.pictures import ContactSheet, canonical_picture
-from holdstill.recording import Recording
 from holdstill.reference.registration import SEARCHES
 from holdstill.registration.learning import EVERYBODY
 from holdstill.registration.model import FaceModel
 from holdstill.registration.registering import Registration, identify, register
 from holdstill.registration.starts import face_starts
 from holdstill.run import refuse_nothing
+from holdstill.run_layout import MODEL
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources.paths import kind_of
 from holdstill.threads import run_in_order, thread_count
@@ -81,7 +81,7 @@ def register_to_folder(
     """Register the faces of every frame and write the run's folder.
 
     The folder gets ``model.npz``, ``transforms.parquet`` (as :func:`holdstill.run.align_to_folder`
-    writes it, with `holdstill.recording.FACE_COLUMNS`), the faces that converged as images in
+    writes it, with `holdstill.parts.FACE_COLUMNS`), the faces that converged as images in
     ``faces``, ``contact_sheet.png`` and, last, ``run.json``. The rows do not depend on the number
     of threads.
 
@@ -139,8 +139,8 @@ def register_to_folder(
     shape = model.shape if picture_shape is None else _checked_picture_shape(picture_shape)
     started = time.perf_counter()
 
-    with Recording(folder, columns=FACE_COLUMNS) as recording:
-        recording.write_dictionary(model.save, "model.npz")
+    with FaceRecording(folder) as recording:
+        recording.write_model(model.save)
 
         def work(job: tuple[int, Frame], stopped: Callable[[], bool]) -> list[RegisteredFace]:
             row, frame = job
@@ -165,7 +165,7 @@ def register_to_folder(
         if drawn is not None:
             recording.write_contact_sheet(drawn)
         seconds = time.perf_counter() - started
-        saved = (recording.folder / "model.npz").read_bytes()
+        saved = (recording.folder / MODEL).read_bytes()
         summary = {
             **(facts or {}),
             "options": {
@@ -195,7 +195,7 @@ PART_ROWS = 1000
 class _Rows:
     """The rows of a run on their way into its parts, and what they count."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: FaceRecording) -> None:
         self._statuses: Counter[str] = Counter()
         self._recording, self._good = recording, 0
         self._waiting: list[dict[str, Any]] = []

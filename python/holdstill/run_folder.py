@@ -19,8 +19,9 @@ import numpy.typing as npt
 from holdstill.alignment import is_good
 from holdstill.dictionary import Dictionary
 from holdstill.initial import ANGLES, make_initial
-from holdstill.recording import PARTS, is_run
+from holdstill.recording import is_run
 from holdstill.registration.model import FaceModel
+from holdstill.run_layout import DICTIONARY, MODEL, PARTS, SUMMARY, VIDEO
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 from holdstill.sources.paths import is_url
@@ -151,7 +152,7 @@ class Run:
     @property
     def registered(self) -> bool:
         """Whether the run registered faces to a face model, rather than to a dictionary."""
-        return (self.folder / "model.npz").is_file()
+        return (self.folder / MODEL).is_file()
 
     @cached_property
     def shape(self) -> tuple[int, int]:
@@ -163,13 +164,13 @@ class Run:
             If the run has lost its dictionary or model.
         """
         if self.registered:
-            return FaceModel.load(self.folder / "model.npz").shape
+            return FaceModel.load(self.folder / MODEL).shape
         return self.dictionary().shape
 
     @property
     def video(self) -> Path | None:
         """``aligned.mp4``, one picture for every row; None where the run was made without."""
-        path = self.folder / "aligned.mp4"
+        path = self.folder / VIDEO
         return path if path.is_file() else None
 
     def dictionary(self) -> Dictionary:
@@ -180,9 +181,9 @@ class Run:
         FileNotFoundError
             If there is none.
         """
-        path = self.folder / "dictionary.npz"
+        path = self.folder / DICTIONARY
         if not path.is_file():
-            raise FileNotFoundError(f"{self.address}: the run has no dictionary.npz")
+            raise FileNotFoundError(f"{self.address}: the run has no {DICTIONARY}")
         return Dictionary.load(path)
 
     def open_frames(self) -> FrameSource:
@@ -310,7 +311,7 @@ def _copied(url: str, place: Path) -> Path:
     if not is_run(url):
         raise NotARunError(f"{url}: not the folder of a run (no transforms in it)")
     store = open_store(url)
-    there = {"run.json", "dictionary.npz", "model.npz", PARTS} & set(store.names())
+    there = {SUMMARY, DICTIONARY, MODEL, PARTS} & set(store.names())
     for name in there:
         copy_of(f"{url.rstrip('/')}/{name}", place)
     return place
@@ -329,15 +330,15 @@ def _read(path: Path, url: str | None = None) -> Run:
         raise ValueError(f"{address}: the run holds no frame")
     facts: dict[str, Any] = {}
     try:
-        text = (path / "run.json").read_text(encoding="utf-8")
+        text = (path / SUMMARY).read_text(encoding="utf-8")
     except FileNotFoundError:
         text = "{}"
     try:
         facts = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{address}/run.json: not readable as JSON ({error})") from None
+        raise ValueError(f"{address}/{SUMMARY}: not readable as JSON ({error})") from None
     if not isinstance(facts, dict):
-        raise ValueError(f"{address}/run.json: expected an object")
+        raise ValueError(f"{address}/{SUMMARY}: expected an object")
     return Run(path, rows, facts, url)
 
 

@@ -167,7 +167,7 @@ def initialiser_for(
         independent=independent,
         face=face,
         n_rows=len(frames),
-        n_streams=sum(stream.error is None for stream in frames.streams),
+        n_streams=frames.n_readable,
     )
 
 

@@ -16,6 +16,7 @@ from holdstill.canonical import DEFAULT_SHAPE, eye_corners
 from holdstill.landmark_files import EYE_COLUMNS, KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
 from holdstill.optional import import_optional
+from holdstill.run_layout import PARTS
 from holdstill.sources.paths import is_url
 from holdstill.stores import copy_of, open_store
 from holdstill.tables import read_csv
@@ -30,8 +31,6 @@ EYES_ABOVE_BOX_CENTRE = 0.18
 
 MATRIX_COLUMNS = tuple(f"h{row}{column}" for row in range(3) for column in range(3))
 BOX_COLUMNS = ("x", "y", "width", "height")
-
-_PARTS = "transforms.parquet"
 
 _EXPECTED = (
     "a column frame (and source, where there are several streams) with either h00,h01,...,h22, "
@@ -180,9 +179,9 @@ def read_transforms(
 
 
 def _read_url(url: str, shape: tuple[int, int]) -> dict[str, npt.NDArray[Any]]:
-    is_run = open_store(url).exists(_PARTS)
+    is_run = open_store(url).exists(PARTS)
     with tempfile.TemporaryDirectory() as place:
-        copy = copy_of(f"{url.rstrip('/')}/{_PARTS}" if is_run else url, Path(place))
+        copy = copy_of(f"{url.rstrip('/')}/{PARTS}" if is_run else url, Path(place))
         try:
             return _read(copy, shape)
         except ValueError as error:
@@ -192,8 +191,8 @@ def _read_url(url: str, shape: tuple[int, int]) -> dict[str, npt.NDArray[Any]]:
 def _read(file: Path, shape: tuple[int, int]) -> dict[str, npt.NDArray[Any]]:
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file or folder of transforms")
-    if (file / _PARTS).exists():
-        file = file / _PARTS
+    if (file / PARTS).exists():
+        file = file / PARTS
     if has_pts(file):
         return _interpret(read_pts(file), file, shape)
     if _is_parquet(file):

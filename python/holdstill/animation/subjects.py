@@ -115,7 +115,7 @@ def _of_run(run: Run, shape: tuple[int, int]) -> Subject:
 
 
 def _found(frames: FrameSource, initial: Initial, shape: tuple[int, int]) -> FloatArray:
-    streams = sum(stream.error is None for stream in frames.streams)
+    streams = frames.n_readable
     track = make_initial(initial, shape, n_rows=len(frames), n_streams=streams).for_track()
     found = np.full((len(frames), 3, 3), np.nan)
     for row, frame in enumerate(frames):

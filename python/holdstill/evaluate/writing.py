@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from holdstill.evaluate.evaluation import Evaluation
 from holdstill.outputs import as_json, replacing
+from holdstill.run_layout import EVALUATED_FRAMES, EVALUATION
 from holdstill.stores import refuse_url
 
 
@@ -39,9 +40,9 @@ def write_evaluation(found: Evaluation, folder: str | os.PathLike[str]) -> None:
             'writing evaluation.parquet needs pyarrow: pip install "holdstill[cli]"'
         ) from None
     table = pa.table({name: _column(pa, cells) for name, cells in found.per_frame.items()})
-    with replacing(Path(folder) / "evaluation.parquet") as temporary:
+    with replacing(Path(folder) / EVALUATED_FRAMES) as temporary:
         pq.write_table(table, temporary)
-    with replacing(Path(folder) / "evaluation.json") as temporary:
+    with replacing(Path(folder) / EVALUATION) as temporary:
         temporary.write_text(as_json(found.to_dict()) + "\n", encoding="utf-8")
 
 

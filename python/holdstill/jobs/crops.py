@@ -19,15 +19,12 @@ import numpy.typing as npt
 from holdstill.initial import TRACK_LENGTH
 from holdstill.optional import import_optional
 from holdstill.outputs import output_errors
+from holdstill.run_layout import CROPS, FRAGMENTS, fragment_name
 from holdstill.stores import AT_ONCE, Store, numbers_in
 from holdstill.threads import run_in_order
 
 Pictures = npt.NDArray[np.uint8]
 
-CROPS = "aligned.zarr"
-"""Name of the array in a run's folder."""
-
-_FRAGMENTS = "fragments"
 _CHUNK_BYTES = 2**20
 
 _DAMAGED = (RuntimeError, ValueError, EOFError)
@@ -110,7 +107,7 @@ class Crops:
         if len(pictures):
             file = io.BytesIO()
             np.save(file, pictures)
-            self.store.write(_fragment_name(row), file.getvalue())
+            self.store.write(fragment_name(row), file.getvalue())
 
     def join(self) -> None:
         """Bring the fragments into the array, when all tracks are written."""
@@ -119,7 +116,7 @@ class Crops:
             for row, pictures in zip(rows, found, strict=True):
                 with output_errors(self._path):
                     self._set(self._open, row, pictures)
-        self.store.remove(_FRAGMENTS)
+        self.store.remove(FRAGMENTS)
 
     def _set(self, array: Any, row: int, pictures: Pictures) -> None:
         end = row + len(pictures)
@@ -155,10 +152,10 @@ class Crops:
 
     def fragments(self) -> list[int]:
         """First rows of the fragments that have not been joined, ascending."""
-        return numbers_in(self.store, _FRAGMENTS, ".npy")
+        return numbers_in(self.store, FRAGMENTS, ".npy")
 
     def _fragment(self, row: int) -> Pictures:
-        content = self.store.read(_fragment_name(row))
+        content = self.store.read(fragment_name(row))
         pictures: Pictures = np.load(io.BytesIO(content), allow_pickle=False)
         return pictures
 
@@ -182,10 +179,6 @@ class Crops:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_open"}
-
-
-def _fragment_name(row: int) -> str:
-    return f"{_FRAGMENTS}/{row:012d}.npy"
 
 
 def digest_of(pictures: Pictures) -> str:

@@ -21,7 +21,7 @@ from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
-from holdstill.jobs.crops import CROPS, Crops
+from holdstill.jobs.crops import Crops
 from holdstill.jobs.manifest import (
     manifest_of,
     read_manifest,
@@ -29,26 +29,32 @@ from holdstill.jobs.manifest import (
     write_manifest,
 )
 from holdstill.jobs.records import (
-    RECORDS,
     Record,
     digest_of_file,
+    frames_of,
     holds,
     read_record,
-    record_name,
-    segment_name,
 )
 from holdstill.jobs.summary import summarise
 from holdstill.jobs.work import Outputs, Task
 from holdstill.parts import load_pyarrow
 from holdstill.recording import clear, refuse_other_contents, write_csv, write_summary
+from holdstill.run_layout import (
+    CROPS,
+    DICTIONARY,
+    RECORDS,
+    SEGMENTS,
+    SUMMARY,
+    VIDEO,
+    record_name,
+    segment_name,
+)
 from holdstill.segments import as_rate, concatenate, load_av
 from holdstill.solver_options import SolverOptions
 from holdstill.sources import FrameSource
 from holdstill.stores import AT_ONCE, lock, open_store, scratch
 from holdstill.streaming import frame_rate
 from holdstill.threads import run_in_order
-
-VIDEO, DICTIONARY = "aligned.mp4", "dictionary.npz"
 
 log = logging.getLogger("holdstill")
 
@@ -176,10 +182,9 @@ class Job:
         self.versions = Versions(
             {s.name: known[s.name] for s in self.frames.streams if s.name in known}
         )
-        before = read_manifest(self._store) if resume else None
-        if before is None:
-            refuse_other_contents(self.folder, going_on=resume)
+        self._before(resume)
         self._open.enter_context(lock(self._store))
+        before = self._before(resume)  # another process may have been quicker
         if before is not None:
             refuse_changes(self._store.address, before, manifest)
             if before.get("instruction_set") != manifest["instruction_set"]:
@@ -195,11 +200,17 @@ class Job:
         self._is_new = True
         if self._store.local is not None:
             _sweep(self._store.local)
-        clear(self._store)
         write_manifest(self._store, manifest)  # first: without it nobody goes on
         self._write_dictionary()
         if self.outputs.crops is not None:
             self.outputs.crops.create()
+
+    def _before(self, resume: bool) -> dict[str, Any] | None:
+        """The manifest of the job to go on with; None where the folder is to be a new one's."""
+        before = read_manifest(self._store) if resume else None
+        if before is None:
+            refuse_other_contents(self.folder, going_on=resume)
+        return before
 
     def _write_dictionary(self) -> None:
         with scratch(self._store) as folder:
@@ -242,7 +253,7 @@ class Job:
     def _files_of_finished(self) -> dict[str, str]:
         """The joined video with its digest, if it is there to the byte."""
         try:
-            expected = json.loads(self._store.read("run.json"))["files"][VIDEO]
+            expected = json.loads(self._store.read(SUMMARY))["files"][VIDEO]
             with scratch(self._store) as folder:
                 fetched = folder / VIDEO
                 self._store.fetch(VIDEO, fetched)
@@ -270,7 +281,7 @@ class Job:
     @property
     def rows_done(self) -> int:
         """Rows of the blocks that are done."""
-        return sum(record["rows"][1] - record["rows"][0] for record in self._records.values())
+        return sum(map(frames_of, self._records.values()))
 
     def pending(self) -> Iterator[Block]:
         """The blocks that are still to be done, in the order of the rows, made one by one."""
@@ -345,7 +356,7 @@ class Job:
         )
         write_summary(self._store, summary)
         if not summary["lost"]:  # else the video is joined anew when the sources are back
-            self._store.remove("segments")
+            self._store.remove(SEGMENTS)
         return summary
 
     def _join(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ import holdstill
 from holdstill import _core
 from holdstill.initial import Initial
 from holdstill.outputs import as_json
+from holdstill.run_layout import MANIFEST
 from holdstill.sources import FrameSource
 from holdstill.sources.images import ImageFiles
 from holdstill.sources.paths import is_url
@@ -22,7 +23,6 @@ from holdstill.sources.versions import version_of, versions_of
 from holdstill.stores import Store
 from holdstill.transforms import read_transforms
 
-MANIFEST = "job.json"
 FORMAT = 1
 
 _SHOWN = 5

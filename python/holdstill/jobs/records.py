@@ -11,10 +11,8 @@ from typing import Any
 from holdstill.jobs.blocks import Block
 from holdstill.jobs.crops import Crops
 from holdstill.outputs import as_plain
+from holdstill.run_layout import record_name, segment_name
 from holdstill.stores import Store
-
-RECORDS = "blocks"
-"""Folder of the records."""
 
 Record = Mapping[str, Any]
 """Of a block: ``block``, ``rows`` [first, end], ``files`` {name: SHA-256}, ``crops`` (see
@@ -24,14 +22,10 @@ of its sources), ``seconds`` {stage: seconds}, ``finished`` (UTC), ``peak_memory
 also ``sha256`` (of all the rest)."""
 
 
-def segment_name(block: int) -> str:
-    """Where a block's stretch of the aligned video is until all are joined."""
-    return f"segments/{block:07d}.mp4"
-
-
-def record_name(block: int) -> str:
-    """Where a block's record is."""
-    return f"{RECORDS}/{block:07d}.json"
+def frames_of(record: Record) -> int:
+    """How many frames a block has."""
+    first, end = record["rows"]
+    return int(end - first)
 
 
 def digest(content: bytes) -> str:

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from holdstill.jobs.manifest import read_manifest
-from holdstill.jobs.records import RECORDS, Record, read_record
+from holdstill.jobs.records import Record, frames_of, read_record
 from holdstill.run_folder import NotARunError
+from holdstill.run_layout import RECORDS, SUMMARY
 from holdstill.stores import AT_ONCE, Store, is_locked, numbers_in, open_store
 from holdstill.threads import run_in_order
 
@@ -50,7 +51,7 @@ def job_status(folder: str | os.PathLike[str]) -> dict[str, Any]:
     numbers = numbers_in(store, RECORDS, ".json")
     with closing(run_in_order(lambda k, _: read_record(store, k), numbers, AT_ONCE)) as found:
         records = [record for record in found if record is not None]
-    done = sum(_frames(record) for record in records)
+    done = sum(map(frames_of, records))
     statuses: Counter[str] = Counter()
     for record in records:
         statuses.update(record["status"])
@@ -71,7 +72,7 @@ def job_status(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _summary(store: Store) -> dict[str, Any]:
     try:
-        found = json.loads(store.read("run.json"))
+        found = json.loads(store.read(SUMMARY))
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -101,13 +102,9 @@ def _state(store: Store, finished: bool) -> str:
     return "interrupted" if store.local is not None else "unfinished"
 
 
-def _frames(record: Record) -> int:
-    return int(record["rows"][1] - record["rows"][0])
-
-
 def _speed(records: list[Record]) -> float | None:
     """Frames per second between the ends of the last blocks."""
-    ended = sorted((datetime.fromisoformat(r["finished"]), _frames(r)) for r in records)[-RECENT:]
+    ended = sorted((datetime.fromisoformat(r["finished"]), frames_of(r)) for r in records)[-RECENT:]
     if len(ended) < 2:
         return None
     seconds = (ended[-1][0] - ended[0][0]).total_seconds()

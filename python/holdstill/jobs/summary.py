@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from holdstill.jobs.records import Record
+from holdstill.jobs.records import Record, frames_of
 from holdstill.memory import peak_memory
 
 
@@ -37,7 +37,7 @@ def summarise(
         stages.update(record["seconds"])
     total = sum(statuses.values())
     solved = total - statuses["not_found"] - statuses["unreadable"]
-    frames_now = sum(_frames(record) for record in new)
+    frames_now = sum(map(frames_of, new))
     peaks = [peak_memory(), *(record["peak_memory_mb"] for record in new)]
     return {
         **facts,
@@ -54,10 +54,6 @@ def summarise(
         "frames_per_second": frames_now / seconds if seconds > 0 and new else None,
         "peak_memory_mb": max((peak for peak in peaks if peak is not None), default=None),
     }
-
-
-def _frames(record: Record) -> int:
-    return int(record["rows"][1] - record["rows"][0])
 
 
 def _sum(records: Sequence[Record], name: str) -> int:

@@ -27,13 +27,12 @@ from holdstill.jobs.records import (
     Record,
     digest,
     digest_of_file,
-    segment_name,
     write_record,
 )
 from holdstill.memory import peak_memory
 from holdstill.parts import COLUMNS, as_part
 from holdstill.pictures import canonical_picture
-from holdstill.recording import part_name
+from holdstill.run_layout import part_name, segment_name
 from holdstill.segments import Segment, concatenate
 from holdstill.solver_options import SolverOptions
 from holdstill.sources import Frame, FrameSource
@@ -104,7 +103,7 @@ class Task:
         face: str,
     ) -> Task:
         """That of a source; wrong arguments are refused here, and not on a worker."""
-        n_streams = sum(stream.error is None for stream in frames.streams)
+        n_streams = frames.n_readable
         task = cls(dictionary, initial, options, independent, face, len(frames), n_streams)
         _ = task.aligners, task.starts
         return task

@@ -210,7 +210,7 @@ def measure_coverage(
             independent=True,
             face=face,
             n_rows=len(frames),
-            n_streams=sum(stream.error is None for stream in frames.streams),
+            n_streams=frames.n_readable,
         )
         order = np.random.default_rng(seed).permutation(len(frames)).tolist()
         for frame, grey, start in take(frames, starts, order, n, learnt_from):

@@ -171,7 +171,7 @@ def fit(
             independent=True,
             face=face,
             n_rows=len(frames),
-            n_streams=sum(stream.error is None for stream in frames.streams),
+            n_streams=frames.n_readable,
         )
         if selection == "coverage":
             # Every round starts from the initial transforms: the result is RASL's on the sample,

@@ -104,7 +104,7 @@ def face_starts(
             table,
             shape,
             n_rows=len(frames),
-            n_streams=sum(stream.error is None for stream in frames.streams),
+            n_streams=frames.n_readable,
         ).for_track()
         for table in _face_by_face(initial, shape)
     ]

@@ -17,6 +17,7 @@ from holdstill.report.pictures import make_pictures
 from holdstill.report.plots import plot_section
 from holdstill.report.rows import shown_rows, worst_rows
 from holdstill.run_folder import Run, read_run
+from holdstill.run_layout import REPORT
 from holdstill.stores import refuse_url
 
 __all__ = ["write_report"]
@@ -75,7 +76,7 @@ def write_report(
         run = read_run(run)
     if path is None:
         refuse_url(run.address, "a report")
-    target = run.folder / "report.html" if path is None else Path(path)
+    target = run.folder / REPORT if path is None else Path(path)
     worst = worst_rows(run)
     shown = shown_rows(run, worst)
     if isinstance(points, (str, os.PathLike)):

@@ -53,6 +53,11 @@ class FrameSource:
         return self._streams
 
     @property
+    def n_readable(self) -> int:
+        """How many of them could be opened, each with frame numbers of its own."""
+        return sum(stream.error is None for stream in self._streams)
+
+    @property
     def numbers(self) -> tuple[range, ...]:
         """Selected frame numbers of each stream: the rows of the source, in order."""
         return self._rows
