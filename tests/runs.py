@@ -6,17 +6,20 @@ import numpy as np
 
 from holdstill import read_run
 from holdstill.initial import ANGLES
-from holdstill.recording import COLUMNS, Recording
+from holdstill.parts import COLUMNS, as_part
+from holdstill.recording import write_summary
+from holdstill.run_layout import DICTIONARY, part_name
+from holdstill.stores import LocalStore
 
 
 def write_rows(folder, columns, dictionary, facts=None):
     """A run's folder of the rows given; interrupted where `facts` is None."""
     kinds = {**COLUMNS, **dict.fromkeys(set(ANGLES) & set(columns), "float64")}
-    with Recording(folder, columns=kinds) as recording:
-        recording.write_dictionary(dictionary.save)
-        recording.write_part(0, columns)
-        if facts is not None:
-            recording.finish(facts)
+    store = LocalStore(folder)
+    store.write(part_name(0), as_part(columns, kinds))
+    dictionary.save(store.local / DICTIONARY)
+    if facts is not None:
+        write_summary(store, facts)
     return folder
 
 

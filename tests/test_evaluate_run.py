@@ -8,13 +8,13 @@ import shutil
 import numpy as np
 import pytest
 from clips import N_FRAMES, texts
+from runs import write_rows
 
 import holdstill
 from holdstill import Dictionary, evaluate_run, read_run
 from holdstill.canonical import roi_mask
 from holdstill.cli import main
-from holdstill.evaluate import eye_corner_table, write_evaluation
-from holdstill.recording import Recording
+from holdstill.evaluate import eye_corner_table
 from holdstill.reference.warp import warp
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -144,10 +144,8 @@ def test_the_figures_of_a_known_tracker_are_known(data_dir, tmp_path):
         "evaluations": ones, "quality": zeros + 1,
     }  # fmt: skip
     atoms = np.full((200 * 200, 1), 1 / 200, dtype=np.float32)
-    with Recording(tmp_path / "run") as recording:
-        recording.write_dictionary(Dictionary(atoms, shape=(200, 200), motion="similarity").save)
-        recording.write_part(0, columns)
-        recording.finish({})
+    dictionary = Dictionary(atoms, shape=(200, 200), motion="similarity")
+    write_rows(tmp_path / "run", columns, dictionary, {})
     found = evaluate_run(tmp_path / "run", points=folder / "points.npy", frames=False)
     error = found.eye_corners.after.average
     assert (round(error.mean, 3), round(error.std, 3), round(error.max, 2)) == (1.343, 0.856, 6.11)
@@ -321,13 +319,6 @@ def test_the_command_looks_at_no_frame_where_it_is_told_not_to(copy, command):
 def test_the_command_refuses_an_unknown_region(run_folder, command):
     code, _, err = command("evaluate", run_folder, "--region", "nostril")
     assert (code, "region: 'nostril'" in err) == (2, True)
-
-
-def test_a_new_run_clears_what_was_said_of_the_old(copy):
-    write_evaluation(evaluate_run(copy, frames=False), copy)
-    assert (copy / "evaluation.json").exists()
-    with Recording(copy, overwrite=True):
-        assert not list(copy.glob("evaluation.*"))
 
 
 def test_a_folder_that_cannot_be_written_is_an_output_error(copy, command, monkeypatch):

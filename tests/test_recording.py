@@ -14,9 +14,9 @@ import pytest
 from disk import small_files
 
 from holdstill import outputs as outputs_module
+from holdstill.face_recording import FaceRecording
 from holdstill.outputs import OutputError
-from holdstill.parts import COLUMNS
-from holdstill.recording import Recording
+from holdstill.parts import FACE_COLUMNS
 from holdstill.transforms import read_transforms
 
 pa = pytest.importorskip("pyarrow")
@@ -37,6 +37,11 @@ def columns(n=4, first=0, seed=0):
         "n_atoms": np.full(n, 3),
         "evaluations": np.full(n, 19),
         "quality": np.full(n, 0.8),
+        "face": np.zeros(n, dtype=int),
+        "log_likelihood": rng.normal(size=n),
+        "difs": rng.uniform(size=n),
+        "dffs": rng.uniform(size=n),
+        "user": [None] * n,
     }
 
 
@@ -46,7 +51,7 @@ def visible(folder: Path) -> set[str]:
 
 
 def test_parts_have_the_fixed_columns_types_and_rows_in_order(tmp_path):
-    with Recording(tmp_path / "run") as recording:
+    with FaceRecording(tmp_path / "run") as recording:
         recording.write_part(1, columns(3, first=4, seed=1))
         recording.write_part(0, columns(4))
         recording.finish({})
@@ -54,11 +59,12 @@ def test_parts_have_the_fixed_columns_types_and_rows_in_order(tmp_path):
     assert [part.name for part in parts] == ["part-0000000.parquet", "part-0000001.parquet"]
     names = ["source", "frame", "time", *(f"h{i}{j}" for i in range(3) for j in range(3))]
     names += ["status", "iterations", "residual", "step", "n_atoms", "evaluations", "quality"]
+    names += ["face", "log_likelihood", "difs", "dffs", "user"]
     for part in parts:
         schema = pq.read_schema(part)
-        assert schema.names == names == list(COLUMNS)
-        types = {"source": "string", "status": "string", "frame": "int64"}
-        types |= dict.fromkeys(("iterations", "n_atoms", "evaluations"), "int32")
+        assert schema.names == names == list(FACE_COLUMNS)
+        types = {"source": "string", "status": "string", "user": "string", "frame": "int64"}
+        types |= dict.fromkeys(("iterations", "n_atoms", "evaluations", "face"), "int32")
         assert [str(t) for t in schema.types] == [types.get(name, "double") for name in names]
     table = read_transforms(tmp_path / "run")
     assert table["frame"].tolist() == list(range(7))
@@ -67,7 +73,7 @@ def test_parts_have_the_fixed_columns_types_and_rows_in_order(tmp_path):
 
 
 def test_pyarrow_reads_the_folder_as_one_dataset(tmp_path):
-    with Recording(tmp_path / "run") as recording:
+    with FaceRecording(tmp_path / "run") as recording:
         recording.write_part(0, columns(4))
         recording.write_part(1, columns(2, first=4))
         recording.finish({})
@@ -80,7 +86,7 @@ def test_what_is_not_there_is_null(tmp_path):
     rows["frame_from_canonical"][1, 2, 2] = np.nan
     rows["time"] = [None, np.nan, 1.0]
     rows["residual"] = [0.1, np.inf, 0.3]
-    with Recording(tmp_path / "run") as recording:
+    with FaceRecording(tmp_path / "run") as recording:
         recording.write_part(0, rows)
         recording.finish({})
     table = pq.read_table(tmp_path / "run" / "transforms.parquet")
@@ -94,7 +100,7 @@ def test_what_is_not_there_is_null(tmp_path):
 def test_equal_rows_give_equal_bytes(tmp_path):
     written = []
     for name in ("first", "second"):
-        with Recording(tmp_path / name) as recording:
+        with FaceRecording(tmp_path / name) as recording:
             recording.write_part(0, columns(250))
         part = tmp_path / name / "transforms.parquet" / "part-0000000.parquet"
         written.append(part.read_bytes())
@@ -102,7 +108,7 @@ def test_equal_rows_give_equal_bytes(tmp_path):
 
 
 def test_malformed_columns_are_refused(tmp_path):
-    recording = Recording(tmp_path / "run")
+    recording = FaceRecording(tmp_path / "run")
     for change, message in [
         ({"yaw": np.ones(4)}, "columns: expected .*yaw"),
         ({"frame": np.arange(3)}, "columns: expected one length"),
@@ -122,7 +128,7 @@ def test_run_json_is_finite_and_comes_last(tmp_path):
         "path": tmp_path,
         "initial": None,
     }
-    with Recording(tmp_path / "run") as recording:
+    with FaceRecording(tmp_path / "run") as recording:
         recording.write_part(0, columns())
         assert "run.json" not in visible(tmp_path / "run")
         recording.finish(summary)
@@ -141,12 +147,12 @@ def test_run_json_is_finite_and_comes_last(tmp_path):
 def test_the_csv_beside_says_the_same_as_the_parts(tmp_path):
     rows = columns(3)
     rows["frame_from_canonical"][1] = np.nan
-    with Recording(tmp_path / "run") as recording:
+    with FaceRecording(tmp_path / "run") as recording:
         recording.write_part(0, rows)
         recording.write_part(1, columns(2, first=3))
         recording.finish({}, csv=True)
     with open(tmp_path / "run" / "transforms.csv", newline="") as file:
-        assert next(csv.reader(file)) == list(COLUMNS)
+        assert next(csv.reader(file)) == list(FACE_COLUMNS)
     text = read_transforms(tmp_path / "run" / "transforms.csv")
     parts = read_transforms(tmp_path / "run")
     for name in ("frame", "frame_from_canonical", "residual", "step", "time", "iterations"):
@@ -156,7 +162,7 @@ def test_the_csv_beside_says_the_same_as_the_parts(tmp_path):
 
 def test_ctrl_c_keeps_the_parts_so_far_and_nothing_half_done(tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt), Recording(run) as recording:
+    with pytest.raises(KeyboardInterrupt), FaceRecording(run) as recording:
         recording.write_part(0, columns(4))
         raise KeyboardInterrupt
     assert visible(run) == {"transforms.parquet/part-0000000.parquet"}
@@ -165,7 +171,7 @@ def test_ctrl_c_keeps_the_parts_so_far_and_nothing_half_done(tmp_path):
 
 def test_ctrl_c_while_a_part_is_written_keeps_the_ones_before(tmp_path, monkeypatch):
     run = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt), Recording(run) as recording:
+    with pytest.raises(KeyboardInterrupt), FaceRecording(run) as recording:
         recording.write_part(0, columns(4))
 
         def interrupted(descriptor):
@@ -177,32 +183,28 @@ def test_ctrl_c_while_a_part_is_written_keeps_the_ones_before(tmp_path, monkeypa
 
 
 def test_a_run_that_wrote_nothing_does_not_block_the_next(tmp_path):
-    with pytest.raises(RuntimeError), Recording(tmp_path / "run"):
+    with pytest.raises(RuntimeError), FaceRecording(tmp_path / "run"):
         raise RuntimeError
-    Recording(tmp_path / "run")
+    FaceRecording(tmp_path / "run")
 
 
-def test_a_run_is_not_overwritten_unless_asked_for(tmp_path):
+def test_a_run_is_not_overwritten(tmp_path):
     run = tmp_path / "run"
-    with Recording(run) as recording:
+    with FaceRecording(run) as recording:
         recording.write_part(0, columns())
         recording.write_part(1, columns(first=4))
         recording.finish({}, csv=True)
     (run / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"already holds a run; choose another .*--out"):
-        Recording(run)
-    with Recording(run, overwrite=True) as recording:
-        recording.write_part(0, columns(2))
-        recording.finish({})
-    assert read_transforms(run)["frame"].tolist() == [0, 1]
-    assert visible(run) == {"run.json", "notes.txt", "transforms.parquet/part-0000000.parquet"}
+        FaceRecording(run)
+    assert read_transforms(run)["frame"].tolist() == list(range(8))
+    assert (run / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_of_other_things_is_left_alone(tmp_path, overwrite):
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(FileExistsError, match=r"holds no run; choose another .*--out"):
-        Recording(tmp_path, overwrite=overwrite)
+        FaceRecording(tmp_path)
     assert visible(tmp_path) == {"thesis.tex"}
 
 
@@ -210,14 +212,14 @@ def test_a_folder_that_cannot_be_made_is_an_output_error_that_names_it(tmp_path)
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(OutputError, match=f"cannot write {path}: "):
-            Recording(path)
+            FaceRecording(path)
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_an_output_error(tmp_path):
     tmp_path.chmod(0o555)
     with pytest.raises(OutputError, match="Permission denied"):
-        Recording(tmp_path)
+        FaceRecording(tmp_path)
     tmp_path.chmod(0o755)
 
 
@@ -226,7 +228,7 @@ def test_a_full_disk_stops_a_part_with_its_name_and_leaves_the_others(tmp_path):
     with (
         small_files(),
         pytest.raises(OutputError, match=r"part-0000001.parquet"),
-        Recording(run) as recording,
+        FaceRecording(run) as recording,
     ):
         recording.write_part(0, columns(1))
         recording.write_part(1, columns(2000))
@@ -237,7 +239,7 @@ def test_a_full_disk_stops_a_part_with_its_name_and_leaves_the_others(tmp_path):
 def test_a_full_disk_stops_run_json(tmp_path):
     with (
         small_files(),
-        Recording(tmp_path / "run") as recording,
+        FaceRecording(tmp_path / "run") as recording,
         pytest.raises(OutputError, match=r"run.json"),
     ):
         recording.finish({"text": "x" * 50_000})

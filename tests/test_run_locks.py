@@ -7,10 +7,11 @@ import threading
 import pytest
 
 import holdstill
-from holdstill import recording
+from holdstill import face_recording
+from holdstill.face_recording import FaceRecording
 from holdstill.jobs import Job
 from holdstill.outputs import OutputError
-from holdstill.recording import Recording
+from holdstill.recording import write_summary
 from holdstill.stores import LocalStore, is_locked, lock
 
 filelock = pytest.importorskip("filelock")
@@ -31,7 +32,7 @@ def test_one_at_a_time_holds_a_folder(store):
 
 
 def test_a_recording_lets_go_when_it_is_left_and_not_when_it_is_collected(store):
-    with Recording(store.local) as left:
+    with FaceRecording(store.local) as left:
         assert is_locked(store)
     assert not is_locked(store)
     assert left.folder == store.local
@@ -46,7 +47,7 @@ def test_a_job_lets_go_when_it_is_left_and_not_when_it_is_collected(store, small
 
 
 def test_a_run_may_be_left_in_another_thread_than_it_was_begun_in(store):
-    begun = Recording(store.local)
+    begun = FaceRecording(store.local)
     leaving = threading.Thread(target=begun.__exit__, args=(None, None, None))
     leaving.start()
     leaving.join()
@@ -54,12 +55,12 @@ def test_a_run_may_be_left_in_another_thread_than_it_was_begun_in(store):
 
 
 def test_a_recording_that_cannot_begin_lets_go(store, monkeypatch):
-    def full(store):
+    def full(path):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(recording, "clear", full)
+    monkeypatch.setattr(face_recording, "output_errors", full)
     with pytest.raises(OutputError, match="full") as caught:
-        Recording(store.local)
+        FaceRecording(store.local)
     assert not is_locked(store)
     assert caught.tb is not None  # and with it all that the failed call held
 
@@ -73,3 +74,26 @@ def test_a_run_begins_while_another_looks_whether_there_is_one(store):
     with lock(store):
         assert not held.is_locked
     looked.join()
+
+
+@pytest.mark.parametrize("begin", ["job", "recording"])
+def test_a_run_that_another_process_finishes_meanwhile_is_left_alone(store, small_head, begin):
+    store.local.mkdir()
+    held = filelock.FileLock(store.local / ".lock", thread_local=False)
+    held.acquire()
+
+    def finish():
+        write_summary(store, {"frames": 3})
+        held.release()
+
+    another = threading.Timer(0.3, finish)
+    another.start()
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        if begin == "recording":
+            FaceRecording(store.local)
+        else:
+            frames = holdstill.open(small_head.frames)
+            Job(frames, small_head.dictionary, store.local, small_head.initial, video=False)
+    another.join()
+    assert store.names() == ["run.json"]
+    assert not is_locked(store)
