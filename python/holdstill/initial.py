@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -15,9 +15,6 @@ from holdstill.tables import file_name
 from holdstill.transforms import from_box, read_transforms
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-
-TRACK_LENGTH = 250
-"""Frames of one stream that a track spans at most; its multiples are where tracks are cut."""
 
 ANGLES = ("yaw", "pitch", "roll")
 """Columns of a file of initial transforms that a run carries through: a tracker's head pose."""
@@ -151,58 +148,6 @@ def make_initial(
     if isinstance(initial, Mapping):
         return _by_frame(initial, n_streams, "initial")
     return _Given(_by_row(initial, n_rows))
-
-
-def tracks(
-    n_frames: int, start: int = 0, stop: int | None = None, every: int = 1
-) -> list[tuple[int, int]]:
-    """Cut the selected frames of one stream into tracks.
-
-    Tracks end where the frame number is a multiple of `TRACK_LENGTH`, wherever the selection
-    starts: a frame's track, and so its result, does not depend on what else was asked for.
-
-    Parameters
-    ----------
-    n_frames : int
-        Number of frames of the stream.
-    start, stop : int, int or None
-        Selected frames: from `start` up to, without, `stop`. None is the end.
-    every : int
-        Step between selected frames.
-
-    Returns
-    -------
-    list of (int, int)
-        For each track its first selected frame, and the frame before which it ends:
-        ``range(first, end, every)`` are its frames. Tracks without a frame are left out.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range.
-
-    Examples
-    --------
-    >>> tracks(600, start=100)
-    [(100, 250), (250, 500), (500, 600)]
-    >>> tracks(600, every=200)
-    [(0, 250), (400, 500)]
-    """
-    if n_frames < 0 or start < 0 or every < 1 or (stop is not None and stop < 0):
-        raise ValueError(
-            "n_frames, start, stop, every: expected integers from 0 (every from 1), got "
-            f"{n_frames}, {start}, {stop}, {every}"
-        )
-    return list(each_track(range(start, n_frames if stop is None else min(stop, n_frames), every)))
-
-
-def each_track(numbers: range) -> Iterator[tuple[int, int]]:
-    """The same of selected frame numbers, one by one."""
-    frame = numbers.start
-    while frame < numbers.stop:
-        end = min((frame // TRACK_LENGTH + 1) * TRACK_LENGTH, numbers.stop)
-        yield frame, end
-        frame += -(-(end - frame) // numbers.step) * numbers.step
 
 
 class _Given:
