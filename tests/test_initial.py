@@ -169,6 +169,8 @@ def test_what_a_callable_returns_is_checked():
     assert infinite.propose(FakeFrame(0), row=0) is None
     with pytest.raises(ValueError, match=r"initial: .*\(3, 3\).*frame 5 of a\.mp4.*\(2, 3\)"):
         make_initial(lambda _: np.eye(3)[:2]).for_track().propose(FakeFrame(5), row=0)
+    with pytest.raises(TypeError, match=r"expected the callable .*frame 5 of a\.mp4.*got str"):
+        make_initial(lambda _: "here").for_track().propose(FakeFrame(5), row=0)
 
 
 def test_a_file_without_sources_goes_by_frame_number(tmp_path: Path):

@@ -19,7 +19,8 @@ import numpy as np
 
 from holdstill.alignment import Alignment, without_transform
 from holdstill.dictionary import Dictionary
-from holdstill.initial import ANGLES, Initial, Initialiser, TrackInitialiser, make_initial
+from holdstill.initial import Initial, Initialiser, TrackInitialiser, make_initial
+from holdstill.initial_rows import ANGLES
 from holdstill.jobs.blocks import Block, PortableBlock, Versions
 from holdstill.jobs.crops import Crops, Pictures, digest_of, digest_of_all
 from holdstill.jobs.records import (
