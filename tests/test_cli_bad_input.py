@@ -21,9 +21,8 @@ from clips import (
 )
 from disk import small_files
 
-import holdstill
-import holdstill.jobs.work
 from holdstill.cli import main
+from holdstill.jobs import following
 from holdstill.transforms import read_transforms
 
 av = pytest.importorskip("av")
@@ -405,7 +404,7 @@ def test_an_interrupted_run_exits_with_130_keeps_its_blocks_and_goes_on(
     clip, dictionary, run_folder, tmp_path, monkeypatch, command, how
 ):
     run = tmp_path / "run"
-    picture = holdstill.jobs.work.canonical_picture
+    picture = following.canonical_picture
 
     def interrupt_in_the_second_block(frame, *rest):
         if frame.frame == 252:
@@ -420,7 +419,7 @@ def test_an_interrupted_run_exits_with_130_keeps_its_blocks_and_goes_on(
     arguments = align_arguments(clip, dictionary, run, "--threads", 1, "--block-frames", 100)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(holdstill.jobs.work, "canonical_picture", interrupt_in_the_second_block)
+            patch.setattr(following, "canonical_picture", interrupt_in_the_second_block)
             code, out, err = command(*arguments)
     finally:
         signal.signal(signal.SIGINT, inherited)

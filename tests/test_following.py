@@ -7,7 +7,7 @@ import time
 import pytest
 
 import holdstill
-from holdstill.jobs import Job, work
+from holdstill.jobs import Job, following
 from holdstill.segments import Segment
 from holdstill.sources import Frame
 
@@ -32,13 +32,13 @@ def test_a_stretch_of_the_video_is_let_go_of_where_a_run_is_interrupted(
     def stop():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "Segment", Watched)
+    monkeypatch.setattr(following, "Segment", Watched)
     frames = holdstill.open(small_head.frames)
     with Job(frames, small_head.dictionary, tmp_path / "run", small_head.initial) as job:
         [block] = job.pending()
         with pytest.raises(KeyboardInterrupt):
             list(
-                work.follow_tracks(
+                following.follow_tracks(
                     job.task, job.outputs, frames, block.tracks, tmp_path, count=stop
                 )
             )
@@ -78,7 +78,7 @@ def test_every_search_is_counted_once_however_far_ahead_the_frames_are(
     ) as job:
         [block] = job.pending()
         job.task.__dict__["starts"] = Searching(small_head.initial)
-        followed = work.follow_tracks(
+        followed = following.follow_tracks(
             job.task, job.outputs, frames, block.tracks, tmp_path, staged=staged
         )
         detections = []

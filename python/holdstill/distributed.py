@@ -23,7 +23,8 @@ from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
 from holdstill.jobs.job import Job, JobIncompleteError
 from holdstill.jobs.records import Record
-from holdstill.jobs.work import Task, align_block, align_rows
+from holdstill.jobs.task import Task
+from holdstill.jobs.work import align_block, align_rows
 from holdstill.optional import import_optional
 from holdstill.outputs import OutputError
 from holdstill.solver_options import SolverOptions

@@ -36,7 +36,7 @@ from holdstill.jobs.records import (
     read_record,
 )
 from holdstill.jobs.summary import summarise
-from holdstill.jobs.work import Outputs, Task
+from holdstill.jobs.task import Outputs, Task
 from holdstill.parts import load_pyarrow
 from holdstill.recording import clear, refuse_other_contents, write_csv, write_summary
 from holdstill.run_layout import (
@@ -234,9 +234,9 @@ class Job:
             apart = crops.fragments()
 
         def whole(one: tuple[Block, Record], stopped: object) -> bool:
-            there = bool(self._joined)
+            joined = bool(self._joined)
             return not one[1]["lost"] and holds(
-                self._store, *one, crops, apart, video_is_there=there
+                self._store, *one, crops, apart, video_is_there=joined
             )
 
         with closing(run_in_order(whole, found, AT_ONCE)) as hold:

@@ -161,8 +161,8 @@ def refuse_changes(address: str, before: Mapping[str, Any], now: Mapping[str, An
     changes = [*_changed_inputs(dict(before["inputs"]), dict(now["inputs"]))]
     changes += _changed_values("", before.get("options") or {}, now.get("options") or {})
     changes += _changed_values("fit: ", before.get("fit") or {}, now.get("fit") or {})
-    same = {"inputs", "options", "fit", "rows", *_MAY_CHANGE}
-    rest = [{k: v for k, v in one.items() if k not in same} for one in (before, now)]
+    told_apart = {"inputs", "options", "fit", "rows", *_MAY_CHANGE}
+    rest = [{k: v for k, v in one.items() if k not in told_apart} for one in (before, now)]
     if before["inputs"] != now["inputs"] and not changes:
         changes.append("the order of the sources")
     changes += _changed_values("", *rest)

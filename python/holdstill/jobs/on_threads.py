@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from holdstill.jobs.blocks import Block
+from holdstill.jobs.finishing import finish_block
+from holdstill.jobs.following import Followed, follow_tracks
 from holdstill.jobs.job import Job
 from holdstill.jobs.records import Record
-from holdstill.jobs.work import Followed, finish_block, follow_tracks
 from holdstill.passes import run_passes
 from holdstill.stores import scratch
 from holdstill.threads import Count
