@@ -27,7 +27,7 @@ from peers import Rectangle, corner_distance
 
 import holdstill
 from holdstill.alignment import GOOD
-from holdstill.streaming import Aligners
+from holdstill.tracking import Aligners
 
 Frames = npt.NDArray[np.uint8]
 Start = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]

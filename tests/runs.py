@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from holdstill import read_run
-from holdstill.initial import ANGLES
+from holdstill.initial_rows import ANGLES
 from holdstill.parts import COLUMNS, as_part
 from holdstill.recording import write_summary
 from holdstill.run_layout import DICTIONARY, part_name

@@ -15,7 +15,7 @@ import pytest
 import holdstill
 from holdstill.cli import main
 from holdstill.cli.options import build_parser
-from holdstill.initial import ANGLES
+from holdstill.initial_rows import ANGLES
 from holdstill.parts import COLUMNS, FACE_COLUMNS
 from holdstill.reference.motion import map_points
 from holdstill.synthetic import TalkingHead

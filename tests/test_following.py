@@ -71,7 +71,7 @@ class Searching:
 def test_every_search_is_counted_once_however_far_ahead_the_frames_are(
     small_head, tmp_path, staged, monkeypatch
 ):
-    monkeypatch.setattr("holdstill.initial.TRACK_LENGTH", 4)
+    monkeypatch.setattr("holdstill.tracks.TRACK_LENGTH", 4)
     frames = holdstill.open(small_head.frames)
     with Job(
         frames, small_head.dictionary, tmp_path / "run", small_head.initial, video=False

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from holdstill import initial as initial_module
-from holdstill.initial import LONGEST_WAIT, TRACK_LENGTH, make_initial, tracks
+from holdstill.initial import LONGEST_WAIT, make_initial
 from holdstill.transforms import from_box
 
 BOX = np.array([40.0, 60.0, 205.0, 205.0])
@@ -169,6 +169,8 @@ def test_what_a_callable_returns_is_checked():
     assert infinite.propose(FakeFrame(0), row=0) is None
     with pytest.raises(ValueError, match=r"initial: .*\(3, 3\).*frame 5 of a\.mp4.*\(2, 3\)"):
         make_initial(lambda _: np.eye(3)[:2]).for_track().propose(FakeFrame(5), row=0)
+    with pytest.raises(TypeError, match=r"expected the callable .*frame 5 of a\.mp4.*got str"):
+        make_initial(lambda _: "here").for_track().propose(FakeFrame(5), row=0)
 
 
 def test_a_file_without_sources_goes_by_frame_number(tmp_path: Path):
@@ -257,19 +259,3 @@ def test_arrays_of_the_wrong_length_or_with_infinities_are_refused():
 def test_singular_transforms_are_proposed_as_they_are():
     start = make_initial(np.zeros((1, 3, 3))).for_track().propose(FakeFrame(0), row=0)
     np.testing.assert_array_equal(start, np.zeros((3, 3)))
-
-
-@pytest.mark.parametrize(("start", "stop", "every"), [(0, None, 1), (7, 901, 3), (240, 2000, 260)])
-def test_tracks_hold_every_selected_frame_once_and_never_cross_a_cut(start, stop, every):
-    cut = tracks(1000, start, stop, every)
-    frames = [frame for first, end in cut for frame in range(first, end, every)]
-    assert frames == list(range(1000))[start:stop:every]
-    for first, end in cut:
-        assert first // TRACK_LENGTH == (end - 1) // TRACK_LENGTH
-
-
-def test_where_tracks_are_cut_does_not_depend_on_where_the_selection_starts():
-    assert tracks(1000, start=300)[1:] == tracks(1000)[2:]
-    assert tracks(0) == [] and tracks(10, start=10) == []
-    with pytest.raises(ValueError, match="every from 1"):
-        tracks(10, every=0)

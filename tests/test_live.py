@@ -54,7 +54,7 @@ def test_frames_one_by_one_end_where_the_whole_source_does(frames, dictionary, o
 
 
 def test_a_reset_is_the_beginning_of_a_track(frames, dictionary, monkeypatch):
-    monkeypatch.setattr("holdstill.initial.TRACK_LENGTH", 5)
+    monkeypatch.setattr("holdstill.tracks.TRACK_LENGTH", 5)
     live = LiveAligner(dictionary)
     for number, expected in enumerate(align(frames, dictionary, threads=1)):
         if number % 5 == 0:

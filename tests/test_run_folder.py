@@ -114,6 +114,11 @@ def test_sources_that_changed_are_noticed(run_folder, clip, tmp_path):
     (copy / "run.json").write_text(json.dumps({**facts, "selection": {"stop": 10}}))
     with pytest.raises(ValueError, match="hold 10 frames now"):
         read_run(copy).open_frames()
+    (copy / "run.json").write_text(json.dumps(facts))
+    run = read_run(copy)
+    run.rows["frame"][:] += 1
+    with pytest.raises(ValueError, match="hold frames of other numbers now than the run"):
+        run.open_frames()
     (copy / "run.json").write_text(json.dumps({**facts, "sources": "gone.mp4"}))
     with pytest.raises(FileNotFoundError, match=r"gone\.mp4"):
         read_run(copy).open_frames()

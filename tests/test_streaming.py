@@ -13,10 +13,11 @@ from conftest import SmallHead
 
 from holdstill import align_frame, warp
 from holdstill.initial import make_initial
+from holdstill.passes import align_pass
 from holdstill.sources import open as open_source
-from holdstill.streaming import RUN_UP, align_pass, plan_passes, plan_tracks
 from holdstill.threads import ahead
 from holdstill.tracking import Aligners
+from holdstill.tracks import RUN_UP, plan_passes, plan_tracks
 
 
 def write_noise(path: Path, frames: int, keyframe_every: int) -> Path:

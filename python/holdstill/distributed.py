@@ -23,13 +23,14 @@ from holdstill.initial import Initial
 from holdstill.jobs.blocks import BLOCK_FRAMES, Block, PortableBlock, Versions, plan_blocks
 from holdstill.jobs.job import Job, JobIncompleteError
 from holdstill.jobs.records import Record
-from holdstill.jobs.work import Count, Task, align_block, align_rows
+from holdstill.jobs.work import Task, align_block, align_rows
 from holdstill.optional import import_optional
 from holdstill.outputs import OutputError
 from holdstill.solver_options import SolverOptions
 from holdstill.sources import open as open_source
 from holdstill.sources.retrying import again
 from holdstill.sources.source import SourceLike
+from holdstill.threads import Count
 
 TASKS_PER_THREAD = 2
 """Tasks that a worker's thread has at a time: one that it does, and one that waits."""

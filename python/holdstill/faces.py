@@ -13,6 +13,9 @@ from holdstill._typing import FloatArray
 from holdstill.checks import positive
 from holdstill.optional import import_optional
 
+FACES = ("largest", "center")
+"""Which face is taken, where several are found."""
+
 CASCADE = "haarcascade_frontalface_default.xml"
 
 _SEARCH_SIDE = 360
@@ -70,7 +73,7 @@ class FaceDetector:
     def __init__(self, minimum_size: float | None = None, face: str = "largest") -> None:
         if minimum_size is not None:
             minimum_size = positive("minimum_size", minimum_size)
-        if face not in ("largest", "center"):
+        if face not in FACES:
             raise ValueError(f'face: expected "largest" or "center", got {face!r}')
         self.minimum_size = minimum_size
         self.face = face

@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
 from holdstill.faces import FaceDetector
-from holdstill.tables import file_name
+from holdstill.initial_rows import NumberedFrame, RowsByFrame, as_transforms, present
 from holdstill.transforms import from_box, read_transforms
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-
-TRACK_LENGTH = 250
-"""Frames of one stream that a track spans at most; its multiples are where tracks are cut."""
-
-ANGLES = ("yaw", "pitch", "roll")
-"""Columns of a file of initial transforms that a run carries through: a tracker's head pose."""
 
 LONGEST_WAIT = 8
 """Frames between two attempts to find a face that stays lost."""
-
-
-class NumberedFrame(Protocol):
-    """What a row of a file is found by."""
-
-    @property
-    def source(self) -> str:
-        """Path or address of the stream."""
-
-    @property
-    def frame(self) -> int:
-        """Frame number."""
 
 
 class GreyFrame(NumberedFrame, Protocol):
@@ -153,58 +134,6 @@ def make_initial(
     return _Given(_by_row(initial, n_rows))
 
 
-def tracks(
-    n_frames: int, start: int = 0, stop: int | None = None, every: int = 1
-) -> list[tuple[int, int]]:
-    """Cut the selected frames of one stream into tracks.
-
-    Tracks end where the frame number is a multiple of `TRACK_LENGTH`, wherever the selection
-    starts: a frame's track, and so its result, does not depend on what else was asked for.
-
-    Parameters
-    ----------
-    n_frames : int
-        Number of frames of the stream.
-    start, stop : int, int or None
-        Selected frames: from `start` up to, without, `stop`. None is the end.
-    every : int
-        Step between selected frames.
-
-    Returns
-    -------
-    list of (int, int)
-        For each track its first selected frame, and the frame before which it ends:
-        ``range(first, end, every)`` are its frames. Tracks without a frame are left out.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range.
-
-    Examples
-    --------
-    >>> tracks(600, start=100)
-    [(100, 250), (250, 500), (500, 600)]
-    >>> tracks(600, every=200)
-    [(0, 250), (400, 500)]
-    """
-    if n_frames < 0 or start < 0 or every < 1 or (stop is not None and stop < 0):
-        raise ValueError(
-            "n_frames, start, stop, every: expected integers from 0 (every from 1), got "
-            f"{n_frames}, {start}, {stop}, {every}"
-        )
-    return list(each_track(range(start, n_frames if stop is None else min(stop, n_frames), every)))
-
-
-def each_track(numbers: range) -> Iterator[tuple[int, int]]:
-    """The same of selected frame numbers, one by one."""
-    frame = numbers.start
-    while frame < numbers.stop:
-        end = min((frame // TRACK_LENGTH + 1) * TRACK_LENGTH, numbers.stop)
-        yield frame, end
-        frame += -(-(end - frame) // numbers.step) * numbers.step
-
-
 class _Given:
     """Transforms that depend on the frame or its row alone; every track sees the same."""
 
@@ -317,12 +246,16 @@ def _checked(function: InitialFunction) -> Callable[[GreyFrame, int], FloatArray
         transform = function(frame)
         if transform is None:
             return None
-        matrix = _as_floats(transform)
+        expected = (
+            f"initial: expected the callable to return shape (3, 3) or None for frame "
+            f"{frame.frame} of {frame.source}, got"
+        )
+        try:
+            matrix: FloatArray = np.asarray(transform, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{expected} {type(transform).__name__}") from None
         if matrix.shape != (3, 3):
-            raise ValueError(
-                f"initial: expected the callable to return shape (3, 3) or None for frame "
-                f"{frame.frame} of {frame.source}, got shape {matrix.shape}"
-            )
+            raise ValueError(f"{expected} shape {matrix.shape}")
         return matrix if np.isfinite(matrix).all() else None
 
     return lookup
@@ -331,143 +264,18 @@ def _checked(function: InitialFunction) -> Callable[[GreyFrame, int], FloatArray
 def _by_row(
     initial: npt.ArrayLike, n_rows: int | None
 ) -> Callable[[GreyFrame, int], FloatArray | None]:
-    transforms = _as_transforms(initial)
+    transforms = as_transforms(initial)
     if n_rows is not None and len(transforms) != n_rows:
         raise ValueError(
             f"initial: expected one transform for each of {n_rows} frames, got {len(transforms)}"
         )
 
     def lookup(frame: GreyFrame, row: int) -> FloatArray | None:
-        return _present(transforms[row]) if 0 <= row < len(transforms) else None
+        return present(transforms[row]) if 0 <= row < len(transforms) else None
 
     return lookup
 
 
 def _by_frame(table: Mapping[str, npt.NDArray[Any]], n_streams: int, name: str) -> _Given:
-    if not {"frame", "frame_from_canonical"} <= set(table):
-        raise ValueError(
-            f"{name}: expected the keys frame and frame_from_canonical, got {','.join(table)}"
-        )
-    frames = np.asarray(table["frame"])
-    transforms = _as_transforms(table["frame_from_canonical"])
-    for column in ("frame", "source", *ANGLES):
-        length = len(np.atleast_1d(table.get(column, frames)))
-        if length != len(transforms):
-            named = {"frame": "frame numbers", "source": "sources"}
-            what = named.get(column, f"values of {column}")
-            raise ValueError(f"{name}: {length} {what} for {len(transforms)} transforms")
-    if "source" not in table and n_streams > 1:
-        raise ValueError(
-            f"{name}: {n_streams} streams number their frames alike; "
-            "expected a column source that tells them apart"
-        )
-    index = _RowIndex(frames, table.get("source"))
-    if index.has_repetitions:
-        raise ValueError(f"{name}: expected one row for each frame; some have several faces")
-    return _given_rows(table, transforms, index.row_of, name)
-
-
-class _RowIndex:
-    """Which row of a table is about a frame, in a few bytes a row.
-
-    Parameters
-    ----------
-    frames : ndarray, shape (n,)
-        Frame numbers.
-    sources : ndarray, shape (n,), of str, or None
-        None: there is one source, whatever its name.
-    """
-
-    def __init__(
-        self, frames: npt.NDArray[np.int64], sources: npt.NDArray[np.object_] | None
-    ) -> None:
-        self._any_source = sources is None
-        self._code_of: dict[str, int] = {}
-        codes = np.zeros(len(frames), dtype=np.int64)
-        for row, source in enumerate(() if sources is None else sources):
-            codes[row] = self._code_of.setdefault(str(source), len(self._code_of))
-        self._rows = np.lexsort((frames, codes))
-        self._frames, codes = np.asarray(frames)[self._rows], codes[self._rows]
-        self._begins = np.searchsorted(codes, np.arange(max(1, len(self._code_of)) + 1))
-        same = (np.diff(self._frames) == 0) & (np.diff(codes) == 0)
-        self.has_repetitions = bool(same.any())
-        self._named: dict[str, list[int]] = {}
-        for source, code in self._code_of.items():
-            self._named.setdefault(file_name(source), []).append(code)
-
-    def row_of(self, frame: NumberedFrame) -> int | None:
-        """Row of a frame: by its source's path, else by its file's name, if that is no other's."""
-        if self._any_source:
-            return self._row(0, frame.frame)
-        source = str(frame.source)
-        code = self._code_of.get(source)
-        row = None if code is None else self._row(code, frame.frame)
-        if row is None:
-            codes = self._named.get(file_name(source), [])
-            found = [self._row(code, frame.frame) for code in codes]
-            # Equal names in different folders cannot be told apart by name: neither is taken.
-            rows = [row for row in found if row is not None]
-            row = rows[0] if len(rows) == 1 else None
-        return row
-
-    def _row(self, code: int, number: int) -> int | None:
-        first, end = self._begins[code], self._begins[code + 1]
-        place = first + int(np.searchsorted(self._frames[first:end], number))
-        if place == end or self._frames[place] != number:
-            return None
-        return int(self._rows[place])
-
-
-def _given_rows(
-    table: Mapping[str, npt.NDArray[Any]],
-    transforms: FloatArray,
-    row_of: Callable[[NumberedFrame], int | None],
-    name: str,
-) -> _Given:
-    def lookup(frame: GreyFrame, _: int) -> FloatArray | None:
-        return _present_at(transforms, row_of(frame))
-
-    if not set(ANGLES) <= set(table):
-        return _Given(lookup)
-    try:
-        poses = np.stack([np.asarray(table[angle], dtype=np.float64) for angle in ANGLES], axis=1)
-    except ValueError:
-        raise ValueError(f"{name}: expected numbers in {', '.join(ANGLES)}") from None
-
-    def angles(frame: NumberedFrame) -> FloatArray:
-        row = row_of(frame)
-        return np.full(3, np.nan) if row is None else poses[row]
-
-    return _Given(lookup, angles)
-
-
-def _present(transform: FloatArray) -> FloatArray | None:
-    return None if np.isnan(transform).any() else transform
-
-
-def _present_at(transforms: FloatArray, row: int | None) -> FloatArray | None:
-    return None if row is None else _present(transforms[row])
-
-
-def _as_floats(initial: npt.ArrayLike) -> FloatArray:
-    try:
-        return np.asarray(initial, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(
-            "initial: expected a path, numbers of shape (n, 3, 3), the result of read_transforms, "
-            f"a callable or None, got {type(initial).__name__}"
-        ) from None
-
-
-def _as_transforms(initial: npt.ArrayLike) -> FloatArray:
-    transforms = _as_floats(initial)
-    if transforms.ndim != 3 or transforms.shape[1:] != (3, 3):
-        raise ValueError(f"initial: expected shape (n, 3, 3), got {transforms.shape}")
-    missing = np.isnan(transforms).all(axis=(1, 2))
-    wrong = ~missing & ~np.isfinite(transforms).all(axis=(1, 2))
-    if wrong.any():
-        raise ValueError(
-            f"initial: expected finite numbers (or NaN throughout where there is no transform), "
-            f"got others in {int(wrong.sum())} transforms, the first at {np.flatnonzero(wrong)[0]}"
-        )
-    return transforms
+    rows = RowsByFrame(table, n_streams, name)
+    return _Given(lambda frame, _: rows.transform(frame), rows.angles if rows.has_angles else None)

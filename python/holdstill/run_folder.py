@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from holdstill.alignment import is_good
 from holdstill.dictionary import Dictionary
-from holdstill.initial import ANGLES, make_initial
+from holdstill.initial import make_initial
+from holdstill.initial_rows import ANGLES
 from holdstill.recording import is_run
 from holdstill.registration.model import FaceModel
 from holdstill.run_layout import DICTIONARY, MODEL, PARTS, SUMMARY, VIDEO
@@ -210,9 +211,10 @@ class Run:
         first = np.flatnonzero(np.diff(position, prepend=-1))
         if not np.array_equal(numbers, self.rows["frame"][first]):
             frames.close()
-            raise ValueError(
-                f"{self.address}: its sources hold {len(numbers)} frames now, the run {len(first)}"
-            )
+            now = f"{len(numbers)} frames now, the run {len(first)}"
+            if len(numbers) == len(first):
+                now = "frames of other numbers now than the run"
+            raise ValueError(f"{self.address}: its sources hold {now}")
         return frames
 
     def before(self, initial: str | os.PathLike[str] | None = None) -> tuple[FloatArray, str]:

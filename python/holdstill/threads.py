@@ -1,4 +1,4 @@
-"""Independent jobs on threads, their results in order; and stages of one job on threads."""
+"""Independent work on threads, its results in order; and stages of one piece of it on threads."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from typing import NoReturn, TypeVar
 
 from holdstill.checks import integer
 
-Job = TypeVar("Job")
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 
 def run_in_order(
-    work: Callable[[Job, Callable[[], bool]], Result], jobs: Iterable[Job], threads: int
+    work: Callable[[Item, Callable[[], bool]], Result], items: Iterable[Item], threads: int
 ) -> Generator[Result, None, None]:
-    """Run `work` on every job, on threads, and yield the results in the order of the jobs.
+    """Run `work` on every item, on threads, and yield the results in the order of the items.
 
-    At most `threads` jobs are ahead of the one that is waited for: memory stays bounded.
+    At most `threads` items are ahead of the one that is waited for: memory stays bounded.
 
     Parameters
     ----------
-    work : callable (job, stopped) -> result
+    work : callable (item, stopped) -> result
         Asks `stopped` now and then, and returns early where it says so.
-    jobs : iterable
+    items : iterable
         Taken one by one, in the calling thread.
     threads : int
 
@@ -41,8 +40,8 @@ def run_in_order(
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="holdstill")
     try:
-        for job in jobs:
-            waiting.append(pool.submit(work, job, stop.is_set))
+        for item in items:
+            waiting.append(pool.submit(work, item, stop.is_set))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -98,6 +97,29 @@ def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
 
 def _raise(error: BaseException) -> NoReturn:
     raise error
+
+
+class Count:
+    """Counts what is finished over all threads.
+
+    Parameters
+    ----------
+    done, total : int
+        What is finished already, and what there is.
+    progress : callable (done, total), optional
+        Called by one thread at a time.
+    """
+
+    def __init__(self, done: int, total: int, progress: Callable[[int, int], None] | None) -> None:
+        self._done, self._total, self._progress = done, total, progress
+        self._lock = threading.Lock()
+
+    def __call__(self, more: int = 1) -> None:
+        if self._progress is None:
+            return
+        with self._lock:
+            self._done += more
+            self._progress(self._done, self._total)
 
 
 def thread_count(threads: int | None) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from holdstill.cli.align_options import ALIGN_OPTIONS
 from holdstill.cli.fit_options import FIT_OPTIONS
 from holdstill.cli.fitting import fit_dictionary
-from holdstill.cli.parsing import facts_of, given, sources_of
+from holdstill.cli.parsing import Output, facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed, quoted
 from holdstill.dictionary import Dictionary
@@ -24,7 +24,7 @@ from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 
 
-def run_align(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def run_align(options: argparse.Namespace) -> Output:
     """Run ``holdstill align``."""
     selection = given(options, ("start", "stop", "every"))
     _refuse_contradictions(options)

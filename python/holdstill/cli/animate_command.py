@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from holdstill.cli.parsing import command, given, parse_index, parse_shape
+from holdstill.cli.parsing import Output, command, given, parse_index, parse_shape
 from holdstill.cli.progress import progress_of
 
 ANIMATE_OPTIONS = ("seconds", "seed", "fps", "size", "initial")
@@ -44,7 +44,7 @@ def add_animate(commands: Any) -> None:
     )
 
 
-def run_animate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def run_animate(options: argparse.Namespace) -> Output:
     """Run ``holdstill animate``."""
     from holdstill.animation import animate
 

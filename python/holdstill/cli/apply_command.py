@@ -7,14 +7,12 @@ import time
 from typing import Any
 
 from holdstill.applying import INTERPOLATIONS, apply
-from holdstill.cli.parsing import add_sources, command, given, parse_shape, sources_of
+from holdstill.cli.parsing import Output, add_sources, command, given, parse_shape, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.picture_files import check_pictures_path, write_pictures
 from holdstill.run_folder import read_run
 from holdstill.run_frames import RunFrames
 from holdstill.streaming import frame_rate
-
-Output = tuple[dict[str, Any], str]
 
 APPLY_OPTIONS = ("shape", "interpolation", "frame_size")
 """Options of the command line that are keywords of `holdstill.apply`."""

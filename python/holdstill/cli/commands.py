@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from typing import Any
 
 from holdstill.cli.align_command import run_align
 from holdstill.cli.animate_command import run_animate
@@ -13,7 +12,7 @@ from holdstill.cli.apply_command import run_apply
 from holdstill.cli.face_commands import run_model, run_register
 from holdstill.cli.fitting import fit_dictionary
 from holdstill.cli.mouth_command import run_mouth
-from holdstill.cli.parsing import given, sources_of
+from holdstill.cli.parsing import Output, given, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.cli.status_command import run_status
 from holdstill.cli.texts import report_text
@@ -22,8 +21,6 @@ from holdstill.outputs import refuse_missing_folder
 from holdstill.report import write_report
 from holdstill.sources import open as open_source
 from holdstill.stores import refuse_url
-
-Output = tuple[dict[str, Any], str]
 
 
 def run_demo(options: argparse.Namespace) -> Output:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 from holdstill.cli.face_options import REGISTER_OPTIONS, TRAIN_OPTIONS
-from holdstill.cli.parsing import facts_of, given, sources_of
+from holdstill.cli.parsing import Output, facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
 from holdstill.cli.texts import counted, listed
 from holdstill.face_run import register_to_folder
@@ -19,8 +18,6 @@ from holdstill.registration.model import FaceModel
 from holdstill.sources import open as open_source
 from holdstill.stores import refuse_url
 from holdstill.training import enrol_from, read_training
-
-Output = tuple[dict[str, Any], str]
 
 
 def run_model(options: argparse.Namespace) -> Output:

@@ -10,6 +10,7 @@ from holdstill.cli.parsing import (
     parse_index,
     parse_positive,
 )
+from holdstill.faces import FACES
 from holdstill.learning.selection import SELECTIONS
 from holdstill.reference.motion import MOTIONS
 
@@ -32,5 +33,5 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
     """Where it is learnt from, and by how many."""
     add_initial(parser)
-    parser.add_argument("--face", choices=("largest", "center"), help="which face of several")
+    parser.add_argument("--face", choices=FACES, help="which face of several")
     parser.add_argument("--threads", type=parse_positive, help="threads")

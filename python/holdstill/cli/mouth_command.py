@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.cli.parsing import command, given, parse_shape
+from holdstill.cli.parsing import Output, command, given, parse_shape
 from holdstill.cli.progress import progress_of
 from holdstill.outputs import OutputError, refuse_missing_folder
 from holdstill.run_folder import read_run
@@ -22,8 +22,6 @@ from holdstill.streaming import frame_rate
 from holdstill.talking.blending import BLENDS
 from holdstill.talking.replacing import MouthReplacement, replace_mouth
 from holdstill.talking.sound import has_sound, write_video
-
-Output = tuple[dict[str, Any], str]
 
 MOUTH_OPTIONS = ("blend", "frame_size")
 """Options of the command line that are keywords of `holdstill.replace_mouth`."""

@@ -11,6 +11,9 @@ from holdstill.canonical import ROIS
 from holdstill.config import processor
 from holdstill.reference.warp import FEATURES
 
+Output = tuple[dict[str, Any], str]
+"""What a command returns: its results as an object, and as text."""
+
 
 def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     """Those of the named options that stand on the command line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from holdstill.cli.parsing import command
+from holdstill.cli.parsing import Output, command
 
 
 def add_status(commands: Any) -> None:
@@ -19,7 +19,7 @@ def add_status(commands: Any) -> None:
     parser.add_argument("run", metavar="DIR", help="folder of the run, or its URL")
 
 
-def run_status(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def run_status(options: argparse.Namespace) -> Output:
     """Run ``holdstill status``."""
     from holdstill.jobs.status import job_status
 

@@ -10,7 +10,7 @@ from holdstill.sources import FrameSource
 from holdstill.sources.images import ImageFiles
 from holdstill.sources.portion import Portion, open_portions, portion_of
 from holdstill.sources.versions import version_of, versions_of
-from holdstill.streaming import Track, plan_passes, plan_tracks
+from holdstill.tracks import Track, plan_passes, plan_tracks
 
 BLOCK_FRAMES = 2000
 """Frames that a block has at least, unless it is the last: seconds of work, and one part."""

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.initial import TRACK_LENGTH
 from holdstill.optional import import_optional
 from holdstill.outputs import output_errors
 from holdstill.run_layout import CROPS, FRAGMENTS, fragment_name
 from holdstill.stores import AT_ONCE, Store, numbers_in
 from holdstill.threads import run_in_order
+from holdstill.tracks import TRACK_LENGTH
 
 Pictures = npt.NDArray[np.uint8]
 

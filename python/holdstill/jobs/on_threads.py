@@ -9,9 +9,11 @@ from contextlib import closing
 from holdstill.jobs.blocks import Block
 from holdstill.jobs.job import Job
 from holdstill.jobs.records import Record
-from holdstill.jobs.work import Count, Followed, finish_block, follow_tracks
+from holdstill.jobs.work import Followed, finish_block, follow_tracks
+from holdstill.passes import run_passes
 from holdstill.stores import scratch
-from holdstill.streaming import Track, run_passes
+from holdstill.threads import Count
+from holdstill.tracks import Track
 
 
 def on_threads(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +19,8 @@ import numpy as np
 
 from holdstill.alignment import Alignment, without_transform
 from holdstill.dictionary import Dictionary
-from holdstill.initial import ANGLES, Initial, Initialiser, TrackInitialiser, make_initial
+from holdstill.initial import Initial, Initialiser, TrackInitialiser, make_initial
+from holdstill.initial_rows import ANGLES
 from holdstill.jobs.blocks import Block, PortableBlock, Versions
 from holdstill.jobs.crops import Crops, Pictures, digest_of, digest_of_all
 from holdstill.jobs.records import (
@@ -31,14 +31,15 @@ from holdstill.jobs.records import (
 )
 from holdstill.memory import peak_memory
 from holdstill.parts import COLUMNS, as_part
+from holdstill.passes import LostFrame, align_pass
 from holdstill.pictures import canonical_picture
 from holdstill.run_layout import part_name, segment_name
 from holdstill.segments import Segment, concatenate
 from holdstill.solver_options import SolverOptions
 from holdstill.sources import Frame, FrameSource
 from holdstill.stores import Store, in_background, scratch
-from holdstill.streaming import LostFrame, Track, align_pass
 from holdstill.tracking import Aligners
+from holdstill.tracks import Track
 from holdstill.transforms import read_transforms
 
 _TRACKS_WAITING = 2
@@ -486,18 +487,3 @@ def _columns(rows: list[Alignment], starts: Initialiser) -> dict[str, Any]:
     if starts.has_angles:
         columns |= dict(zip(ANGLES, np.stack([starts.angles(row) for row in rows]).T, strict=True))
     return columns
-
-
-class Count:
-    """Counts finished frames over all threads."""
-
-    def __init__(self, done: int, total: int, progress: Callable[[int, int], None] | None) -> None:
-        self._done, self._total, self._progress = done, total, progress
-        self._lock = threading.Lock()
-
-    def __call__(self, more: int = 1) -> None:
-        if self._progress is None:
-            return
-        with self._lock:
-            self._done += more
-            self._progress(self._done, self._total)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_SHAPE
-from holdstill.initial import ANGLES
+from holdstill.initial_rows import ANGLES
 from holdstill.motion import PARAMETERS, decompose
 from holdstill.motion.recorded import frame_rate_of, stretches_of
 from holdstill.motion.spectra import autocorrelations, equal_pieces, power_spectra

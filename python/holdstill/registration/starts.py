@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from holdstill._typing import FloatArray
+from holdstill.faces import FACES as ONE_FACE
 from holdstill.faces import FaceDetector
 from holdstill.initial import Initial, TrackInitialiser, make_initial
 from holdstill.sources import Frame, FrameSource
 from holdstill.transforms import from_box, read_transforms
 
-FACES = ("largest", "center", "all")
+FACES = (*ONE_FACE, "all")
 """Which faces of a frame to take, where a detector finds several."""
 
 

@@ -55,7 +55,7 @@ def _decode(file: IO[bytes], pillow: Any) -> npt.NDArray[Any]:
         mode: str = image.mode
         if mode.startswith("I"):
             return _grey_from_integers(np.asarray(image))
-        if mode == "P" or mode not in _STORED_AS_THEY_ARE:
+        if mode not in _STORED_AS_THEY_ARE:
             image = image.convert("L" if mode in ("1", "LA", "La") else "RGB")
         return np.array(image)
 
