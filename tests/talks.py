@@ -62,8 +62,6 @@ def written(folder: Path) -> dict[str, str]:
     found = {"aligned.zarr": hashlib.sha256(content_of(folder / "aligned.zarr")).hexdigest()}
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
-        # A worker that is killed leaves its scratch folder.
-        left = name.parts[0].startswith(".scratch")
-        if file.is_file() and name.parts[0] not in elsewhere and not left:
+        if file.is_file() and name.parts[0] not in elsewhere:
             found[str(name)] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found

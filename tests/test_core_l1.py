@@ -163,6 +163,23 @@ def test_dictionary_of_low_rank_is_solved(seed: int) -> None:
         )
 
 
+@pytest.mark.parametrize("lengths", [(4, 237, 47), (237, 4, 47), (1e-3, 1e3, 1.0)])
+def test_dependent_atoms_of_any_length_are_solved(lengths: tuple[float, ...]) -> None:
+    """Along one direction the longest atom costs least: |x_k| = (l·v - μ/l)/l of it alone."""
+    direction = np.array([0.6, 0.8, 0.0])
+    atoms, target, mu = np.outer(direction, lengths), np.array([1.0, 0.5, 0.3]), 1e-3
+    found = _core.l1_least_squares(atoms, target, mu=mu)
+    assert found.converged
+    longest = max(lengths)
+    along = direction @ target - mu / longest
+    assert np.abs(found.coefficients) @ lengths == pytest.approx(along, rel=1e-9)
+    assert found.objective == pytest.approx(
+        0.5 * (target @ target - (direction @ target) ** 2 + (mu / longest) ** 2)
+        + mu * along / longest,
+        rel=1e-9,
+    )
+
+
 def test_more_atoms_than_samples_are_solved() -> None:
     atoms, v, J = problem(0, m=12, r=40, p=2)
     found = _core.l1_least_squares(atoms, v, J, mu=0.01 * largest_mu(atoms, v, J))

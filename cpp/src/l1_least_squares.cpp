@@ -11,6 +11,8 @@ namespace {
 
 // Newton's target is met to rounding: the terms of beta - Gamma x are of order one.
 constexpr double kStationarity = 1e-11;
+// Added to a pivot, relative to it: at rounding level.
+constexpr double kRidge = 1e-14;
 
 double sign_of(double x) { return x > 0.0 ? 1.0 : -1.0; }
 
@@ -28,7 +30,7 @@ double duality_gap(const L1Summary& at, double mu, double largest) {
 L1Solver::L1Solver(Eigen::MatrixXd gram, const L1Options& options)
     : gram_(std::move(gram)),
       options_(options),
-      ridge_(gram_.size() > 0 ? 1e-14 * gram_(0, 0) : 0.0) {
+      ridge_(gram_.size() > 0 ? kRidge * gram_(0, 0) : 0.0) {
   const Eigen::Index r = gram_.rows();
   nu_ = options_.penalty * gram_.trace() / static_cast<double>(std::max<Eigen::Index>(r, 1));
   if (!(nu_ > 0.0)) nu_ = 1.0;
@@ -124,7 +126,8 @@ bool L1Solver::extend_factor(const L1Products& products, Workspace* work) const 
     for (Eigen::Index j = 0; j < i; ++j)
       column[j] = (column[j] - u.col(i).head(j).dot(u.col(j).head(j))) / u(j, j);
     // Dependent atoms make Gamma_SS singular; a ridge at rounding level picks one of the solutions.
-    const double pivot = column[i] + ridge_ - u.col(i).head(i).squaredNorm();
+    const double pivot =
+        column[i] + std::max(ridge_, kRidge * column[i]) - u.col(i).head(i).squaredNorm();
     if (!(pivot > 0.0)) return false;
     column[i] = std::sqrt(pivot);
   }

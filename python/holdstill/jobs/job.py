@@ -357,6 +357,8 @@ class Job:
         write_summary(self._store, summary)
         if not summary["lost"]:  # else the video is joined anew when the sources are back
             self._store.remove(SEGMENTS)
+        if self._store.local is not None:  # what is left of workers that were killed
+            _sweep(self._store.local)
         return summary
 
     def _join(self) -> dict[str, str]:

@@ -49,8 +49,9 @@ def grey_from_rgb(rgb: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"rgb: expected shape (H, W, 3), got {rgb.shape}")
     if rgb.dtype == np.float32:
-        weights = np.array(LUMA_WEIGHTS, np.float32)
-        return np.asarray(rgb @ weights)
+        # No product of BLAS: its sums depend on how the picture lies in memory.
+        red, green, blue = (rgb[..., k] * np.float32(w) for k, w in enumerate(LUMA_WEIGHTS))
+        return np.asarray(red + green + blue)
     if rgb.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"rgb: expected dtype uint8, uint16 or float32, got {rgb.dtype}")
     total = np.full(rgb.shape[:2], 32768, np.uint32)
