@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import is_good
 from holdstill.dictionary import Dictionary
 from holdstill.initial import make_initial
@@ -28,8 +29,6 @@ from holdstill.sources import open as open_source
 from holdstill.sources.paths import is_url
 from holdstill.stores import copy_of, open_store
 from holdstill.transforms import read_transforms
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 INITIAL_TRANSFORMS, FIXED_CROP = "the initial transforms", "a fixed crop"
 """What frames may be shown by as they were before alignment, for a caption."""

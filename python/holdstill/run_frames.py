@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import EYE_CORNERS
 from holdstill.run_folder import Run
 from holdstill.sources import Frame, FrameSource
 from holdstill.sources import open as open_source
 
-FloatArray = npt.NDArray[np.float64]
 Size = tuple[int, int]
 
 log = logging.getLogger("holdstill")
