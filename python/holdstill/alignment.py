@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill._typing import FloatArray
+from holdstill.canonical import check_shape
 from holdstill.dictionary import Dictionary
 from holdstill.reference.robust import LOSSES as LOSSES
 from holdstill.sources import Frame
@@ -214,6 +215,7 @@ def align_frame(
     >>> found.status, found.frame_from_canonical[:2, 2].round(2).tolist()
     ('converged', [10.0, 10.0])
     """
+    Dictionary.expect(dictionary)
     aligner = dictionary.aligner(
         mu=mu,
         tolerance=tolerance,
@@ -268,6 +270,7 @@ def align_batch(
     stack = np.asarray(frames)
     if stack.dtype == np.float64:
         stack = stack.astype(np.float32)
+    Dictionary.expect(dictionary)
     aligner = dictionary.aligner(
         mu=mu,
         tolerance=tolerance,
@@ -324,7 +327,8 @@ def warp(
     >>> warp(picture, [[1, 0, 0.5], [0, 1, 1], [0, 0, 1]], (2, 2)).tolist()
     [[4.5, 5.5], [8.5, 9.5]]
     """
-    return np.asarray(_core.warp(np.asarray(frame), np.asarray(frame_from_canonical), shape))
+    size = check_shape(shape)
+    return np.asarray(_core.warp(np.asarray(frame), np.asarray(frame_from_canonical), size))
 
 
 def align_read(frame: Frame, aligner: _core.FrameAligner, initial: FloatArray) -> Alignment:

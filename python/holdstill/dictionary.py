@@ -22,6 +22,7 @@ from holdstill.learning.rasl import RaslResult
 from holdstill.learning.residuals import OwnResiduals, huber_threshold, yardstick
 from holdstill.pyramid import n_levels, octave
 from holdstill.reference.warp import n_planes
+from holdstill.run_layout import DICTIONARY
 from holdstill.solver_options import SolverOptions
 
 if TYPE_CHECKING:
@@ -275,6 +276,15 @@ class Dictionary:
             SolverOptions(mu, tolerance, max_iterations, loss, levels, search, verify)
         )
 
+    @staticmethod
+    def expect(dictionary: object) -> None:
+        """Refuse what is no dictionary, such as the path of one."""
+        if not isinstance(dictionary, Dictionary):
+            raise TypeError(
+                f"dictionary: expected a Dictionary, got {type(dictionary).__name__}; "
+                "Dictionary.load(path) reads one"
+            )
+
     def aligner_for(self, options: SolverOptions) -> _core.FrameAligner:
         """The same, of options that are handed on."""
         most = n_levels(self.weights)
@@ -447,6 +457,7 @@ class Dictionary:
         Parameters
         ----------
         path : str or path
+            Of the file, or of the folder of a run that has one.
 
         Returns
         -------
@@ -468,6 +479,8 @@ class Dictionary:
         ...     Dictionary.load(f"{folder}/two.npz").digest == made.digest
         True
         """
+        if os.path.isdir(path):
+            path = os.path.join(path, DICTIONARY)
         return read_archive(path, "dictionary", FORMAT, FORMAT_VERSION, cls._from_archive)
 
     @classmethod

@@ -39,6 +39,7 @@ class Aligners:
     @classmethod
     def of(cls, dictionary: Dictionary, options: SolverOptions = DEFAULT_OPTIONS) -> Aligners:
         """Both of a dictionary."""
+        Dictionary.expect(dictionary)
         return cls(dictionary.aligner_for(options), dictionary.aligner_for(options.near()))
 
 

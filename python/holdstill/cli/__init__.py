@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _stopped_by_sigterm(), _own_messages(options.quiet):
             result, text = COMMANDS[options.command](options)
     except KeyboardInterrupt:
+        if not os.path.exists(getattr(options, "out", "")):
+            return _fail("interrupted before anything was written", INTERRUPTED)
         return _fail(
             "interrupted; what has been written under its final name is complete, and a run of "
             "'holdstill align' goes on by --resume",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,9 +21,16 @@ from holdstill.jobs.job import dictionary_of
 from holdstill.jobs.records import as_line
 from holdstill.outputs import output_errors, refuse_missing_folder
 from holdstill.recording import refuse_other_contents
-from holdstill.run import align_to_folder
+from holdstill.run import NothingAlignedError, align_to_folder
+from holdstill.run_folder import read_run
+from holdstill.run_layout import SUMMARY
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
+
+MOST_TOLD = 10
+"""Sources that cannot be opened, of which each is told of."""
+
+log = logging.getLogger("holdstill")
 
 
 def run_align(options: argparse.Namespace) -> Output:
@@ -37,24 +46,54 @@ def run_align(options: argparse.Namespace) -> Output:
         _workers(options) as client,
     ):
         on_block = _block_log(options)
+        facts["unreadable"] = _unreadable(frames)
         dictionary = _dictionary(frames, options, facts)
+        _refuse_other_shape(options, dictionary)
         with progress_of(options, "align", "frames") as progress:
-            summary = align_to_folder(
-                frames,
-                dictionary,
-                options.out,
-                getattr(options, "initial", None),
-                client=client,
-                video=not options.no_video,
-                zarr=options.zarr,
-                csv=options.csv,
-                resume=options.resume,
-                progress=progress,
-                on_block=on_block,
-                facts=facts,
-                **given(options, ALIGN_OPTIONS),
-            )
-    return {"run": options.out, **summary}, _text(options.out, summary)
+            try:
+                summary = align_to_folder(
+                    frames,
+                    dictionary,
+                    options.out,
+                    getattr(options, "initial", None),
+                    client=client,
+                    video=not options.no_video,
+                    zarr=options.zarr,
+                    csv=options.csv,
+                    resume=options.resume,
+                    progress=progress,
+                    on_block=on_block,
+                    facts=facts,
+                    **given(options, ALIGN_OPTIONS),
+                )
+            except NothingAlignedError as error:
+                lines = [str(error), *_suspicions(options, error.summary)]
+                raise NothingAlignedError("\n".join(lines), error.summary) from None
+    return {"run": options.out, **summary}, _text(options, summary)
+
+
+def _unreadable(frames: FrameSource) -> list[str]:
+    """The sources that could not be opened, and why; they are told of before the work."""
+    errors = [f"{s.name}: {s.error}" for s in frames.streams if s.error is not None]
+    for error in errors[:MOST_TOLD]:
+        log.warning("%s", error)
+    if len(errors) > MOST_TOLD:
+        log.warning("... and %d more sources that cannot be opened", len(errors) - MOST_TOLD)
+    return errors
+
+
+def _refuse_other_shape(options: argparse.Namespace, dictionary: Dictionary) -> None:
+    """Matrices of a run belong to its canonical frame."""
+    initial = getattr(options, "initial", None)
+    if initial is None or not os.path.exists(os.path.join(initial, SUMMARY)):
+        return
+    shape = read_run(initial).shape
+    if shape != dictionary.shape:
+        raise ValueError(
+            f"--initial: {initial} is a run of {shape[0]}x{shape[1]}, the dictionary has "
+            f"{dictionary.shape[0]}x{dictionary.shape[1]}; matrices belong to the shape they were "
+            "made for"
+        )
 
 
 def _dictionary(
@@ -109,8 +148,28 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
             )
 
 
-def _text(out: str, summary: dict[str, Any]) -> str:
+def _suspicions(options: argparse.Namespace, summary: dict[str, Any]) -> list[str]:
+    """Why a run may have come to nothing, and what to do."""
+    found, not_found = [], summary["status"].get("not_found", 0)
+    if hasattr(options, "initial") and not_found:
+        found.append(
+            f"{not_found} frames have no transform in {options.initial}: do its columns source and "
+            "frame name them as they are named here?"
+        )
+    elif not summary["good"] and hasattr(options, "dictionary"):
+        found.append(
+            "no frame is good: the dictionary may be another face's; without --dictionary one is "
+            "learnt from these frames"
+        )
+    elif not summary["good"]:
+        found.append("no frame is good: is there a face, and where it was said to be?")
+    return found
+
+
+def _text(options: argparse.Namespace, summary: dict[str, Any]) -> str:
+    out = options.out
     lines = [f"{summary['frames']} frames: {counted(summary['status'])}; {summary['good']} good"]
+    lines += _suspicions(options, summary)
     if summary["frames_per_second"] is None:
         lines.append("nothing was left to do: every block is there, to the byte")
     else:

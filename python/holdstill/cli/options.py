@@ -13,13 +13,13 @@ from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register
 from holdstill.cli.fit_options import add_fit_options, add_shared_options
 from holdstill.cli.mouth_command import add_mouth
-from holdstill.cli.parsing import add_sources, command, parse_four_indices, parse_positive
+from holdstill.cli.parsing import Parser, add_sources, command, parse_four_indices, parse_positive
 from holdstill.cli.status_command import add_status
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="holdstill",
         description="Align the face in every frame of a video to sub-pixel precision.",
     )

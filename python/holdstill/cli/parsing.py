@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from holdstill import __version__, _core
 from holdstill.canonical import ROIS
@@ -13,6 +13,14 @@ from holdstill.reference.warp import FEATURES
 
 Output = tuple[dict[str, Any], str]
 """What a command returns: its results as an object, and as text."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are the line that matters, and where to read more."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with what is wrong, on stderr."""
+        self.exit(2, f"{self.prog}: {message}\n({self.prog} --help tells what there is)\n")
 
 
 def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill.canonical import eye_corners as eye_corners_of
 from holdstill.canonical import roi_mask
 from holdstill.evaluate.evaluation import BeforeAfter, Evaluation, Spread
 from holdstill.evaluate.eye_corners import (
@@ -23,6 +24,9 @@ from holdstill.evaluate.jitter import Jitter, JitterOfFrames, corner_jitter, poi
 from holdstill.evaluate.pictures import Pictures, look_at, open_shown, spread_evenly
 from holdstill.evaluate.points import FloatArray, invertible, read_points
 from holdstill.run_folder import INITIAL_TRANSFORMS, Run, read_run
+
+FARTHEST = 1.6
+"""Factor by which the eyes' distance in the canonical frame may differ from the usual one."""
 
 FACE = "face"
 """Region in which the mean image's sharpness is measured."""
@@ -90,6 +94,7 @@ def evaluate_run(
     notes = _notes(run, has_before, compared)
 
     eyes, all_eyes, errors = _eye_corners(run, before, compared, positions, eye_corners, has_before)
+    notes += _other_points(eyes)
     jitter, moves = _jitter(run, before, compared, positions, eye_corners, caption)
     seen = BeforeAfter[Pictures]()
     if frames and compared.any():
@@ -156,6 +161,21 @@ def _points(points: Any, eye_corners: Sequence[int], run: Run) -> FloatArray:
 def _column(run: Run, name: str) -> FloatArray:
     """A column of numbers, NaN where the run has none."""
     return np.asarray(run.rows.get(name, np.full(len(run), np.nan)), dtype=np.float64)
+
+
+def _other_points(eyes: BeforeAfter[EyeCornerTable]) -> list[str]:
+    """Points that are no eye corners lie elsewhere in the canonical frame."""
+    if eyes.after is None:
+        return []
+    left, right = eye_corners_of(eyes.after.shape)
+    expected, found = float(np.hypot(*(right - left))), eyes.after.eye_distance
+    if FARTHEST**-1 * expected < found < FARTHEST * expected:
+        return []
+    return [
+        f"the points of --eye-corners lie {found:.0f} px apart in the canonical frame, outer eye "
+        f"corners about {expected:.0f}: are they others? (FGNET's are 27,29,34,32, those of dlib's "
+        "68 points 36,39,42,45)"
+    ]
 
 
 def _notes(run: Run, has_before: bool, compared: npt.NDArray[np.bool_]) -> list[str]:

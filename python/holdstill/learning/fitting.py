@@ -209,8 +209,15 @@ def fit(
 
 def _drawn(frames: FrameSource, starts: Initialiser, n: int, selection: str, seed: int) -> Sample:
     sample = draw(frames, starts, n, selection, seed)
+    few = len(sample) < n / 2
     if 2 <= len(sample) < n:
-        log.warning("the sample has %d frames instead of %d: no more could be used", len(sample), n)
+        log.warning(
+            "the sample has %d frames instead of %d: the others are unreadable, or no face was "
+            "found in them%s",
+            len(sample),
+            n,
+            "; is it a face? look at the report, or give initial transforms" if few else "",
+        )
     return sample
 
 

@@ -16,6 +16,9 @@ from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.pyramid import at_level
 from holdstill.sources import Frame
 
+LEAST_APART = 0.35
+"""Distance of the outer eye corners beside the points' extent: on faces it is 0.6 to 1 of it."""
+
 
 def read_greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     """Grey levels of each image, finite; what is wrong with one names it."""
@@ -48,6 +51,7 @@ def registration_of(
         if marked.shape[:1] != (len(greys),):
             raise ValueError(f"points: expected shape ({len(greys)}, k, 2), got {marked.shape}")
         mean = mean_shape(marked, shape, eye_corners)
+        _refuse_other_points(mean, eye_corners)
         return similarity_of(marked, mean), mean
     if frame_from_canonical is None:
         for number, grey in enumerate(greys):
@@ -64,6 +68,18 @@ def registration_of(
             f"got shape {transforms.shape}"
         )
     return transforms, np.zeros((0, 2))
+
+
+def _refuse_other_points(mean: FloatArray, eye_corners: tuple[int, int]) -> None:
+    """The outer eye corners are far apart; neighbours on a contour are not."""
+    left, right = (mean[k] for k in eye_corners)
+    apart, extent = float(np.hypot(*(right - left))), float(np.ptp(mean, axis=0).max())
+    if apart < LEAST_APART * extent:
+        raise ValueError(
+            f"points: {eye_corners[0]} and {eye_corners[1]} are not the outer eye corners, they "
+            "lie close together; say which are by eye_corners (--landmarks LEFT,RIGHT,... on the "
+            "command line)"
+        )
 
 
 def picture_of(

@@ -50,7 +50,7 @@ STATES: dict[str, State] = {
         "M0 5L-5-4H5z",
     ),
     "not_found": State(
-        "No face was detected, or no initial transform was given.",
+        "No face was detected, none that the dictionary knows, or no initial transform was given.",
         "Give one by --initial.",
         "M-5-3L-3-5L0-2L3-5L5-3L2 0L5 3L3 5L0 2L-3 5L-5 3L-2 0z",
     ),
