@@ -23,8 +23,8 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
-.PHONY: demo test cpp-configure cpp-test perf-check perf-record bench paper lint format docs gallery asan ubsan tsan \
-  coverage tidy fuzz fault wheels clean
+.PHONY: demo test cpp-configure cpp-test perf-check perf-record bench paper lint format docs gallery \
+  asan ubsan tsan coverage tidy fuzz fault wheels clean
 
 demo: $(VENV)/.demo
 	rm -rf holdstill-demo
@@ -116,7 +116,7 @@ asan ubsan tsan: $(VENV)/.installed
 	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
 	  -p no:cacheprovider --capture=sys $(CORE_TESTS)
 
-# Lines and branches that the tests reach, of Python and of the core; below the floor it fails.
+# Lines and branches that the tests reach, of Python and of the core; below the floors it fails.
 coverage: INSTRUMENTS := --coverage -fprofile-update=atomic
 coverage: $(VENV)/.installed $(VENV)/.coverage
 	$(INSTRUMENTED)

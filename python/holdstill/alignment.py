@@ -11,7 +11,7 @@ import numpy.typing as npt
 from holdstill import _core
 from holdstill._typing import FloatArray
 from holdstill.canonical import check_shape
-from holdstill.dictionary import Dictionary
+from holdstill.dictionary import Dictionary, expect_dictionary
 from holdstill.reference.robust import LOSSES as LOSSES
 from holdstill.sources import Frame
 from holdstill.threads import thread_count
@@ -215,7 +215,7 @@ def align_frame(
     >>> found.status, found.frame_from_canonical[:2, 2].round(2).tolist()
     ('converged', [10.0, 10.0])
     """
-    Dictionary.expect(dictionary)
+    expect_dictionary(dictionary)
     aligner = dictionary.aligner(
         mu=mu,
         tolerance=tolerance,
@@ -270,7 +270,7 @@ def align_batch(
     stack = np.asarray(frames)
     if stack.dtype == np.float64:
         stack = stack.astype(np.float32)
-    Dictionary.expect(dictionary)
+    expect_dictionary(dictionary)
     aligner = dictionary.aligner(
         mu=mu,
         tolerance=tolerance,

@@ -276,15 +276,6 @@ class Dictionary:
             SolverOptions(mu, tolerance, max_iterations, loss, levels, search, verify)
         )
 
-    @staticmethod
-    def expect(dictionary: object) -> None:
-        """Refuse what is no dictionary, such as the path of one."""
-        if not isinstance(dictionary, Dictionary):
-            raise TypeError(
-                f"dictionary: expected a Dictionary, got {type(dictionary).__name__}; "
-                "Dictionary.load(path) reads one"
-            )
-
     def aligner_for(self, options: SolverOptions) -> _core.FrameAligner:
         """The same, of options that are handed on."""
         most = n_levels(self.weights)
@@ -515,4 +506,13 @@ class Dictionary:
         return (
             f"Dictionary({self.n_atoms} atoms, {self.features}, {self.motion}, "
             f"{height}x{width}, {int(self.mask.sum())} pixels)"
+        )
+
+
+def expect_dictionary(dictionary: object) -> None:
+    """Refuse what is no dictionary, such as the path of one."""
+    if not isinstance(dictionary, Dictionary):
+        raise TypeError(
+            f"dictionary: expected a Dictionary, got {type(dictionary).__name__}; "
+            "Dictionary.load(path) reads one"
         )

@@ -9,7 +9,7 @@ import numpy as np
 from holdstill import _core
 from holdstill._typing import FloatArray
 from holdstill.alignment import Alignment, align_read, without_transform
-from holdstill.dictionary import Dictionary
+from holdstill.dictionary import Dictionary, expect_dictionary
 from holdstill.initial import TrackInitialiser
 from holdstill.solver_options import DEFAULT_OPTIONS, SolverOptions
 from holdstill.sources import Frame
@@ -39,7 +39,7 @@ class Aligners:
     @classmethod
     def of(cls, dictionary: Dictionary, options: SolverOptions = DEFAULT_OPTIONS) -> Aligners:
         """Both of a dictionary."""
-        Dictionary.expect(dictionary)
+        expect_dictionary(dictionary)
         return cls(dictionary.aligner_for(options), dictionary.aligner_for(options.near()))
 
 

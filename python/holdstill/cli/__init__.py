@@ -18,6 +18,7 @@ from holdstill.jobs.job import JobIncompleteError
 from holdstill.learning.fitting import NothingToAlignError
 from holdstill.outputs import OutputError, as_json
 from holdstill.run import NothingAlignedError
+from holdstill.sources.paths import is_url
 
 OK, INCOMPLETE, USAGE, NOTHING_ALIGNED, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes."""
@@ -55,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _stopped_by_sigterm(), _own_messages(options.quiet):
             result, text = COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        if not os.path.exists(getattr(options, "out", "")):
+        out = getattr(options, "out", None)
+        if out is not None and not is_url(out) and not os.path.exists(out):
             return _fail("interrupted before anything was written", INTERRUPTED)
         return _fail(
             "interrupted; what has been written under its final name is complete, and a run of "

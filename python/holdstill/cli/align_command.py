@@ -28,7 +28,7 @@ from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 
 MOST_TOLD = 10
-"""Sources that cannot be opened, of which each is told of."""
+"""Of the sources that cannot be opened, how many are named; the others are counted."""
 
 log = logging.getLogger("holdstill")
 
