@@ -1,5 +1,6 @@
 #include "holdstill/motion.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -58,7 +59,9 @@ struct Similarity {
     return tau;
   }
   static void put(const Parameters& tau, CentredTransform* h) {
-    h->linear = tau[0] * rotation(tau[1]);
+    // A step past zero would turn the picture upside down: it collapses, and is seen to
+    // (plausible).
+    h->linear = std::max(tau[0], 0.0) * rotation(tau[1]);
     h->translation = tau.tail<2>();
   }
   static void chain(const Parameters& tau, const CentredTransform&, EntryJacobian* d) {

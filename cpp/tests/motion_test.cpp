@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "holdstill/motion.hpp"
+#include "holdstill/region_motion.hpp"
 
 namespace holdstill {
 namespace {
@@ -157,6 +158,14 @@ TEST_CASE("a transform outside the model's family is told apart") {
   at.projective[1] = 1e-4;
   CHECK(outside_family(MotionModel::affine, at));
   CHECK_FALSE(outside_family(MotionModel::homography, at));
+}
+
+TEST_CASE("a scale that a step takes past zero has collapsed, and is not turned upside down") {
+  const CentredTransform start = base_of(MotionModel::similarity);
+  Parameters tau = parameters(MotionModel::similarity, start);
+  CHECK(plausible(start, transform(MotionModel::similarity, tau, start), MotionLimits{}));
+  tau[0] *= -1.0;
+  CHECK_FALSE(plausible(start, transform(MotionModel::similarity, tau, start), MotionLimits{}));
 }
 
 TEST_CASE("names of motion models") {

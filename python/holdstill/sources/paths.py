@@ -85,8 +85,18 @@ def url_facts(url: str) -> dict[str, Any] | None:
     fsspec's own `exists` and `isdir` take a network that fails for a file that is not there.
     """
     files, inner = file_system(url)
+
+    def info() -> dict[str, Any]:
+        try:
+            return dict(files.info(inner))
+        except FileNotFoundError as error:
+            # To fsspec's http whatever cannot be reached is not there; an answer is no OSError.
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise
+
     try:
-        return dict(again(lambda: files.info(inner)))
+        return again(info)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
