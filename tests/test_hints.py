@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
+import re
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -120,3 +123,78 @@ def test_an_interruption_before_anything_is_written_says_so(command, clip, tmp_p
     out = tmp_path / "run"
     code, _, err = command("align", *texts(clip.video, "--initial", clip.initial, "--out", out))
     assert (code, "before anything was written" in err) == (130, True)
+
+
+def test_what_learning_cannot_change_is_refused_before_it(command, clip, tmp_path, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("learnt first")
+
+    monkeypatch.setattr("holdstill.cli.align_command.fit_dictionary", never)
+    out = tmp_path / "new" / "run"
+    given = texts(clip.video, "--initial", clip.initial)
+    code, _, err = command("align", *given, "--out", out, "--mu", "-1")
+    assert (code, "mu: expected" in err) == (2, True)
+    code, _, err = command("align", *given, "--out", "/proc/run")  # nobody may, not even root
+    assert (code, "cannot write /proc/run" in err) == (4, True)
+    assert not out.parent.exists()
+
+
+def test_a_run_of_another_shape_than_asked_for_is_refused_before_learning(
+    command, clip, run_folder, tmp_path
+):
+    asked = texts(clip.video, "--initial", run_folder, "--shape", "48x48", "--out", tmp_path / "r")
+    code, _, err = command("align", *asked)
+    assert code == 2
+    assert "32x32" in err and "48x48" in err and "--shape" in err
+
+
+def test_rows_beyond_the_last_frame_are_suspected(command, clip, dictionary, tmp_path, caplog):
+    lines = clip.initial.read_text().splitlines()
+    place = lines[0].split(",").index("frame")
+
+    def told(first):
+        rows = [line.split(",") for line in lines[1:]]
+        for number, row in enumerate(rows, first):
+            row[place] = str(number)
+        file = tmp_path / f"from_{first}.csv"
+        file.write_text("\n".join([lines[0], *(",".join(row) for row in rows)]))
+        caplog.clear()
+        arguments = texts(clip.video, "--dictionary", dictionary, "--initial", file)
+        assert command("align", *arguments, "--out", tmp_path / file.stem, "--no-video")[0] == 0
+        return "another frame rate?" in caplog.text
+
+    assert not told(0)
+    assert told(1)
+
+
+def test_a_dictionary_is_not_written_over_a_video(command, clip):
+    before = clip.video.read_bytes()
+    code, _, err = command("fit", *texts(clip.video, "--out", clip.video))
+    assert (code, "ends in .npz" in err) == (2, True)
+    assert clip.video.read_bytes() == before
+
+
+def test_a_host_that_does_not_answer_is_not_a_missing_file(monkeypatch):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr("holdstill.sources.retrying.FIRST_WAIT", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(OSError, match=str(port)) as raised:
+        holdstill.open(f"http://127.0.0.1:{port}/a.mp4")
+    assert not isinstance(raised.value, FileNotFoundError)
+
+
+def test_a_batch_of_frames_of_many_sizes_names_what_takes_them(dictionary):
+    frames = [np.zeros((8, 8), np.uint8), np.zeros((9, 8), np.uint8)]
+    with pytest.raises(ValueError, match=r"frames: .* one size.*align_frame"):
+        holdstill.align_batch(frames, Dictionary.load(dictionary), np.tile(np.eye(3), (2, 1, 1)))
+
+
+def test_help_tells_the_defaults_that_the_functions_have(command):
+    _, out, _ = command("align", "--help")
+    told = " ".join(out[out.index("\ndictionary:") :].split())
+    options = inspect.signature(holdstill.fit).parameters
+    for name in ("n", "selection", "seed", "motion", "features", "sigma"):
+        default = re.escape(str(options[name].default))
+        assert re.search(rf"--{name} [^()]*\(default: {default}\)", told), name
+    assert re.search(r"--shape [^()]*\(default: 200x200\)", told)

@@ -257,12 +257,13 @@ def test_a_long_run_s_curves_are_images(tmp_path, monkeypatch):
     assert "data:image/png" in (folder / "report.html").read_text()
 
 
-def test_without_matplotlib_the_page_says_what_is_missing(numbered, tmp_path, monkeypatch):
+def test_without_matplotlib_the_page_says_what_is_missing(numbered, tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "holdstill.plot", None)
     monkeypatch.delattr("holdstill.plot", raising=False)
     write_report(numbered, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     assert "No plots" in text and "Mean of" in text and "Jitter of the motion" in text
+    assert "no plots" in caplog.text  # nobody need open the page to be told
 
 
 def test_names_are_shown_and_never_run(tmp_path):

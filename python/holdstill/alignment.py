@@ -267,7 +267,13 @@ def align_batch(
     ValueError, TypeError
         As :func:`align_frame`.
     """
-    stack = np.asarray(frames)
+    try:
+        stack = np.asarray(frames)
+    except ValueError:  # rows of different lengths
+        raise ValueError(
+            "frames: expected images of one size, shape (n, H, W); align_frame takes one of any "
+            "size at a time"
+        ) from None
     if stack.dtype == np.float64:
         stack = stack.astype(np.float32)
     expect_dictionary(dictionary)

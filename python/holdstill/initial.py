@@ -67,6 +67,10 @@ class Initialiser(Tracks, Protocol):
     def has_angles(self) -> bool:
         """Whether the head pose is known as well."""
 
+    @property
+    def last_frame(self) -> int | None:
+        """Largest frame number that a table is about; None where there is no table."""
+
     def angles(self, frame: NumberedFrame) -> FloatArray:
         """Yaw, pitch and roll of a frame, (3,), as given; NaN where they are not known."""
 
@@ -143,8 +147,9 @@ class _Given:
         self,
         lookup: Callable[[GreyFrame, int], FloatArray | None],
         angles: Callable[[NumberedFrame], FloatArray] | None = None,
+        last_frame: int | None = None,
     ) -> None:
-        self._lookup, self._angles = lookup, angles
+        self._lookup, self._angles, self.last_frame = lookup, angles, last_frame
 
     @property
     def has_angles(self) -> bool:
@@ -173,6 +178,7 @@ class _Detected:
         self.independent = independent
 
     has_angles = False
+    last_frame = None
 
     @property
     def detections(self) -> int:
@@ -278,4 +284,5 @@ def _by_row(
 
 def _by_frame(table: Mapping[str, npt.NDArray[Any]], n_streams: int, name: str) -> _Given:
     rows = RowsByFrame(table, n_streams, name)
-    return _Given(lambda frame, _: rows.transform(frame), rows.angles if rows.has_angles else None)
+    angles = rows.angles if rows.has_angles else None
+    return _Given(lambda frame, _: rows.transform(frame), angles, rows.last_frame)

@@ -58,6 +58,7 @@ class RowsByFrame:
                 f"{name}: {n_streams} streams number their frames alike; "
                 "expected a column source that tells them apart"
             )
+        self.last_frame = int(frames.max()) if len(frames) else None
         self._index = _RowIndex(frames, table.get("source"))
         if self._index.has_repetitions:
             raise ValueError(f"{name}: expected one row for each frame; some have several faces")

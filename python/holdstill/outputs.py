@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from holdstill.sources.errors import SourceError
+from holdstill.sources.paths import is_url
 
 
 class OutputError(OSError):
@@ -39,6 +41,22 @@ def refuse_missing_folder(path: str | os.PathLike[str]) -> None:
     """Raise OutputError where a file has no folder to be in: now, not after the work."""
     if not Path(path).absolute().parent.is_dir():
         raise OutputError(f"{os.fspath(path)}: its folder does not exist")
+
+
+def refuse_unwritable_folder(path: str | os.PathLike[str]) -> None:
+    """Raise OutputError where a local folder cannot be written: now, not after the work."""
+    if is_url(os.fspath(path)):
+        return
+    folder = Path(path).absolute()
+    new = [above for above in (folder, *folder.parents) if not above.exists()]
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        finally:
+            for made in new:
+                made.rmdir()
 
 
 @contextlib.contextmanager

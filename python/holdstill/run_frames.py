@@ -156,7 +156,7 @@ class RunFrames:
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"frame_size: expected the size of the run's frames, since its own cannot be "
-                f"read ({error})"
+                f"read ({error}); on the command line it is --frame-size"
             ) from None
         return image.shape[0], image.shape[1]
 

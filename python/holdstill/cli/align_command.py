@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from holdstill.canonical import DEFAULT_SHAPE
 from holdstill.cli.align_options import ALIGN_OPTIONS
 from holdstill.cli.fit_options import FIT_OPTIONS
 from holdstill.cli.fitting import fit_dictionary
@@ -19,11 +20,12 @@ from holdstill.cli.texts import counted, listed, quoted
 from holdstill.dictionary import Dictionary
 from holdstill.jobs.job import dictionary_of
 from holdstill.jobs.records import as_line
-from holdstill.outputs import output_errors, refuse_missing_folder
+from holdstill.outputs import output_errors, refuse_missing_folder, refuse_unwritable_folder
 from holdstill.recording import refuse_other_contents
 from holdstill.run import NothingAlignedError, align_to_folder
 from holdstill.run_folder import read_run
 from holdstill.run_layout import SUMMARY
+from holdstill.solver_options import SolverOptions
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 
@@ -41,14 +43,15 @@ def run_align(options: argparse.Namespace) -> Output:
     facts["selection"] = selection
     if not options.resume:
         refuse_other_contents(options.out)
+    refuse_unwritable_folder(options.out)
     with (
         open_source(sources_of(options), **selection) as frames,
         _workers(options) as client,
     ):
         on_block = _block_log(options)
+        SolverOptions(**given(options, ("mu", "tolerance", "loss")))  # refused before the learning
         facts["unreadable"] = _unreadable(frames)
         dictionary = _dictionary(frames, options, facts)
-        _refuse_other_shape(options, dictionary)
         with progress_of(options, "align", "frames") as progress:
             try:
                 summary = align_to_folder(
@@ -82,17 +85,16 @@ def _unreadable(frames: FrameSource) -> list[str]:
     return errors
 
 
-def _refuse_other_shape(options: argparse.Namespace, dictionary: Dictionary) -> None:
+def _refuse_other_shape(options: argparse.Namespace, shape: tuple[int, int]) -> None:
     """Matrices of a run belong to its canonical frame."""
     initial = getattr(options, "initial", None)
     if initial is None or not os.path.exists(os.path.join(initial, SUMMARY)):
         return
-    shape = read_run(initial).shape
-    if shape != dictionary.shape:
+    of_run = read_run(initial).shape
+    if of_run != shape:
         raise ValueError(
-            f"--initial: {initial} is a run of {shape[0]}x{shape[1]}, the dictionary has "
-            f"{dictionary.shape[0]}x{dictionary.shape[1]}; matrices belong to the shape they were "
-            "made for"
+            f"--initial: {initial} is a run of {of_run[0]}x{of_run[1]}, the dictionary's frame is "
+            f"{shape[0]}x{shape[1]} (--shape); matrices belong to the shape they were made for"
         )
 
 
@@ -102,7 +104,9 @@ def _dictionary(
     """The dictionary given, that of the run gone on with, or a new one; `facts` tell of it."""
     if hasattr(options, "dictionary"):
         dictionary = Dictionary.load(options.dictionary)
+        _refuse_other_shape(options, dictionary.shape)
     else:
+        _refuse_other_shape(options, getattr(options, "shape", DEFAULT_SHAPE))
         asked = given(options, tuple(name for name in FIT_OPTIONS if name != "threads"))
         facts["fit"] = {name: asked[name] for name in sorted(asked)}
         started = time.perf_counter()

@@ -8,6 +8,8 @@ from typing import Any
 from holdstill.alignment import LOSSES
 from holdstill.cli.fit_options import add_fit_options, add_shared_options
 from holdstill.cli.parsing import add_run, add_sources, command, parse_index, parse_positive
+from holdstill.learning.fitting import fit
+from holdstill.run import align_to_folder
 
 ALIGN_OPTIONS = (
     "threads", "independent", "face", "mu", "tolerance", "loss", "block_frames",
@@ -22,6 +24,8 @@ def add_align(commands: Any) -> None:
         "align",
         "Align every frame; learn the dictionary first unless one is given.",
         "holdstill align interview.mp4 --out aligned --roi upper-face",
+        fit,
+        align_to_folder,
     )
     add_sources(parser)
     add_run(parser)
@@ -36,7 +40,7 @@ def add_align(commands: Any) -> None:
         "ignores it",
     )
     parser.add_argument("--tolerance", type=float, help="stop at this norm of the last step")
-    parser.add_argument("--start", type=parse_index, help="first frame of each stream")
+    parser.add_argument("--start", type=parse_index, help="first frame of each stream (default: 0)")
     parser.add_argument("--stop", type=parse_index, help="frame before which to stop")
     parser.add_argument("--every", type=parse_positive, help="take every n-th frame")
     parser.add_argument(

@@ -32,10 +32,19 @@ def add_animate(commands: Any) -> None:
         help="run to learn the movement from, or a model of it",
     )
     parser.add_argument("--out", required=True, metavar="FILE.mp4", help="the video, without sound")
-    parser.add_argument("--seconds", type=float, help="length")
-    parser.add_argument("--seed", type=parse_index, help="of the movement")
-    parser.add_argument("--fps", type=float, help="frames per second")
-    parser.add_argument("--size", type=parse_shape, metavar="HxW", help="of the video, pixels")
+    parser.add_argument(
+        "--seconds", type=float, help="length (default: 10 of a still, all of a video)"
+    )
+    parser.add_argument("--seed", type=parse_index, help="of the movement (default: 0)")
+    parser.add_argument(
+        "--fps", type=float, help="frames per second (default: the video's, else the movement's)"
+    )
+    parser.add_argument(
+        "--size",
+        type=parse_shape,
+        metavar="HxW",
+        help="of the video, pixels (default: the subject's)",
+    )
     parser.add_argument(
         "--initial",
         metavar="FILE|DIR",

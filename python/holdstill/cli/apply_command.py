@@ -25,6 +25,7 @@ def add_apply(commands: Any) -> None:
         "apply",
         "Apply the transforms of a run to another stream of the same frames, or undo them.",
         "holdstill apply master.mov --run aligned --shape 800x800 --out faces.mp4",
+        apply,
     )
     add_sources(parser)
     parser.add_argument("--run", required=True, metavar="DIR", help="folder of the run")
@@ -32,7 +33,10 @@ def add_apply(commands: Any) -> None:
         "--out", required=True, metavar="FILE.mp4|DIR|FILE.zarr", help="video, images or array"
     )
     parser.add_argument(
-        "--shape", type=parse_shape, metavar="HxW", help="size of the pictures, pixels"
+        "--shape",
+        type=parse_shape,
+        metavar="HxW",
+        help="size of the pictures, pixels (default: the run's; with --inverse its frames')",
     )
     parser.add_argument(
         "--inverse",

@@ -10,14 +10,17 @@ from holdstill.cli.parsing import (
     add_run,
     add_sampling,
     add_sources,
+    add_threads,
     command,
     parse_components,
     parse_indices,
-    parse_positive,
+    parse_npz,
     parse_rho,
     parse_shape,
 )
+from holdstill.face_run import register_to_folder
 from holdstill.reference.registration import SEARCHES
+from holdstill.registration.model import FaceModel
 from holdstill.registration.starts import FACES
 
 TRAIN_OPTIONS = ("shape", "features", "sigma", "roi", "components", "rho")
@@ -49,9 +52,12 @@ def _add_train(actions: Any) -> None:
         "Learn what registered faces look like.",
         "holdstill model train people/ --points points.npy --landmarks 21,13,25,17,39,43 "
         "--out faces.npz",
+        FaceModel.fit,
     )
     add_sources(parser)
-    parser.add_argument("--out", required=True, metavar="MODEL.npz", help="the model")
+    parser.add_argument(
+        "--out", required=True, type=parse_npz, metavar="MODEL.npz", help="the model"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument(
         "--points",
@@ -99,7 +105,13 @@ def _add_enrol(actions: Any) -> None:
     add_sources(parser)
     parser.add_argument("--model", required=True, metavar="MODEL.npz", help="trained with --users")
     parser.add_argument("--user", required=True, metavar="NAME", help="who is on the images")
-    parser.add_argument("--out", required=True, metavar="MODEL.npz", help="the model with the user")
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=parse_npz,
+        metavar="MODEL.npz",
+        help="the model with the user; may be the same file",
+    )
     _add_starts(parser)
 
 
@@ -110,6 +122,7 @@ def add_register(commands: Any) -> None:
         "register",
         "Register the faces of photographs or videos to a face model.",
         "holdstill register photographs/ --model faces.npz --face all --out registered",
+        register_to_folder,
     )
     add_sources(parser)
     parser.add_argument("--model", required=True, metavar="MODEL.npz", help="of 'holdstill model'")
@@ -120,9 +133,12 @@ def add_register(commands: Any) -> None:
     parser.add_argument(
         "--user", metavar="NAME|all", help="register to this user; all: to the likeliest of them"
     )
-    parser.add_argument("--threads", type=parse_positive, help="threads")
+    add_threads(parser)
     parser.add_argument(
-        "--picture-shape", type=parse_shape, metavar="HxW", help="size of the images in DIR/faces"
+        "--picture-shape",
+        type=parse_shape,
+        metavar="HxW",
+        help="size of the images in DIR/faces (default: the model's)",
     )
     parser.add_argument(
         "--no-pictures", action="store_true", default=False, help="no faces, no contact sheet"
@@ -132,5 +148,8 @@ def add_register(commands: Any) -> None:
 def _add_starts(parser: argparse.ArgumentParser) -> None:
     add_initial(parser)
     parser.add_argument(
-        "--minimum-size", type=float, metavar="PIXELS", help="smallest face box to detect"
+        "--minimum-size",
+        type=float,
+        metavar="PIXELS",
+        help="smallest face box to detect (default: a tenth of the shorter side)",
     )

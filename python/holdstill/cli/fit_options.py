@@ -7,6 +7,7 @@ import argparse
 from holdstill.cli.parsing import (
     add_initial,
     add_sampling,
+    add_threads,
     parse_index,
     parse_positive,
 )
@@ -34,4 +35,4 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     """Where it is learnt from, and by how many."""
     add_initial(parser)
     parser.add_argument("--face", choices=FACES, help="which face of several")
-    parser.add_argument("--threads", type=parse_positive, help="threads")
+    add_threads(parser)

@@ -30,7 +30,9 @@ def fit_dictionary(frames: FrameSource, options: argparse.Namespace) -> Dictiona
         )
     if "n" not in keywords and len(frames) < _default_n():
         keywords["n"] = len(frames)
-        log.info("the sample takes all %d frames: there are no more", len(frames))
+        log.info(
+            "%d frames are fewer than a sample's %d: all are looked at", len(frames), _default_n()
+        )
     with progress_of(options, "RASL", "iterations", open_ended=True) as progress:
         return fit(frames, getattr(options, "initial", None), progress=progress, **keywords)
 

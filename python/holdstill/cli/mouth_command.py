@@ -36,6 +36,7 @@ def add_mouth(commands: Any) -> None:
         "mouth",
         "Put other lips on the face of every frame; the head keeps its own motion.",
         "holdstill mouth interview.mp4 --run aligned --lips 100:200 --out dubbed.mp4",
+        replace_mouth,
     )
     parser.add_argument("video", metavar="VIDEO", help="the run's frames, in any resolution")
     parser.add_argument("--run", required=True, metavar="DIR", help="folder of the run")

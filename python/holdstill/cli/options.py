@@ -13,8 +13,16 @@ from holdstill.cli.apply_command import add_apply
 from holdstill.cli.face_options import add_model, add_register
 from holdstill.cli.fit_options import add_fit_options, add_shared_options
 from holdstill.cli.mouth_command import add_mouth
-from holdstill.cli.parsing import Parser, add_sources, command, parse_four_indices, parse_positive
+from holdstill.cli.parsing import (
+    Parser,
+    add_sources,
+    add_threads,
+    command,
+    parse_four_indices,
+    parse_npz,
+)
 from holdstill.cli.status_command import add_status
+from holdstill.learning.fitting import fit
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +55,7 @@ def _add_demo(commands: Any) -> None:
         "holdstill demo --out demo",
     )
     parser.add_argument("--out", default="holdstill-demo", help="folder (default: holdstill-demo)")
-    parser.add_argument("--threads", type=parse_positive, help="threads")
+    add_threads(parser)
 
 
 def _add_fit(commands: Any) -> None:
@@ -56,9 +64,16 @@ def _add_fit(commands: Any) -> None:
         "fit",
         "Learn a dictionary from a sample of the frames, by RASL.",
         "holdstill fit interview.mp4 --out interview.npz --n 100 --roi upper-face",
+        fit,
     )
     add_sources(parser)
-    parser.add_argument("--out", required=True, metavar="FILE.npz", help="the dictionary")
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=parse_npz,
+        metavar="FILE.npz",
+        help="the dictionary; an older one is replaced",
+    )
     add_fit_options(parser)
     add_shared_options(parser)
 

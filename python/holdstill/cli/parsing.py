@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from holdstill import __version__, _core
@@ -21,6 +24,34 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with what is wrong, on stderr."""
         self.exit(2, f"{self.prog}: {message}\n({self.prog} --help tells what there is)\n")
+
+
+class HelpWithDefaults(argparse.RawDescriptionHelpFormatter):
+    """Help that tells the defaults, which functions hold.
+
+    Parameters
+    ----------
+    prog : str
+        As argparse gives it.
+    holders : sequence of callable
+        Functions whose keywords the options are named as.
+    """
+
+    def __init__(self, prog: str, holders: tuple[Callable[..., Any], ...] = ()) -> None:
+        super().__init__(prog)
+        self._defaults: dict[str, Any] = {}
+        for holder in holders:
+            for name, parameter in inspect.signature(holder).parameters.items():
+                self._defaults.setdefault(name, parameter.default)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default = self._defaults.get(action.dest)
+        if isinstance(default, tuple):
+            default = "x".join(map(str, default))  # HEIGHTxWIDTH
+        told = isinstance(default, (int, float, str)) and not isinstance(default, bool)
+        if not told or not action.help or "default" in action.help:
+            return action.help
+        return f"{action.help} (default: {default})"
 
 
 def given(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
@@ -46,14 +77,16 @@ def facts_of(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def command(commands: Any, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    """A command with its example, and what all commands have."""
+def command(
+    commands: Any, name: str, summary: str, example: str, *holders: Callable[..., Any]
+) -> argparse.ArgumentParser:
+    """A command with its example, and what all commands have; `holders` have its defaults."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=summary,
         epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=partial(HelpWithDefaults, holders=holders),
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -101,12 +134,26 @@ def add_sampling(group: Any) -> None:
     )
 
 
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """By how many the work is done."""
+    parser.add_argument(
+        "--threads", type=parse_positive, help="threads (default: one for each processor)"
+    )
+
+
 def parse_shape(text: str) -> tuple[int, int]:
     """HEIGHTxWIDTH."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 200x200, got {text!r}")
     return int(match[1]), int(match[2])
+
+
+def parse_npz(text: str) -> str:
+    """The name of an archive to write; that of a video, say, by mistake would replace it."""
+    if not text.lower().endswith(".npz"):
+        raise argparse.ArgumentTypeError(f"expected a name that ends in .npz, got {text!r}")
+    return text
 
 
 def parse_index(text: str) -> int:

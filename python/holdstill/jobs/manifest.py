@@ -190,4 +190,10 @@ def _changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterat
 def _changed_values(label: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for name in {**before, **now}:
         if before.get(name) != now.get(name):
-            yield f"{label}{name}: {before.get(name)} -> {now.get(name)}"
+            yield f"{label}{name}: {_short(before.get(name))} -> {_short(now.get(name))}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and len(value) > _SHOWN:
+        return f"[{', '.join(map(str, value[:_SHOWN]))}, ... {len(value)} in all]"
+    return str(value)

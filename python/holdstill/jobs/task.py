@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ class Outputs:
     crops: Crops | None
 
 
+log = logging.getLogger("holdstill")
+
+
 @dataclass(frozen=True)
 class Task:
     """What all blocks of a job have in common; a worker needs it once.
@@ -80,7 +84,16 @@ class Task:
         """That of a source; wrong arguments are refused here, and not on a worker."""
         n_rows, n_streams = len(frames), frames.n_readable
         task = cls(dictionary, initial, options, independent, face, n_rows, n_streams)
-        _ = task.aligners, task.starts
+        _ = task.aligners
+        longest = max((s.frames for s in frames.streams if s.error is None), default=0)
+        last = task.starts.last_frame
+        if last is not None and last >= longest > 0:
+            log.warning(
+                "the initial transforms go on to frame %d, the sources to frame %d at most: are "
+                "they about another video, or another frame rate?",
+                last,
+                longest - 1,
+            )
         return task
 
     @cached_property

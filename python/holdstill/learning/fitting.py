@@ -198,10 +198,10 @@ def fit(
     )
     dictionary = Dictionary.from_rasl(result, own=own, provenance=provenance, **options)
     log.info(
-        "RASL on %d frames: %s after %d iterations, %r",
+        "learnt from %d frames in %d iterations%s: %r",
         len(sample),
-        result.status,
         result.iterations,
+        "" if result.status == "objective" else f" (RASL's end: {result.status})",
         dictionary,
     )
     return dictionary

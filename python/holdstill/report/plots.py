@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,6 +22,8 @@ WIDTH, WIDE = 5.6, 11.2
 MOST_VECTORS = 2000
 """A curve or cloud of more points is drawn as an image inside of its plot."""
 
+log = logging.getLogger("holdstill")
+
 
 def plot_section(
     run: Run,
@@ -34,6 +37,7 @@ def plot_section(
     try:
         plots = "\n".join(_plots(run, found, points, eye_corners))
     except ImportError as error:
+        log.warning("the report has no plots: %s", error)
         parts.append(f'<p class="muted small">No plots: {escape(error)}</p>')
     else:
         parts.append(f'<div class="figures">{plots}</div>' if plots else "")
