@@ -50,3 +50,15 @@ def test_a_source_of_another_length_is_closed_unless_it_was_given_open(
     with pytest.raises(ValueError, match="expected one frame for each"):
         RunFrames(holdstill.open(stack), album_run)
     assert len(closed) == (1 if selection is None else 2)
+
+
+def test_what_apply_opens_it_closes_and_nothing_else(album_run, monkeypatch):
+    closed = []
+    monkeypatch.setattr(FrameSource, "close", lambda source: closed.append(len(source)))
+    stack = np.ones((N, 8, 8), np.uint8)
+    list(holdstill.apply(stack, album_run))
+    assert closed == [N, N]  # the stack's source, and the run's own
+    closed.clear()
+    with_source = holdstill.open(stack)
+    list(holdstill.apply(with_source, album_run))
+    assert closed == [N]

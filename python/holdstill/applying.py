@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -101,19 +102,20 @@ def _apply_all(
     interpolation: str,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[Frame, Picture]]:
-    like = next((frame.image for _, frame in rows if frame.image is not None), None)
-    if like is None:
-        raise ValueError(f"source: none of {len(rows)} frames can be read")
-    for row, frame in rows:
-        image = frame.image
-        picture = None if image is None else one(rows, row, image, shape, interpolation)
-        if picture is None:
-            size = shape or (rows.own_size(row) if one is _back else rows.shape)
-            kind = like if image is None else image
-            picture = np.zeros((*size, *kind.shape[2:]), kind.dtype)
-        if progress is not None:
-            progress(row + 1, len(rows))
-        yield frame, picture
+    with closing(rows):
+        like = next((frame.image for _, frame in rows if frame.image is not None), None)
+        if like is None:
+            raise ValueError(f"source: none of {len(rows)} frames can be read")
+        for row, frame in rows:
+            image = frame.image
+            picture = None if image is None else one(rows, row, image, shape, interpolation)
+            if picture is None:
+                size = shape or (rows.own_size(row) if one is _back else rows.shape)
+                kind = like if image is None else image
+                picture = np.zeros((*size, *kind.shape[2:]), kind.dtype)
+            if progress is not None:
+                progress(row + 1, len(rows))
+            yield frame, picture
 
 
 def _forth(

@@ -103,10 +103,17 @@ class RunFrames:
         self.shape = run.shape
         if len(np.unique(run.position)) < len(run):
             raise ValueError(f"{run.address}: expected one face for each frame; the run has more")
-        self._given_size = frame_size
+        self._source, self._given_size = source, frame_size
         self._sizes: dict[str, Size] = {}
         self._warned = False
         self.frames = self._open(source)
+
+    def close(self) -> None:
+        """Close what was opened here; a FrameSource that was given stays open."""
+        if self.frames is not self._source:
+            self.frames.close()
+        if "_own_frames" in self.__dict__:
+            self._own_frames.close()
 
     def __len__(self) -> int:
         return len(self.run)

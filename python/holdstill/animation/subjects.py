@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,10 +133,10 @@ def _by_run(
     frames: FrameSource, size: tuple[int, int], run: Run, shape: tuple[int, int]
 ) -> FloatArray:
     """Where a run found the head in its frames, of which these, of a size, are another stream."""
-    rows = RunFrames(frames, run)
     found = np.full((len(run), 3, 3), np.nan)
-    for row in np.flatnonzero(run.good).tolist():
-        found[row] = rows.transform(row, size)
+    with closing(RunFrames(frames, run)) as rows:
+        for row in np.flatnonzero(run.good).tolist():
+            found[row] = rows.transform(row, size)
     return _without_gaps(found @ _rescaled(run.shape, shape), shape)
 
 

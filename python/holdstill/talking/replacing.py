@@ -16,7 +16,7 @@ from holdstill.pictures import canonical_picture
 from holdstill.reference.motion import map_points
 from holdstill.run_folder import Run, read_run
 from holdstill.run_frames import RunFrames, Size
-from holdstill.sources import Frame, FrameSource
+from holdstill.sources import Frame
 from holdstill.talking.blending import BLENDS, Membrane, feather
 from holdstill.talking.lips import LipsLike, find_lips
 from holdstill.talking.pose import LEAST_SEEN, seen_share
@@ -47,16 +47,12 @@ class MouthReplacement:
         lips: LipsLike,
         blend: str,
         progress: Callable[[int, int], None] | None,
-        opened: tuple[FrameSource, ...] = (),
     ) -> None:
         self._rows = rows
         self._lips = find_lips(lips, rows)
         self._blend = blend
         self._progress = progress
         self._membrane = Membrane(rows.shape)
-        if self._lips.frames is not rows:
-            opened = (*opened, self._lips.frames.frames)
-        self._opened = opened
         self.lips = self._lips.rows
         self.replaced = seen_share(rows) >= LEAST_SEEN
 
@@ -65,8 +61,9 @@ class MouthReplacement:
 
         Nothing can be read afterwards; what was replaced can still be asked.
         """
-        for frames in self._opened:
-            frames.close()
+        self._rows.close()
+        if self._lips.frames is not self._rows:
+            self._lips.frames.frames.close()
 
     def __enter__(self) -> MouthReplacement:
         return self
@@ -217,8 +214,7 @@ def replace_mouth(
         raise ValueError(f"blend: expected one of {', '.join(BLENDS)}, got {blend!r}")
     made_by = run if isinstance(run, Run) else read_run(run)
     rows = RunFrames(frames, made_by, frame_size)
-    opened = () if rows.frames is frames else (rows.frames,)
-    return MouthReplacement(rows, lips, blend, progress, opened)
+    return MouthReplacement(rows, lips, blend, progress)
 
 
 def _box(matrix: FloatArray, shape: Size, size: Size) -> tuple[tuple[int, int], Size]:

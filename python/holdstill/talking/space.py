@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +68,7 @@ class MouthSpace:
         ValueError
             If there are too few good frames for so many components.
         """
-        rows = frames if isinstance(frames, RunFrames) else RunFrames(frames, run)
-        pixels = _mouths(rows)
+        pixels = _mouths(frames, run)
         seen = pixels[np.isfinite(pixels).all(axis=1)]
         if len(seen) <= components:
             raise ValueError(
@@ -83,12 +83,15 @@ class MouthSpace:
 
     def project(self, frames: Any, run: Run) -> FloatArray:
         """Scores of another run of the same person, (n, k); NaN where a frame has none."""
-        rows = frames if isinstance(frames, RunFrames) else RunFrames(frames, run)
-        return np.asarray((_mouths(rows) - self.mean) @ self.basis)
+        return np.asarray((_mouths(frames, run) - self.mean) @ self.basis)
 
 
-def _mouths(rows: RunFrames) -> FloatArray:
+def _mouths(frames: Any, run: Run) -> FloatArray:
     """Grey levels of the region in every frame, (n, D); NaN where it is not to be used."""
+    if not isinstance(frames, RunFrames):
+        with closing(RunFrames(frames, run)) as opened:
+            return _mouths(opened, run)
+    rows = frames
     y, x = np.mgrid[: SHAPE[0] + SHAPE[0] // 4, : SHAPE[1]].astype(np.float64)
     region = depth(x, y, SHAPE) > 0
     through = canonical_from_resized(rows.shape, SHAPE)
