@@ -24,7 +24,7 @@ CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
 
 .PHONY: demo test cpp-configure cpp-test perf-check perf-record bench paper lint format docs gallery \
-  asan ubsan tsan coverage tidy fuzz fault wheels clean
+  asan ubsan tsan portable coverage tidy fuzz fault wheels clean
 
 demo: $(VENV)/.demo
 	rm -rf holdstill-demo
@@ -115,6 +115,10 @@ asan ubsan tsan: $(VENV)/.installed
 	$(INSTRUMENTED)
 	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
 	  -p no:cacheprovider --capture=sys $(CORE_TESTS)
+
+# The core's tests of what compilers without vector types, such as MSVC, make of its kernels.
+portable: $(VENV)/.base
+	$(MAKE) cpp-test CPP_BUILD=build/$@ CPP_FLAGS=-DHOLDSTILL_NO_VECTOR_TYPES
 
 # Lines and branches that the tests reach, of Python and of the core; below the floors it fails.
 coverage: INSTRUMENTS := --coverage -fprofile-update=atomic

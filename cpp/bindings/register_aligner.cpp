@@ -68,6 +68,7 @@ class PyAligner {
     }
     const py::gil_scoped_release release;
     std::vector<FrameAligner> aligners;
+    aligners.reserve(levels.size());
     for (const ParsedLevel& level : levels)
       aligners.emplace_back(as_matrix(level.atoms), level.region, sampling_, level.options);
     std::unique_ptr<Search> searcher;

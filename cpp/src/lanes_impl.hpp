@@ -6,7 +6,13 @@
 namespace holdstill::kernels {
 namespace {
 
-#if defined(__GNUC__) || defined(__clang__)
+// Compilers without vector types, MSVC above all, take the same kernels with loops over the lanes;
+// `make portable` tests them where there are vector types.
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(HOLDSTILL_NO_VECTOR_TYPES)
+#define HOLDSTILL_VECTOR_TYPES
+#endif
+
+#ifdef HOLDSTILL_VECTOR_TYPES
 template <int N>
 struct VecOf {
   typedef float type __attribute__((vector_size(N * sizeof(float))));

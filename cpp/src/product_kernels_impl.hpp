@@ -13,7 +13,7 @@ constexpr int kTerms = 4;
 
 // The halves of a vector are added before they are widened: one register of float64 for each sum.
 struct Sum {
-#if defined(__GNUC__) || defined(__clang__)
+#ifdef HOLDSTILL_VECTOR_TYPES
   typedef double Lanes __attribute__((vector_size(kLanes / 2 * sizeof(double))));
   Lanes lanes = {};
   void operator+=(const V& v) {

@@ -9,7 +9,7 @@
 namespace holdstill::kernels {
 namespace {
 
-#if defined(__GNUC__) || defined(__clang__)
+#ifdef HOLDSTILL_VECTOR_TYPES
 typedef double Doubles __attribute__((vector_size(kLanes * sizeof(float))));
 #else
 using Doubles = double;
