@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from holdstill import Dictionary, FaceModel, align_frame, identify, read_run
-from holdstill.dictionary import FORMAT_VERSION as DICTIONARY
+from holdstill.dictionary_file import FORMAT_VERSION as DICTIONARY
 from holdstill.motion import MotionModel, decompose
 from holdstill.motion.model import FORMAT_VERSION as MOTION
 from holdstill.registration.model import FORMAT_VERSION as FACES

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from holdstill.canonical import DEFAULT_ROI, DEFAULT_SHAPE, Weights, check_shape, roi_mask
 from holdstill.checks import integer, positive
-from holdstill.dictionary import Dictionary, atoms_of, independent_columns
+from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial, Initialiser, make_initial
+from holdstill.learning.columns import atoms_of, independent_columns
 from holdstill.learning.rasl import RaslImageError, RaslResult, rasl
 from holdstill.learning.residuals import leave_one_out
 from holdstill.learning.selection import Sample, check_selection, draw, grow
