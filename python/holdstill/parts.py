@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.optional import import_optional
+from holdstill.run_layout import PARTS
 from holdstill.transforms import MATRIX_COLUMNS
 
 COLUMNS = {
@@ -74,9 +75,9 @@ def schema(kinds: Mapping[str, str]) -> Any:
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in kinds.items()])
 
 
-def load_pyarrow() -> tuple[Any, Any]:
-    """PyArrow and its Parquet module, or an error that says how to install them."""
-    purpose = "writing transforms.parquet"
+def load_pyarrow(written: str = PARTS) -> tuple[Any, Any]:
+    """PyArrow and its Parquet module, or an error that says what needs them and how to install."""
+    purpose = f"writing {written}"
     return import_optional("pyarrow", purpose), import_optional("pyarrow.parquet", purpose)
 
 
