@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from holdstill import __version__
+from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.evaluate import EyeCornerTable, eye_corner_table
 from holdstill.learning.fitting import fit
@@ -139,7 +139,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_inputs(folder: Path, head: TalkingHead, initial: npt.NDArray[np.float64]) -> Path:
+def _write_inputs(folder: Path, head: TalkingHead, initial: FloatArray) -> Path:
     """The video, and the initial transforms as a tracker would hand them over."""
     video = folder / VIDEO
     with output_errors(folder):
@@ -159,8 +159,8 @@ def _write_inputs(folder: Path, head: TalkingHead, initial: npt.NDArray[np.float
 def _write_picture(
     path: Path,
     frames: Any,
-    before: npt.NDArray[np.float64],
-    after: npt.NDArray[np.float64],
+    before: FloatArray,
+    after: FloatArray,
     shape: tuple[int, int],
 ) -> None:
     """Three frames and the mean of all, with the initial transforms above and the aligned below.

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights, check_shape, roi_mask
 from holdstill.checks import number
 from holdstill.compiled_aligner import CoarseAtoms, coarse_atoms, compiled_aligner, possible
@@ -85,10 +86,10 @@ class Dictionary:
     features: str = "grey"
     sigma: float = 0.8
     roi: Weights | None = None
-    residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    displaced_residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
+    displaced_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     pixel_residual: float = float("nan")
-    robust_residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    robust_residuals: FloatArray = field(default_factory=lambda: np.zeros((0, 3)))
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import check_shape
 from holdstill.face_recording import FaceRecording
 from holdstill.initial import Initial
@@ -54,7 +55,7 @@ class RegisteredFace:
     status: str
 
     @property
-    def frame_from_canonical(self) -> npt.NDArray[np.float64] | None:
+    def frame_from_canonical(self) -> FloatArray | None:
         """The transform, where it is there and finite."""
         if self.found is None or not np.isfinite(self.found.frame_from_canonical).all():
             return None
@@ -235,7 +236,7 @@ def _checked_picture_shape(shape: tuple[int, int]) -> tuple[int, int]:
         raise ValueError(f"picture_{error}") from None
 
 
-Registrar = Callable[[npt.NDArray[Any], npt.NDArray[np.float64]], Registration]
+Registrar = Callable[[npt.NDArray[Any], FloatArray], Registration]
 
 
 def _registration_by(model: FaceModel, search: str, user: str | None) -> Registrar:
@@ -254,9 +255,7 @@ def _registration_by(model: FaceModel, search: str, user: str | None) -> Registr
     return lambda grey, start: register(grey, model, start, search=search, user=user)
 
 
-def _likeliest(
-    grey: npt.NDArray[Any], model: FaceModel, start: npt.NDArray[np.float64]
-) -> Registration:
+def _likeliest(grey: npt.NDArray[Any], model: FaceModel, start: FloatArray) -> Registration:
     """The registration to the likeliest user, brought to rest on its own."""
     among = identify(grey, model, start)
     if among.best is None:
@@ -290,10 +289,10 @@ def _faces_of(
 
 
 def _resized(
-    frame_from_canonical: npt.NDArray[np.float64] | None,
+    frame_from_canonical: FloatArray | None,
     canonical: tuple[int, int],
     shape: tuple[int, int],
-) -> npt.NDArray[np.float64] | None:
+) -> FloatArray | None:
     """The transform for a canonical frame of another size."""
     if frame_from_canonical is None:
         return None

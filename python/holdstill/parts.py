@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.optional import import_optional
 from holdstill.run_layout import PARTS
 from holdstill.transforms import MATRIX_COLUMNS
@@ -107,6 +107,6 @@ def _column(pa: Any, cells: Any, kind: str) -> Any:
         texts = [None if cell is None else str(cell) for cell in cells]
         return pa.array(texts, type=pa.string())
     if kind == "float64":
-        values: npt.NDArray[np.float64] = np.asarray(cells, dtype=np.float64)
+        values: FloatArray = np.asarray(cells, dtype=np.float64)
         return pa.array(values, mask=~np.isfinite(values))
     return pa.array(np.asarray(cells, dtype=kind))

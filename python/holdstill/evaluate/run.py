@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import eye_corners as eye_corners_of
 from holdstill.canonical import roi_mask
 from holdstill.evaluate.evaluation import BeforeAfter, Evaluation, Spread
@@ -22,7 +23,7 @@ from holdstill.evaluate.eye_corners import (
 )
 from holdstill.evaluate.jitter import Jitter, JitterOfFrames, corner_jitter, point_jitter
 from holdstill.evaluate.pictures import Pictures, look_at, open_shown, spread_evenly
-from holdstill.evaluate.points import FloatArray, invertible, read_points
+from holdstill.evaluate.points import invertible, read_points
 from holdstill.run_folder import INITIAL_TRANSFORMS, Run, read_run
 
 FARTHEST = 1.6

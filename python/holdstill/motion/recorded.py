@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.evaluate.consecutive import follows, least_step
-from holdstill.motion.parameters import FloatArray
 from holdstill.run_folder import Run
 
 PAUSE = 10.0
