@@ -51,6 +51,9 @@ ROIS: dict[str, Callable[[FloatArray, FloatArray], Weights]] = {
 DEFAULT_ROI = "eyes-first"
 """Of a face: the eyes, and the rest of eyes-nose at an eighth of the weight."""
 
+DEFAULT_SIGMA = 0.8
+"""σ of edges and magnitude, canonical pixels; the core has the same."""
+
 
 def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
     """Return `shape` as two integers, or say what is wrong with it.

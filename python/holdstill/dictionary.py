@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill._typing import FloatArray
-from holdstill.canonical import Weights, check_shape, roi_mask
+from holdstill.canonical import DEFAULT_SIGMA, Weights, check_shape, roi_mask
 from holdstill.checks import number
 from holdstill.compiled_aligner import CoarseAtoms, coarse_atoms, compiled_aligner, possible
 from holdstill.dictionary_file import read_dictionary, settings_of, write_dictionary
@@ -84,7 +84,7 @@ class Dictionary:
     shape: tuple[int, int]
     motion: str
     features: str = "grey"
-    sigma: float = 0.8
+    sigma: float = DEFAULT_SIGMA
     roi: Weights | None = None
     residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     displaced_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -166,7 +166,7 @@ class Dictionary:
         shape: tuple[int, int],
         motion: str,
         features: str = "grey",
-        sigma: float = 0.8,
+        sigma: float = DEFAULT_SIGMA,
         roi: str | os.PathLike[str] | npt.ArrayLike | None = None,
         own: OwnResiduals | None = None,
         provenance: Mapping[str, Any] | None = None,

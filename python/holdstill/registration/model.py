@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill._typing import FloatArray
+from holdstill.canonical import DEFAULT_SIGMA
 from holdstill.checks import number
 from holdstill.learning.residuals import yardstick
 from holdstill.reference.registration import Level, Options
@@ -138,7 +139,7 @@ class FaceModel:
         users: Sequence[Hashable] | None = None,
         shape: tuple[int, int] | None = None,
         features: str = "edges",
-        sigma: float = 0.8,
+        sigma: float = DEFAULT_SIGMA,
         roi: str | os.PathLike[str] | npt.ArrayLike | None = "face",
         components: int | float = DEFAULT_COMPONENTS,
         rho: str | float = "existing",
