@@ -123,19 +123,26 @@ def evaluate_run(
         sharpness=seen.map(lambda pictures: pictures.sharpness),
         mean_image=seen.map(lambda pictures: pictures.mean_image),
         pictures=seen.after.n_frames if seen.after else 0,
-        per_frame={
-            **{name: run.rows[name] for name in ("source", "frame", "face") if name in run.rows},
-            "status": run.status,
-            "good": run.good,
-            "compared": compared,
-            "iterations": run.rows["iterations"],
-            "residual": _column(run, "residual"),
-            "quality": _column(run, "quality"),
-            "jitter": moves,
-            **({} if errors is None else {"eye_corner_error": errors}),
-        },
+        per_frame=_per_frame(run, compared, moves, errors),
         notes=tuple(notes),
     )
+
+
+def _per_frame(
+    run: Run, compared: npt.NDArray[np.bool_], jitter: FloatArray, errors: FloatArray | None
+) -> dict[str, npt.NDArray[Any]]:
+    """The rows of ``evaluation.parquet``, as columns."""
+    return {
+        **{name: run.rows[name] for name in ("source", "frame", "face") if name in run.rows},
+        "status": run.status,
+        "good": run.good,
+        "compared": compared,
+        "iterations": run.rows["iterations"],
+        "residual": _column(run, "residual"),
+        "quality": _column(run, "quality"),
+        "jitter": jitter,
+        **({} if errors is None else {"eye_corner_error": errors}),
+    }
 
 
 def _region(region: Any, shape: tuple[int, int]) -> tuple[npt.NDArray[np.bool_], str]:
