@@ -146,11 +146,8 @@ def register_to_folder(
         def work(job: tuple[int, Frame], stopped: Callable[[], bool]) -> list[RegisteredFace]:
             row, frame = job
             faces = list(_faces_of(frame, row, starts, registered, stopped))
-            for found in faces if pictures else []:
-                if found.status == "converged":
-                    at = _resized(found.frame_from_canonical, model.shape, shape)
-                    picture = canonical_picture(frame, at, shape)
-                    recording.write_face(_name(row, found), picture)
+            if pictures:
+                _write_faces(recording, row, faces, model.shape, shape)
             return faces
 
         rows = _Rows(recording)
@@ -286,6 +283,19 @@ def _faces_of(
         except ValueError as error:
             raise ValueError(f"frame {frame.frame} of {frame.source}: {error}") from None
         yield RegisteredFace(frame, number, found, found.status)
+
+
+def _write_faces(
+    recording: FaceRecording,
+    row: int,
+    faces: list[RegisteredFace],
+    canonical: tuple[int, int],
+    shape: tuple[int, int],
+) -> None:
+    for face in faces:
+        if face.status == "converged":
+            at = _resized(face.frame_from_canonical, canonical, shape)
+            recording.write_face(_name(row, face), canonical_picture(face.frame, at, shape))
 
 
 def _resized(
