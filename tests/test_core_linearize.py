@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import textures
 
 from holdstill import _core, reference
+from holdstill.canonical import DEFAULT_SIGMA
 from holdstill.reference import FEATURES, MOTIONS
 
 SHAPE = (24, 28)
@@ -233,6 +235,16 @@ def test_smallest_frames_and_extreme_scales_are_those_of_the_numpy_twin(
         twin = reference.linearize(image, F, **options)
         np.testing.assert_allclose(core.vector, twin.vector, rtol=0, atol=255 * FLOAT32)
         assert core.outside == twin.outside
+
+
+@pytest.mark.parametrize("kernels", [_core, reference])
+def test_kernels_have_the_sigma_of_the_package_by_default(kernels: ModuleType) -> None:
+    options = {"shape": SHAPE, "motion": "affine", "features": "edges"}
+    vectors = [
+        kernels.linearize(texture(), transform("affine", 1.0), **options, **sigma).vector
+        for sigma in ({}, {"sigma": DEFAULT_SIGMA})
+    ]
+    np.testing.assert_array_equal(*vectors)
 
 
 INSTRUCTION_SETS = """

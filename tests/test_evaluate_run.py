@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import holdstill
 from holdstill import Dictionary, evaluate_run, read_run
 from holdstill.canonical import roi_mask
 from holdstill.cli import main
-from holdstill.evaluate import eye_corner_table
+from holdstill.evaluate import eye_corner_table, write_evaluation
 from holdstill.reference.warp import warp
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -332,3 +333,11 @@ def test_quiet_and_help(copy, command):
     code, _, err = command("evaluate", copy, "--quiet")
     assert (code, err) == (0, "")
     assert main(texts("evaluate", copy, "--quiet", "--no-frames", "--json")) == 0
+
+
+def test_an_evaluation_without_pyarrow_names_the_command_that_installs_it(
+    found, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r'evaluation\.parquet needs pyarrow: pip install "hold'):
+        write_evaluation(found, tmp_path)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from holdstill import Dictionary, FaceModel, align_frame, identify, read_run
-from holdstill.dictionary import FORMAT_VERSION as DICTIONARY
+from holdstill.dictionary_file import FORMAT_VERSION as DICTIONARY
 from holdstill.motion import MotionModel, decompose
 from holdstill.motion.model import FORMAT_VERSION as MOTION
-from holdstill.registration.model import FORMAT_VERSION as FACES
+from holdstill.registration.model_file import FORMAT_VERSION as FACES
 
 DATA = Path(__file__).with_name("data")
 TRUTH = np.array([[1.1, -0.1, 20.0], [0.1, 1.1, 15.0], [0.0, 0.0, 1.0]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from holdstill.motion.autoregression import (
     with_variance_at_most,
 )
 from holdstill.motion.bounds import STRAIGHT, fold, unfold
-from holdstill.motion.recorded import stretches_of
+from holdstill.motion.recorded import frame_rate_of, stretches_of
+from holdstill.run_folder import Run
 
 needs_statsmodels = pytest.mark.skipif(
     find_spec("statsmodels") is None, reason="statsmodels is not installed"
@@ -349,6 +351,57 @@ def test_a_head_near_upside_down_turns_no_somersault():
     values[:, 2] += np.pi - 0.1
     model = MotionModel.fit(compose(values, shape=SHAPE), 25.0, shape=SHAPE)
     assert model.high[2] - model.low[2] < 0.5
+
+
+def a_timed_run(frame, time):
+    rows = {"frame": np.asarray(frame), "time": np.asarray(time, dtype=float)}
+    return Run(Path("run"), rows, {})
+
+
+@pytest.mark.parametrize("rate", [24000 / 1001, 25.0, 30000 / 1001, 50.0, 60000 / 1001])
+def test_the_rate_is_found_from_times_that_are_rounded_to_milliseconds(rate):
+    frame = np.arange(1, 3001)
+    found = frame_rate_of(a_timed_run(frame, np.round(frame / rate, 3)))
+    assert found == pytest.approx(rate, rel=1.0e-3 * rate / len(frame))
+
+
+def test_the_rate_is_found_from_times_in_whole_seconds():
+    frame = np.arange(2501)
+    assert frame_rate_of(a_timed_run(frame, frame // 25)) == pytest.approx(25.0)
+
+
+def test_neither_missing_rows_nor_missing_times_change_the_rate():
+    frame = np.arange(400)
+    kept = np.random.default_rng(0).random(400) < 0.3
+    kept[100:300], kept[[0, 1, -1]] = False, True
+    time = np.round(frame / 25.0, 3)
+    assert frame_rate_of(a_timed_run(frame[kept], time[kept])) == pytest.approx(25.0)
+    assert frame_rate_of(a_timed_run(frame, np.where(kept, time, np.nan))) == pytest.approx(25.0)
+
+
+def test_the_rate_of_every_third_frame_is_that_of_its_rows():
+    frame = np.delete(np.arange(0, 600, 3), [50, 51, 90])
+    assert frame_rate_of(a_timed_run(frame, frame / 30.0)) == pytest.approx(10.0)
+
+
+def test_a_rate_that_varies_is_the_mean_and_a_pause_none_of_it():
+    steps = np.tile([1 / 30, 1 / 15], 50)
+    assert frame_rate_of(a_timed_run(range(100), np.cumsum(steps))) == pytest.approx(20, rel=0.01)
+    time = np.arange(100) / 25.0
+    time[40:] += 3600.0
+    assert frame_rate_of(a_timed_run(range(100), time)) == pytest.approx(25.0)
+
+
+def test_the_time_between_two_videos_is_none_of_either():
+    frame, time = np.tile(np.arange(50), 2), np.tile(np.arange(50) / 25.0, 2)
+    time[50:] += 0.2
+    assert frame_rate_of(a_timed_run(frame, time)) == pytest.approx(25.0)
+    assert frame_rate_of(a_timed_run(frame, time[::-1])) is None
+
+
+@pytest.mark.parametrize("time", [[2.0], [np.nan] * 3, [4.0, 4.0, np.nan]])
+def test_one_time_tells_no_rate(time):
+    assert frame_rate_of(a_timed_run(range(len(time)), time)) is None
 
 
 @needs_statsmodels

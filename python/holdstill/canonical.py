@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.optional import import_optional
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -21,22 +22,22 @@ EYE_CORNERS = ((0.25, 0.45), (0.75, 0.45))
 """Outer eye corners, image left then right, as fractions (x of the width, y of the height)."""
 
 
-def _ellipse(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Mask:
+def _ellipse(x: FloatArray, y: FloatArray) -> Mask:
     return np.asarray(((x - 0.5) / 0.42) ** 2 + ((y - 0.5) / 0.48) ** 2 <= 1.0)
 
 
 def _rectangle(
     x0: float, x1: float, y0: float, y1: float
-) -> Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Mask]:
+) -> Callable[[FloatArray, FloatArray], Mask]:
     return lambda x, y: np.asarray((x >= x0) & (x < x1) & (y >= y0) & (y < y1))
 
 
-def _eyes_first(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Weights:
+def _eyes_first(x: FloatArray, y: FloatArray) -> Weights:
     eyes, around = (ROIS[name](x, y).astype(np.float32) for name in ("eyes", "eyes-nose"))
     return np.maximum(eyes, around / 8)
 
 
-ROIS: dict[str, Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Weights]] = {
+ROIS: dict[str, Callable[[FloatArray, FloatArray], Weights]] = {
     "full": _rectangle(0.0, 1.0, 0.0, 1.0),
     "face": _ellipse,
     "upper-face": _rectangle(0.08, 0.92, 0.10, 0.62),
@@ -49,6 +50,9 @@ ROIS: dict[str, Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Wei
 
 DEFAULT_ROI = "eyes-first"
 """Of a face: the eyes, and the rest of eyes-nose at an eighth of the weight."""
+
+DEFAULT_SIGMA = 0.8
+"""σ of edges and magnitude, canonical pixels; the core has the same."""
 
 
 def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -74,7 +78,7 @@ def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def eye_corners(shape: tuple[int, int] = DEFAULT_SHAPE) -> npt.NDArray[np.float64]:
+def eye_corners(shape: tuple[int, int] = DEFAULT_SHAPE) -> FloatArray:
     """Positions of the outer eye corners in the canonical frame.
 
     Parameters

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
+
 
 def number(name: str, value: Any) -> float:
     """A real number.
@@ -138,7 +140,7 @@ def integer(name: str, value: Any, least: int = 1, most: int | None = None) -> i
     return int(value)
 
 
-def floats(name: str, values: npt.ArrayLike, shape: str) -> npt.NDArray[np.float64]:
+def floats(name: str, values: npt.ArrayLike, shape: str) -> FloatArray:
     """An array of numbers.
 
     Parameters

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from holdstill import __version__
+from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.evaluate import EyeCornerTable, eye_corner_table
 from holdstill.learning.fitting import fit
@@ -21,6 +21,7 @@ from holdstill.outputs import output_errors
 from holdstill.report import write_report
 from holdstill.run import align_to_folder
 from holdstill.segments import Segment
+from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 from holdstill.synthetic import TalkingHead
 from holdstill.transforms import MATRIX_COLUMNS, read_transforms
@@ -74,23 +75,7 @@ def run(
     rendered = time.perf_counter() - started
 
     with open_source(video) as frames:
-        started = time.perf_counter()
-        dictionary = fit(frames, initial, n=N_SAMPLE, threads=threads)
-        fitted = time.perf_counter() - started
-        summary = align_to_folder(
-            frames,
-            dictionary,
-            folder / "aligned",
-            initial,
-            threads=threads,
-            loss=LOSS,
-            progress=progress,
-            facts={
-                **_facts(folder),
-                "seconds_of_fit": fitted,
-                "provenance": dict(dictionary.provenance),
-            },
-        )
+        summary = _learn_and_align(frames, folder, initial, threads, progress)
         rows = read_transforms(folder / "aligned")
         picture = folder / "before_after.png"
         _write_picture(picture, frames, initial, rows["frame_from_canonical"], head.shape)
@@ -107,7 +92,7 @@ def run(
     result = {
         "folder": str(folder),
         "report": page["report"],
-        "seconds": {"render": rendered, "fit": fitted, **summary["seconds"]},
+        "seconds": {"render": rendered, "fit": summary["seconds_of_fit"], **summary["seconds"]},
         "frames": summary["frames"],
         "status": summary["status"],
         "good": summary["good"],
@@ -118,6 +103,33 @@ def run(
         "after_with_a_hand_over_the_face": hidden.to_dict(),
     }
     return result, _text(folder, result, before, after, hidden)
+
+
+def _learn_and_align(
+    frames: FrameSource,
+    folder: Path,
+    initial: FloatArray,
+    threads: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """The run as ``run.json`` has it, with the seconds that the dictionary took."""
+    started = time.perf_counter()
+    dictionary = fit(frames, initial, n=N_SAMPLE, threads=threads)
+    facts = {
+        **_facts(folder),
+        "seconds_of_fit": time.perf_counter() - started,
+        "provenance": dict(dictionary.provenance),
+    }
+    return align_to_folder(
+        frames,
+        dictionary,
+        folder / "aligned",
+        initial,
+        threads=threads,
+        loss=LOSS,
+        progress=progress,
+        facts=facts,
+    )
 
 
 def _command(folder: Path) -> str:
@@ -139,7 +151,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_inputs(folder: Path, head: TalkingHead, initial: npt.NDArray[np.float64]) -> Path:
+def _write_inputs(folder: Path, head: TalkingHead, initial: FloatArray) -> Path:
     """The video, and the initial transforms as a tracker would hand them over."""
     video = folder / VIDEO
     with output_errors(folder):
@@ -159,8 +171,8 @@ def _write_inputs(folder: Path, head: TalkingHead, initial: npt.NDArray[np.float
 def _write_picture(
     path: Path,
     frames: Any,
-    before: npt.NDArray[np.float64],
-    after: npt.NDArray[np.float64],
+    before: FloatArray,
+    after: FloatArray,
     shape: tuple[int, int],
 ) -> None:
     """Three frames and the mean of all, with the initial transforms above and the aligned below.

@@ -6,54 +6,30 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from holdstill import _core
-from holdstill.archive import read_archive, write_archive
-from holdstill.canonical import Weights, check_shape, roi_mask
-from holdstill.checks import integer, number
+from holdstill._typing import FloatArray
+from holdstill.canonical import DEFAULT_SIGMA, Weights, check_shape, roi_mask
+from holdstill.checks import number
+from holdstill.compiled_aligner import CoarseAtoms, coarse_atoms, compiled_aligner, possible
+from holdstill.dictionary_file import read_dictionary, settings_of, write_dictionary
+from holdstill.learning.columns import atoms_of
 from holdstill.learning.rasl import RaslResult
 from holdstill.learning.residuals import OwnResiduals, huber_threshold, yardstick
-from holdstill.pyramid import n_levels, octave
 from holdstill.reference.warp import n_planes
-from holdstill.run_layout import DICTIONARY
 from holdstill.solver_options import SolverOptions
 
 if TYPE_CHECKING:
     from holdstill.initial import Initial
     from holdstill.learning.coverage import Coverage
 
-FORMAT = "holdstill.dictionary"
-FORMAT_VERSION = 3
 ALIGNERS_KEPT = 8
-_OWN_RESIDUALS = ("residuals", "displaced_residuals", "robust_residuals")
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def independent_columns(result: RaslResult) -> npt.NDArray[np.intp]:
-    """Images of a batch whose low-rank columns make its dictionary (equations §2)."""
-    # Of the tall matrix's own triangle, which has the same pivots: pivoting is slow.
-    triangle = np.linalg.qr(np.asarray(result.low_rank, dtype=np.float64), mode="r")
-    triangle, pivots = scipy.linalg.qr(triangle, mode="r", pivoting=True)
-    weights = np.abs(np.diag(triangle))
-    # The rank that A's last step kept is soft: columns at rounding level are no images.
-    independent = int((weights > 1e-6 * weights[0]).sum())
-    return np.asarray(pivots[: max(1, min(result.rank, independent))])
-
-
-def atoms_of(result: RaslResult) -> npt.NDArray[np.float32]:
-    """Columns of a batch's low-rank part, scaled to norm 1: (M, r)."""
-    atoms = np.asarray(result.low_rank, dtype=np.float64)[:, independent_columns(result)]
-    return np.asarray(atoms / np.linalg.norm(atoms, axis=0), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +84,12 @@ class Dictionary:
     shape: tuple[int, int]
     motion: str
     features: str = "grey"
-    sigma: float = 0.8
+    sigma: float = DEFAULT_SIGMA
     roi: Weights | None = None
-    residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    displaced_residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
+    displaced_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     pixel_residual: float = float("nan")
-    robust_residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    robust_residuals: FloatArray = field(default_factory=lambda: np.zeros((0, 3)))
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -175,7 +151,7 @@ class Dictionary:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what the alignment depends on; provenance is not part of it."""
-        content = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
+        content = hashlib.sha256(json.dumps(settings_of(self), sort_keys=True).encode())
         content.update(np.ascontiguousarray(self.weights, dtype=np.float32).tobytes())
         for own in (self.residuals, self.displaced_residuals, self.robust_residuals):
             content.update(own.tobytes())
@@ -190,7 +166,7 @@ class Dictionary:
         shape: tuple[int, int],
         motion: str,
         features: str = "grey",
-        sigma: float = 0.8,
+        sigma: float = DEFAULT_SIGMA,
         roi: str | os.PathLike[str] | npt.ArrayLike | None = None,
         own: OwnResiduals | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -278,42 +254,13 @@ class Dictionary:
 
     def aligner_for(self, options: SolverOptions) -> _core.FrameAligner:
         """The same, of options that are handed on."""
-        most = n_levels(self.weights)
-        levels = most if options.levels is None else integer("levels", options.levels, 1, most)
-        if options.loss != "l2" and not self.pixel_residual > 0:
-            raise ValueError(
-                f"loss: {options.loss!r} takes its threshold from the residuals of the "
-                "dictionary's own images, and this one does not know them; give its "
-                "pixel_residual, or fit it again"
-            )
-        options = replace(options, levels=levels)
+        options = possible(self, options)
         aligner = self._aligners.get(options)
         if aligner is None:
-            aligner = self._aligners[options] = self._made(options, levels)
+            aligner = self._aligners[options] = compiled_aligner(self, options, self._octaves)
             for oldest in list(self._aligners)[:-ALIGNERS_KEPT]:
                 self._aligners.pop(oldest, None)  # another thread may have been here
         return aligner
-
-    def _made(self, options: SolverOptions, levels: int) -> _core.FrameAligner:
-        plain = options.loss == "l2"
-        return _core.FrameAligner(
-            self.atoms,
-            shape=self.shape,
-            motion=self.motion,
-            features=self.features,
-            sigma=self.sigma,
-            roi=self.weights,
-            mu=options.mu,
-            tolerance=options.tolerance,
-            max_iterations=options.max_iterations,
-            loss=options.loss,
-            kappa=0.0 if plain else self.kappa,
-            verify=options.verify,
-            coarse=self._octaves[: levels - 1],
-            search=options.search,
-            misfits=self.misfits if plain else self.robust_misfits,
-            visible=self._typically_visible,
-        )
 
     @property
     def kappa(self) -> float:
@@ -333,11 +280,6 @@ class Dictionary:
         """The same under a robust loss, of what Geman and McClure's weights see."""
         return yardstick(*self.robust_residuals.T[:2])
 
-    @property
-    def _typically_visible(self) -> float:
-        seen = self.robust_residuals[:, 2]
-        return float(np.median(seen)) if len(seen) else 1.0
-
     def __getstate__(self) -> dict[str, Any]:
         # What has been made of it is made again where it arrives.
         made = ("_aligners", "_octaves")
@@ -348,17 +290,8 @@ class Dictionary:
         return {}
 
     @cached_property
-    def _octaves(self) -> list[tuple[npt.NDArray[np.float32], Weights, float]]:
-        sigma = 0.0 if self.features == "grey" else self.sigma
-        octaves = []
-        for level in range(1, n_levels(self.weights)):
-            coarse = octave(
-                self.atoms, self.weights, planes=n_planes(self.features), sigma=sigma, level=level
-            )
-            # A unit norm is shared by fewer pixels.
-            thinning = np.sqrt(self.atoms.shape[0] / coarse.atoms.shape[0])
-            octaves.append((coarse.atoms, coarse.roi, float(self.kappa * thinning)))
-        return octaves
+    def _octaves(self) -> list[CoarseAtoms]:
+        return coarse_atoms(self)
 
     def atom_images(self) -> npt.NDArray[np.float32]:
         """The atoms as pictures, zero outside the region of interest.
@@ -436,10 +369,7 @@ class Dictionary:
         holdstill.outputs.OutputError
             If it cannot be written; an OSError.
         """
-        meta = {**self._settings(), "provenance": dict(self.provenance)}
-        arrays = {name: getattr(self, name) for name in _OWN_RESIDUALS}
-        arrays.update(roi=self.weights, atoms=self.atoms)
-        write_archive(path, FORMAT, FORMAT_VERSION, meta, arrays)
+        write_dictionary(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Dictionary:
@@ -470,36 +400,7 @@ class Dictionary:
         ...     Dictionary.load(f"{folder}/two.npz").digest == made.digest
         True
         """
-        if os.path.isdir(path):
-            path = os.path.join(path, DICTIONARY)
-        return read_archive(path, "dictionary", FORMAT, FORMAT_VERSION, cls._from_archive)
-
-    @classmethod
-    def _from_archive(
-        cls, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> Dictionary:
-        # Earlier versions held fewer of them, or none.
-        own = [name for name in _OWN_RESIDUALS if meta["format_version"] > 2 or name in arrays]
-        return cls(
-            arrays["atoms"],
-            shape=tuple(meta["shape"]),
-            motion=meta["motion"],
-            features=meta["features"],
-            sigma=float(meta["sigma"]),
-            roi=arrays["roi"],
-            pixel_residual=_number(meta.get("pixel_residual")),
-            provenance=meta["provenance"],
-            **{name: arrays[name] for name in own},
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "shape": list(self.shape),
-            "motion": self.motion,
-            "features": self.features,
-            "sigma": self.sigma,
-            "pixel_residual": self.pixel_residual if self.pixel_residual >= 0 else None,
-        }
+        return read_dictionary(path, cls)
 
     def __repr__(self) -> str:
         height, width = self.shape

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import check_shape
 from holdstill.face_recording import FaceRecording
 from holdstill.initial import Initial
@@ -54,7 +55,7 @@ class RegisteredFace:
     status: str
 
     @property
-    def frame_from_canonical(self) -> npt.NDArray[np.float64] | None:
+    def frame_from_canonical(self) -> FloatArray | None:
         """The transform, where it is there and finite."""
         if self.found is None or not np.isfinite(self.found.frame_from_canonical).all():
             return None
@@ -145,11 +146,8 @@ def register_to_folder(
         def work(job: tuple[int, Frame], stopped: Callable[[], bool]) -> list[RegisteredFace]:
             row, frame = job
             faces = list(_faces_of(frame, row, starts, registered, stopped))
-            for found in faces if pictures else []:
-                if found.status == "converged":
-                    at = _resized(found.frame_from_canonical, model.shape, shape)
-                    picture = canonical_picture(frame, at, shape)
-                    recording.write_face(_name(row, found), picture)
+            if pictures:
+                _write_faces(recording, row, faces, model.shape, shape)
             return faces
 
         rows = _Rows(recording)
@@ -235,7 +233,7 @@ def _checked_picture_shape(shape: tuple[int, int]) -> tuple[int, int]:
         raise ValueError(f"picture_{error}") from None
 
 
-Registrar = Callable[[npt.NDArray[Any], npt.NDArray[np.float64]], Registration]
+Registrar = Callable[[npt.NDArray[Any], FloatArray], Registration]
 
 
 def _registration_by(model: FaceModel, search: str, user: str | None) -> Registrar:
@@ -254,9 +252,7 @@ def _registration_by(model: FaceModel, search: str, user: str | None) -> Registr
     return lambda grey, start: register(grey, model, start, search=search, user=user)
 
 
-def _likeliest(
-    grey: npt.NDArray[Any], model: FaceModel, start: npt.NDArray[np.float64]
-) -> Registration:
+def _likeliest(grey: npt.NDArray[Any], model: FaceModel, start: FloatArray) -> Registration:
     """The registration to the likeliest user, brought to rest on its own."""
     among = identify(grey, model, start)
     if among.best is None:
@@ -289,11 +285,24 @@ def _faces_of(
         yield RegisteredFace(frame, number, found, found.status)
 
 
-def _resized(
-    frame_from_canonical: npt.NDArray[np.float64] | None,
+def _write_faces(
+    recording: FaceRecording,
+    row: int,
+    faces: list[RegisteredFace],
     canonical: tuple[int, int],
     shape: tuple[int, int],
-) -> npt.NDArray[np.float64] | None:
+) -> None:
+    for face in faces:
+        if face.status == "converged":
+            at = _resized(face.frame_from_canonical, canonical, shape)
+            recording.write_face(_name(row, face), canonical_picture(face.frame, at, shape))
+
+
+def _resized(
+    frame_from_canonical: FloatArray | None,
+    canonical: tuple[int, int],
+    shape: tuple[int, int],
+) -> FloatArray | None:
     """The transform for a canonical frame of another size."""
     if frame_from_canonical is None:
         return None

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.optional import import_optional
+from holdstill.run_layout import PARTS
 from holdstill.transforms import MATRIX_COLUMNS
 
 COLUMNS = {
@@ -74,9 +75,9 @@ def schema(kinds: Mapping[str, str]) -> Any:
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in kinds.items()])
 
 
-def load_pyarrow() -> tuple[Any, Any]:
-    """PyArrow and its Parquet module, or an error that says how to install them."""
-    purpose = "writing transforms.parquet"
+def load_pyarrow(written: str = PARTS) -> tuple[Any, Any]:
+    """PyArrow and its Parquet module, or an error that says what needs them and how to install."""
+    purpose = f"writing {written}"
     return import_optional("pyarrow", purpose), import_optional("pyarrow.parquet", purpose)
 
 
@@ -106,6 +107,6 @@ def _column(pa: Any, cells: Any, kind: str) -> Any:
         texts = [None if cell is None else str(cell) for cell in cells]
         return pa.array(texts, type=pa.string())
     if kind == "float64":
-        values: npt.NDArray[np.float64] = np.asarray(cells, dtype=np.float64)
+        values: FloatArray = np.asarray(cells, dtype=np.float64)
         return pa.array(values, mask=~np.isfinite(values))
     return pa.array(np.asarray(cells, dtype=kind))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.optional import import_optional
 from holdstill.sources import Frame
@@ -24,7 +25,7 @@ _GOOD, _BAD, _PAPER = (30, 120, 30), (180, 40, 30), 250
 
 
 def canonical_picture(
-    frame: Frame, frame_from_canonical: npt.NDArray[np.float64] | None, shape: tuple[int, int]
+    frame: Frame, frame_from_canonical: FloatArray | None, shape: tuple[int, int]
 ) -> Rgb:
     """A frame seen in the canonical frame, as 8-bit RGB; black where it has no transform.
 
@@ -105,7 +106,7 @@ class ContactSheet:
     def add(
         self,
         frame: Frame,
-        frame_from_canonical: npt.NDArray[np.float64] | None,
+        frame_from_canonical: FloatArray | None,
         lines: list[str],
         good: bool,
     ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
 
 SMALLEST_SIDE = 12
@@ -23,7 +24,7 @@ class Transformed(Protocol):
     """What a solver returns."""
 
     @property
-    def frame_from_canonical(self) -> npt.NDArray[np.float64]:
+    def frame_from_canonical(self) -> FloatArray:
         """Transform or transforms, (..., 3, 3)."""
 
 
@@ -103,7 +104,7 @@ def octave(
     blur = np.sqrt((4.0**level - 1.0) * (_LOWPASS**2 + sigma**2))
     step = 2**level
 
-    def smooth(picture: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def smooth(picture: npt.NDArray[Any]) -> FloatArray:
         blurred = scipy.ndimage.gaussian_filter(picture.astype(np.float64), blur, mode="constant")
         return np.asarray(blurred[::step, ::step])
 
@@ -128,7 +129,7 @@ def octave(
     )
 
 
-def at_level(frame_from_canonical: npt.ArrayLike, level: int) -> npt.NDArray[np.float64]:
+def at_level(frame_from_canonical: npt.ArrayLike, level: int) -> FloatArray:
     """Transforms for a canonical frame whose pixels are 2**level times as wide.
 
     Parameters
@@ -148,7 +149,7 @@ def at_level(frame_from_canonical: npt.ArrayLike, level: int) -> npt.NDArray[np.
 
 
 def coarse_to_fine(
-    solve: Callable[[int, npt.NDArray[np.float64]], Result], initial: npt.ArrayLike, n_levels: int
+    solve: Callable[[int, FloatArray], Result], initial: npt.ArrayLike, n_levels: int
 ) -> Result:
     """Solve on octaves, each starting where the coarser one ended.
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import scipy
 
-from holdstill.animation.head_warp import FloatArray, HeadWarp, Rgb, displacement
+from holdstill._typing import FloatArray
+from holdstill.animation.head_warp import HeadWarp, Rgb, displacement
 from holdstill.animation.subjects import Subject, open_subject
 from holdstill.checks import integer, positive
 from holdstill.initial import Initial

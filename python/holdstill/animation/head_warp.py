@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
 from holdstill.talking.blending import smooth_step
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Rgb: TypeAlias = npt.NDArray[np.uint8]
 Maps: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from holdstill.animation.head_warp import FloatArray, Rgb
+from holdstill._typing import FloatArray
+from holdstill.animation.head_warp import Rgb
 from holdstill.initial import Initial, make_initial
 from holdstill.learning.fitting import NothingToAlignError
 from holdstill.motion import compose, decompose

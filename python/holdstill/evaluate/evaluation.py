@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.evaluate.eye_corners import EyeCornerTable
 from holdstill.evaluate.jitter import Jitter
 from holdstill.evaluate.pictures import GreyImage
-from holdstill.evaluate.points import FloatArray
 from holdstill.evaluate.sharpness import Sharpness
 from holdstill.evaluate.text import as_text
 from holdstill.evaluate.variance import RegionVariance

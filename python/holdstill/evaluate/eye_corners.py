@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
-from holdstill.evaluate.points import FloatArray, invertible, map_to_canonical
+from holdstill.evaluate.points import invertible, map_to_canonical
 
 EYE_CORNERS = (27, 29, 34, 32)
 """Points of the 68-point annotation: outer left, inner left, inner right, outer right."""

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.evaluate.consecutive import follows, least_step
-from holdstill.evaluate.points import FloatArray, invertible, map_to_canonical
+from holdstill.evaluate.points import invertible, map_to_canonical
 from holdstill.reference.motion import map_points
 
 

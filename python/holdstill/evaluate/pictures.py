@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.evaluate.sharpness import Sharpness, mean_squared_gradient
 from holdstill.evaluate.variance import RegionVariance, region_variance
@@ -50,7 +51,7 @@ class _Accumulator:
 
     region: Mask
     face: Mask
-    total: npt.NDArray[np.float64] = field(init=False)
+    total: FloatArray = field(init=False)
     sharpness: float = 0.0
     pixels: list[GreyImage] = field(default_factory=list)
 
@@ -113,7 +114,7 @@ def open_shown(run: Run) -> tuple[FrameSource | None, str | None]:
 def look_at(
     frames: FrameSource,
     position: npt.NDArray[np.int64],
-    transforms: Sequence[npt.NDArray[np.float64]],
+    transforms: Sequence[FloatArray],
     region: Mask,
     face: Mask,
     progress: Callable[[int, int], None] | None = None,

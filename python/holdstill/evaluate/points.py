@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.archive import read_array
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MOST_POINTS = 100_000_000
 """Frames times points that a CSV may speak of."""

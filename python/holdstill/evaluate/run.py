@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import eye_corners as eye_corners_of
 from holdstill.canonical import roi_mask
 from holdstill.evaluate.evaluation import BeforeAfter, Evaluation, Spread
@@ -22,7 +23,7 @@ from holdstill.evaluate.eye_corners import (
 )
 from holdstill.evaluate.jitter import Jitter, JitterOfFrames, corner_jitter, point_jitter
 from holdstill.evaluate.pictures import Pictures, look_at, open_shown, spread_evenly
-from holdstill.evaluate.points import FloatArray, invertible, read_points
+from holdstill.evaluate.points import invertible, read_points
 from holdstill.run_folder import INITIAL_TRANSFORMS, Run, read_run
 
 FARTHEST = 1.6
@@ -122,19 +123,26 @@ def evaluate_run(
         sharpness=seen.map(lambda pictures: pictures.sharpness),
         mean_image=seen.map(lambda pictures: pictures.mean_image),
         pictures=seen.after.n_frames if seen.after else 0,
-        per_frame={
-            **{name: run.rows[name] for name in ("source", "frame", "face") if name in run.rows},
-            "status": run.status,
-            "good": run.good,
-            "compared": compared,
-            "iterations": run.rows["iterations"],
-            "residual": _column(run, "residual"),
-            "quality": _column(run, "quality"),
-            "jitter": moves,
-            **({} if errors is None else {"eye_corner_error": errors}),
-        },
+        per_frame=_per_frame(run, compared, moves, errors),
         notes=tuple(notes),
     )
+
+
+def _per_frame(
+    run: Run, compared: npt.NDArray[np.bool_], jitter: FloatArray, errors: FloatArray | None
+) -> dict[str, npt.NDArray[Any]]:
+    """The rows of ``evaluation.parquet``, as columns."""
+    return {
+        **{name: run.rows[name] for name in ("source", "frame", "face") if name in run.rows},
+        "status": run.status,
+        "good": run.good,
+        "compared": compared,
+        "iterations": run.rows["iterations"],
+        "residual": _column(run, "residual"),
+        "quality": _column(run, "quality"),
+        "jitter": jitter,
+        **({} if errors is None else {"eye_corner_error": errors}),
+    }
 
 
 def _region(region: Any, shape: tuple[int, int]) -> tuple[npt.NDArray[np.bool_], str]:

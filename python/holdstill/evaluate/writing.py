@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from holdstill.evaluate.evaluation import Evaluation
 from holdstill.outputs import as_json, replacing
+from holdstill.parts import load_pyarrow
 from holdstill.run_layout import EVALUATED_FRAMES, EVALUATION
 from holdstill.stores import refuse_url
 
@@ -32,13 +33,7 @@ def write_evaluation(found: Evaluation, folder: str | os.PathLike[str]) -> None:
         If pyarrow is missing.
     """
     refuse_url(folder, "an evaluation")
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ImportError(
-            'writing evaluation.parquet needs pyarrow: pip install "holdstill[cli]"'
-        ) from None
+    pa, pq = load_pyarrow(EVALUATED_FRAMES)
     table = pa.table({name: _column(pa, cells) for name, cells in found.per_frame.items()})
     with replacing(Path(folder) / EVALUATED_FRAMES) as temporary:
         pq.write_table(table, temporary)

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill import _core
 from holdstill._typing import FloatArray
 from holdstill.checks import integer
 from holdstill.dictionary import Dictionary
-from holdstill.initial import Initial, make_initial
+from holdstill.initial import Initial
 from holdstill.learning.selection import take
 from holdstill.reference.motion import map_points
 from holdstill.sources.opened import opened
+from holdstill.streaming import initialiser_for
 
 SLACK = 1.25
 """A frame is explained up to this times the 95 % quantile of the dictionary's own residuals."""
@@ -204,25 +206,14 @@ def measure_coverage(
     learnt_from = {(name, number) for name, number in dictionary.provenance["sample"]}
     names, statuses, residuals, disagreements = [], [], [], []
     with opened(source) as frames:
-        starts = make_initial(
-            initial,
-            dictionary.shape,
-            independent=True,
-            face=face,
-            n_rows=len(frames),
-            n_streams=frames.n_readable,
-        )
+        starts = initialiser_for(frames, dictionary, initial, independent=True, face=face)
         order = np.random.default_rng(seed).permutation(len(frames)).tolist()
         for frame, grey, start in take(frames, starts, order, n, learnt_from):
             found, *by_half = (one.align(grey, start) for one in (aligner, *halves))
             names.append((frame.source, frame.frame))
             statuses.append(found.status)
             residuals.append(found.residual if found.status == "converged" else np.nan)
-            disagreements.append(np.nan)
-            if len(by_half) == 2 and all(half.status == "converged" for half in by_half):
-                first, second = (half.frame_from_canonical for half in by_half)
-                apart = map_points(np.linalg.inv(first) @ second, points) - points
-                disagreements[-1] = float(np.sqrt((apart**2).sum(axis=1).mean()))
+            disagreements.append(_disagreement(by_half, points))
     if not names:
         raise ValueError(
             "source: no frame is left to hold out: all are in the dictionary's sample, unreadable, "
@@ -240,8 +231,19 @@ def measure_coverage(
         n=len(learnt_from),
         advised_n=len(learnt_from),
     )
-    if coverage.enough:
-        return coverage
+    return coverage if coverage.enough else _with_advice(coverage, len(frames))
+
+
+def _disagreement(by_half: list[_core.FrameAlignment], points: FloatArray) -> float:
+    """How far apart the two halves put the points, root mean square; NaN where one cannot."""
+    if len(by_half) < 2 or any(half.status != "converged" for half in by_half):
+        return float("nan")
+    first, second = (half.frame_from_canonical for half in by_half)
+    apart = map_points(np.linalg.inv(first) @ second, points) - points
+    return float(np.sqrt((apart**2).sum(axis=1).mean()))
+
+
+def _with_advice(coverage: Coverage, most: int) -> Coverage:
     factor = max(coverage._unsteadiness(), 2.0 if coverage.share_explained < ENOUGH else 1.0)
-    wanted = min(int(np.ceil(factor * coverage.n)), len(frames))
+    wanted = min(int(np.ceil(factor * coverage.n)), most)
     return replace(coverage, advised_n=max(coverage.n, wanted))

@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.canonical import DEFAULT_ROI, DEFAULT_SHAPE, Weights, check_shape, roi_mask
+from holdstill.canonical import (
+    DEFAULT_ROI,
+    DEFAULT_SHAPE,
+    DEFAULT_SIGMA,
+    Weights,
+    check_shape,
+    roi_mask,
+)
 from holdstill.checks import integer, positive
-from holdstill.dictionary import Dictionary, atoms_of, independent_columns
+from holdstill.dictionary import Dictionary
 from holdstill.initial import Initial, Initialiser, make_initial
+from holdstill.learning.columns import atoms_of, independent_columns
 from holdstill.learning.rasl import RaslImageError, RaslResult, rasl
 from holdstill.learning.residuals import leave_one_out
 from holdstill.learning.selection import Sample, check_selection, draw, grow
@@ -55,7 +63,7 @@ def fit(
     shape: tuple[int, int] = DEFAULT_SHAPE,
     motion: str = "affine",
     features: str = "edges",
-    sigma: float = 0.8,
+    sigma: float = DEFAULT_SIGMA,
     roi: str | os.PathLike[str] | npt.ArrayLike | None = DEFAULT_ROI,
     lambda_c: float | None = None,
     objective_tolerance: float | None = None,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill._typing import FloatArray
-from holdstill.canonical import Weights, check_shape, roi_mask
+from holdstill.canonical import DEFAULT_SIGMA, Weights, check_shape, roi_mask
 from holdstill.checks import at_least_zero, integer, positive
 from holdstill.learning.gauge import canonical_motion, compose_gauge
 from holdstill.reference.motion import (
@@ -133,7 +133,7 @@ def rasl(
     shape: tuple[int, int] = (200, 200),
     motion: str = "affine",
     features: str = "grey",
-    sigma: float = 0.8,
+    sigma: float = DEFAULT_SIGMA,
     roi: str | npt.ArrayLike | None = None,
     lambda_c: float = 1.0,
     solver: str = "alm",

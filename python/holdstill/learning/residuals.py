@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.l1 import l1_least_squares
 from holdstill.reference.warp import n_planes
 
@@ -43,10 +44,10 @@ class OwnResiduals(NamedTuple):
         where it is misaligned, and the share of the model's energy that is seen.
     """
 
-    norms: npt.NDArray[np.float64]
-    displaced: npt.NDArray[np.float64]
+    norms: FloatArray
+    displaced: FloatArray
     pixel: float
-    robust: npt.NDArray[np.float64]
+    robust: FloatArray
 
 
 def huber_threshold(pixel: float) -> float:
@@ -54,9 +55,7 @@ def huber_threshold(pixel: float) -> float:
     return HUBER * DEVIATIONS_PER_MEDIAN * pixel
 
 
-def yardstick(
-    in_place: npt.NDArray[np.float64], displaced: npt.NDArray[np.float64]
-) -> tuple[float, float] | None:
+def yardstick(in_place: FloatArray, displaced: FloatArray) -> tuple[float, float] | None:
     """Residuals that earn a frame a quality of 0.95 and of 0.5.
 
     The median of those in place; and what lies, on a scale of logarithms, halfway between the worst
@@ -86,8 +85,8 @@ def yardstick(
 
 def leave_one_out(
     images: Sequence[npt.ArrayLike],
-    initial: npt.NDArray[np.float64],
-    frame_from_canonical: npt.NDArray[np.float64],
+    initial: FloatArray,
+    frame_from_canonical: FloatArray,
     atoms: npt.NDArray[np.floating[Any]],
     columns: npt.NDArray[np.intp],
     *,
@@ -136,8 +135,8 @@ def leave_one_out(
             continue
 
         def seen_from(
-            transform: npt.NDArray[np.float64], index: int = int(index)
-        ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+            transform: FloatArray, index: int = int(index)
+        ) -> tuple[FloatArray, FloatArray]:
             now = core.linearize(
                 images[index],
                 transform,
@@ -166,7 +165,7 @@ def leave_one_out(
     return OwnResiduals(in_place, displaced, pixel, np.array(robust).reshape(-1, 3))
 
 
-def displacements(n: int, distance: float) -> npt.NDArray[np.float64]:
+def displacements(n: int, distance: float) -> FloatArray:
     """Translations of the canonical frame, (n, 3, 3), each in another direction.
 
     Parameters

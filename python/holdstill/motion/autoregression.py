@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from holdstill.motion.parameters import FloatArray
+from holdstill._typing import FloatArray
 from holdstill.optional import import_optional
 
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 100.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from holdstill.motion.parameters import FloatArray
+from holdstill._typing import FloatArray
 
 STRAIGHT = 0.8
 """Share of the half range in which values stay what they are."""

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.archive import read_archive, write_archive
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
 from holdstill.checks import integer, positive
 from holdstill.motion.autoregression import Autoregression, log_densities, with_variance_at_most
 from holdstill.motion.autoregression import fit as fit_process
 from holdstill.motion.bounds import fold, unfold
-from holdstill.motion.parameters import N_PARAMETERS, PARAMETERS, FloatArray, compose, decompose
+from holdstill.motion.parameters import N_PARAMETERS, PARAMETERS, compose, decompose
 from holdstill.motion.recorded import frame_rate_of, stretches_of
 from holdstill.run_folder import Run
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
 from holdstill.decomposition import decompose as take_apart
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 PARAMETERS = ("x", "y", "rotation", "scale", "stretch", "shear")
 """Columns of `decompose`; those of a similarity are the first four."""

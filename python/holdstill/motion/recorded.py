@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.evaluate.consecutive import follows
-from holdstill.motion.parameters import FloatArray
+from holdstill._typing import FloatArray
+from holdstill.evaluate.consecutive import follows, least_step
 from holdstill.run_folder import Run
+
+PAUSE = 10.0
+"""Typical steps in time from one frame to the next that are a pause of the recording."""
 
 
 def stretches_of(recorded: Run | npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[FloatArray]:
@@ -43,13 +46,43 @@ def stretches_of(recorded: Run | npt.ArrayLike | Sequence[npt.ArrayLike]) -> lis
 
 
 def frame_rate_of(recorded: Run) -> float | None:
-    """Frames per second by the timestamps of a run; None where it has none."""
+    """Frames per second by the timestamps of a run; None where they do not tell.
+
+    Frames over seconds of all that was recorded: of a rate that varies its mean. Frame numbers tell
+    how many frames there were where rows or times are missing; what took `PAUSE` times as long as
+    is typical was no movement. So it is exact to the rounding of the first and the last time.
+
+    Parameters
+    ----------
+    recorded : Run
+        Of every k-th frame the rate is that of its rows.
+
+    Returns
+    -------
+    float or None
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> rows = {"frame": np.array([0, 1, 2, 6]), "time": np.array([0.0, 0.033, 0.067, 0.2])}
+    >>> round(frame_rate_of(Run(Path("run"), rows, {})), 3)
+    30.0
+    """
     if "time" not in recorded.rows:
         return None
-    times = np.asarray(recorded.rows["time"], dtype=np.float64)
-    steps = np.diff(times)[np.diff(recorded.stream) == 0]
-    steps = steps[np.isfinite(steps) & (steps > 0)]
-    return float(1.0 / np.median(steps)) if len(steps) else None
+    number, stream = np.asarray(recorded.rows["frame"], dtype=np.int64), recorded.stream
+    time = np.asarray(recorded.rows["time"], dtype=np.float64)
+    known = np.isfinite(time)
+    frames, seconds = np.diff(number[known]), np.diff(time[known])
+    # Times that are rounded more coarsely than frames follow one another stand still at times.
+    onward = (np.diff(stream[known]) == 0) & (frames > 0) & (seconds >= 0)
+    frames, seconds = frames[onward], seconds[onward]
+    if not seconds.any():
+        return None
+    pace = seconds / frames
+    moving = pace < PAUSE * np.median(pace[pace > 0])
+    rate = frames[moving].sum() / seconds[moving].sum() / least_step(number, stream)
+    return float(rate)
 
 
 def _of_run(run: Run) -> list[FloatArray]:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE
 from holdstill.checks import positive
-from holdstill.motion.parameters import FloatArray, compose, decompose
+from holdstill.motion.parameters import compose, decompose
 from holdstill.optional import import_optional
 
 _FEWEST = 4

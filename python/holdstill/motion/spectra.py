@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from holdstill.motion.parameters import FloatArray
+from holdstill._typing import FloatArray
 
 LONGEST_WINDOW, MOST_LAGS = 128, 100
 """Frames that a spectrum looks at in one, and lags of an autocorrelation."""

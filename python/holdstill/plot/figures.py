@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill._typing import FloatArray
 from holdstill.alignment import align_frame
 from holdstill.dictionary import Dictionary
 from holdstill.evaluate import EYE_CORNERS, Evaluation, RegionVariance
@@ -134,13 +135,13 @@ def eye_corner_scatter(
     return np.asarray(axes)
 
 
-def _known(away: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _known(away: FloatArray) -> FloatArray:
     """Of deviations (n, 4, 2) those that are known; where none is, one that is not."""
     known = np.isfinite(away).all(axis=(1, 2))
     return away[known] if known.any() else np.full((1, 4, 2), np.nan)
 
 
-def _cloud(ax: Axes, errors: npt.NDArray[np.float64], name: str, colour: str) -> None:
+def _cloud(ax: Axes, errors: FloatArray, name: str, colour: str) -> None:
     error = float(np.linalg.norm(errors, axis=1).mean())
     size = float(np.clip(2000.0 / max(1, len(errors)), 2.0, 12.0))
     x, y = errors.T

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE
 from holdstill.initial_rows import ANGLES
 from holdstill.motion import PARAMETERS, decompose
@@ -29,7 +30,6 @@ from holdstill.run_folder import Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FloatArray = npt.NDArray[np.float64]
 
 Recorded = Run | npt.ArrayLike | Sequence[npt.ArrayLike]
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.canonical import roi_mask
 from holdstill.dictionary import Dictionary
@@ -207,9 +208,7 @@ def decomposition(
     return _strips(strips, [f"{k}" for k in rows])
 
 
-def _as_picture(
-    vector: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], planes: int
-) -> npt.NDArray[np.float64]:
+def _as_picture(vector: FloatArray, mask: npt.NDArray[np.bool_], planes: int) -> FloatArray:
     """A feature vector on its pixels, NaN outside of the region; of edges the strength."""
     picture = np.full(mask.shape, np.nan)
     picture[mask] = np.linalg.norm(vector.reshape(planes, -1), axis=0) if planes > 1 else vector

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import Alignment, AlignmentBatch
 from holdstill.evaluate import Evaluation
 from holdstill.run_folder import Run
@@ -31,7 +32,7 @@ class Rows(NamedTuple):
     """
 
     columns: dict[str, npt.NDArray[Any]]
-    at: npt.NDArray[np.float64]
+    at: FloatArray
     axis: str
 
 
@@ -72,7 +73,7 @@ def _columns(found: Sequence[Alignment]) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
-def _axis(columns: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float64], str]:
+def _axis(columns: dict[str, npt.NDArray[Any]]) -> tuple[FloatArray, str]:
     n = len(columns["status"])
     for name, label in (("time", "time (s)"), ("frame", "frame")):
         along = columns.get(name)

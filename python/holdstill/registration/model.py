@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,29 +14,26 @@ import numpy.typing as npt
 
 from holdstill import _core
 from holdstill._typing import FloatArray
-from holdstill.archive import read_archive, write_archive
+from holdstill.canonical import DEFAULT_SIGMA
 from holdstill.checks import number
 from holdstill.learning.residuals import yardstick
 from holdstill.reference.registration import Level, Options
-from holdstill.reference.subspace import Subspace, log_volume
+from holdstill.reference.subspace import Subspace
 from holdstill.reference.warp import n_planes
-from holdstill.registration.images import (
-    mean_picture,
-    picture_of,
-    read_greys,
-    registration_of,
-    vectors_of,
+from holdstill.registration.covariance import (
+    Covariance,
+    check_rho,
+    covariances,
+    refuse_unknown_within,
 )
-from holdstill.registration.learning import learn_faces, refuse_reserved
-from holdstill.registration.octave import ARRAYS, Octave
+from holdstill.registration.enrolment import enrolled
+from holdstill.registration.learning import learn_faces
+from holdstill.registration.model_file import read_model, write_model
+from holdstill.registration.octave import Octave, check_octaves
 from holdstill.registration.quality import quality
 from holdstill.sources import Frame
 
-FORMAT = "holdstill.face_model"
-FORMAT_VERSION = 2
 DEFAULT_COMPONENTS = 0.8
-RHOS = ("existing", "all")
-"""Readings of ρ: the mean of the eigenvalues beyond M that exist, or of all D - M of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +80,8 @@ class FaceModel:
     unseen: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def __post_init__(self) -> None:
-        planes = n_planes(self.features)
-        _check_rho(self.rho)
-        if not self.octaves:
-            raise ValueError("octaves: expected at least one")
-        for octave in self.octaves:
-            size = planes * int((octave.roi > 0).sum())
-            if len(octave.mean) != size:
-                raise ValueError(
-                    f"octaves: expected vectors of {size} entries for this region and feature, "
-                    f"got {len(octave.mean)}"
-                )
-            if len(octave.templates) != len(self.users):
-                raise ValueError(
-                    f"octaves: expected templates of {len(self.users)} users, "
-                    f"got {len(octave.templates)}"
-                )
+        check_rho(self.rho)
+        check_octaves(self.octaves, n_planes(self.features), len(self.users))
         if self.unseen.shape[1:] != (2,) or not np.isfinite(self.unseen).all():
             raise ValueError(f"unseen: expected finite rows of 2, got shape {self.unseen.shape}")
         if len(self.thumbnails) != len(self.users):
@@ -157,7 +139,7 @@ class FaceModel:
         users: Sequence[Hashable] | None = None,
         shape: tuple[int, int] | None = None,
         features: str = "edges",
-        sigma: float = 0.8,
+        sigma: float = DEFAULT_SIGMA,
         roi: str | os.PathLike[str] | npt.ArrayLike | None = "face",
         components: int | float = DEFAULT_COMPONENTS,
         rho: str | float = "existing",
@@ -213,7 +195,7 @@ class FaceModel:
         >>> FaceModel.fit(rng.normal(size=(9, 24, 24)), components=4, roi="full")
         FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
-        _check_rho(rho)
+        check_rho(rho)
         sigma = number("sigma", sigma)
         learnt = learn_faces(
             images,
@@ -271,32 +253,7 @@ class FaceModel:
         >>> model.enrol("dan", rng.normal(size=(24, 24))).users
         ('ann', 'bob', 'cem', 'dan')
         """
-        if not isinstance(user, str) or not user:
-            raise ValueError(f"user: expected a name, got {user!r}")
-        refuse_reserved("user", user)
-        self._refuse_unknown_within()
-        greys = read_greys(image if isinstance(image, (list, tuple)) else [np.asarray(image)])
-        if not greys:
-            raise ValueError("image: expected at least one")
-        given = None if frame_from_canonical is None else np.asarray(frame_from_canonical)
-        if given is not None and given.ndim == 2:
-            given = given[None]
-        transforms, _ = registration_of(greys, given, None, (0, 1), self.shape)
-        others = [i for i, name in enumerate(self.users) if name != user]
-        octaves = []
-        for level, octave in enumerate(self.octaves):
-            vectors = vectors_of(greys, transforms, octave.roi, level, self.features, self.sigma)
-            template = vectors.mean(axis=0).astype(np.float32)
-            templates = np.concatenate([octave.templates[others], template[None]])
-            octaves.append(replace(octave, templates=templates))
-        pictures = [picture_of(g, F, self.shape) for g, F in zip(greys, transforms, strict=True)]
-        thumbnails = self.thumbnails.reshape(-1, *self.shape)[others]
-        return replace(
-            self,
-            octaves=tuple(octaves),
-            users=(*(self.users[i] for i in others), user),
-            thumbnails=np.concatenate([thumbnails, mean_picture(np.stack(pictures))[None]]),
-        )
+        return enrolled(self, user, image, frame_from_canonical)
 
     def gaussians(self, user: str | None = None) -> list[Level]:
         """The Gaussians that a frame is registered to, the finest octave first.
@@ -317,9 +274,8 @@ class FaceModel:
         """
         index = None if user is None else self.user_index(user)
         levels = []
-        for octave in self.octaves:
+        for octave, (basis, variances, rho) in self._octaves_with(users=index is not None):
             mean = octave.mean if index is None else octave.templates[index]
-            basis, variances, rho = self._covariance(octave, within=index is not None)
             vectors = mean.astype(np.float64), basis.astype(np.float64)
             levels.append(Level(Subspace(*vectors, variances, rho), octave.roi))
         return levels
@@ -334,7 +290,7 @@ class FaceModel:
         """
         if user not in self.users:
             raise ValueError(f"user: {user!r} is not enrolled; {len(self.users)} others are")
-        self._refuse_unknown_within()
+        refuse_unknown_within(self.octaves)
         return self.users.index(user)
 
     def registrar(self, *, users: bool = False, **options: Any) -> _core.FrameRegistrar:
@@ -365,15 +321,9 @@ class FaceModel:
             return self._registrars[users, chosen]
         if users and not self.users:
             raise ValueError("model: nobody is enrolled")
-        if users:
-            self._refuse_unknown_within()
         levels = [
-            (
-                *self._covariance(octave, within=users),
-                octave.templates.T if users else octave.mean[:, None],
-                octave.roi,
-            )
-            for octave in self.octaves
+            (*covariance, octave.templates.T if users else octave.mean[:, None], octave.roi)
+            for octave, covariance in self._octaves_with(users=users)
         ]
         made = _core.FrameRegistrar(levels, shape=self.shape, **vars(chosen))
         self._registrars[users, chosen] = made
@@ -396,12 +346,8 @@ class FaceModel:
     def _scale(self, users: bool) -> tuple[float, float]:
         """ρ of the finest octave, and `log_volume`."""
         if users not in self._scales:
-            if users:
-                self._refuse_unknown_within()
-            basis, variances, rho = self._covariance(self.octaves[0], within=users)
-            shaped = np.broadcast_to(0.0, basis.shape)  # only its shape counts
-            volume = log_volume(Subspace(shaped[:, :1], shaped, variances, rho))
-            self._scales[users] = rho, volume
+            finest = covariances(self.octaves[:1], self.rho, within=users)[0]
+            self._scales[users] = finest.rho, finest.log_volume()
         return self._scales[users]
 
     @cached_property
@@ -421,29 +367,8 @@ class FaceModel:
     def _registrars(self) -> dict[tuple[bool, Options], _core.FrameRegistrar]:
         return {}
 
-    def _covariance(
-        self, octave: Octave, *, within: bool
-    ) -> tuple[npt.NDArray[np.float32], FloatArray, float]:
-        """Φ_M, λ and ρ of an octave: of everybody, or within users."""
-        if within:
-            basis, eigenvalues = octave.within_basis, octave.within_eigenvalues
-        else:
-            basis, eigenvalues = octave.basis, octave.eigenvalues
-        size, count = basis.shape
-        beyond = eigenvalues[count:]
-        if isinstance(self.rho, str):
-            rho = float(beyond.sum()) / (len(beyond) if self.rho == "existing" else size - count)
-        else:
-            # A unit norm is shared by fewer pixels.
-            rho = self.rho * len(self.octaves[0].mean) / size
-        return basis, eigenvalues[:count], rho
-
-    def _refuse_unknown_within(self) -> None:
-        if not len(self.octaves[0].within_eigenvalues):
-            raise ValueError(
-                "user: this model does not know how images of one person differ; fit it with "
-                "users=, and with at least two images of some of them"
-            )
+    def _octaves_with(self, *, users: bool) -> Iterator[tuple[Octave, Covariance]]:
+        return zip(self.octaves, covariances(self.octaves, self.rho, within=users), strict=True)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a versioned ``.npz`` without pickle; an existing file is replaced at the end.
@@ -457,22 +382,7 @@ class FaceModel:
         holdstill.outputs.OutputError
             If it cannot be written; an OSError.
         """
-        meta = {
-            "features": self.features,
-            "sigma": self.sigma,
-            "rho": self.rho,
-            "n_images": self.n_images,
-            "users": list(self.users),
-            "octaves": len(self.octaves),
-        }
-        arrays = {
-            f"{name}_{level}": getattr(octave, name)
-            for level, octave in enumerate(self.octaves)
-            for name in ARRAYS
-        }
-        for name in ("face", "thumbnails", "landmarks", "unseen"):
-            arrays[name] = getattr(self, name)
-        write_archive(path, FORMAT, FORMAT_VERSION, meta, arrays)
+        write_model(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FaceModel:
@@ -503,27 +413,7 @@ class FaceModel:
         ...     FaceModel.load(f"{folder}/faces.npz")
         FaceModel(4 components of 9 images, edges, 24x24, 2 octaves)
         """
-        return read_archive(path, "face model", FORMAT, FORMAT_VERSION, cls._from_archive)
-
-    @classmethod
-    def _from_archive(
-        cls, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> FaceModel:
-        return cls(
-            tuple(
-                Octave(**{name: arrays[f"{name}_{level}"] for name in ARRAYS})
-                for level in range(meta["octaves"])
-            ),
-            meta["features"],
-            meta["sigma"],
-            meta["rho"],
-            meta["n_images"],
-            arrays["face"],
-            tuple(meta["users"]),
-            arrays["thumbnails"],
-            arrays["landmarks"],
-            arrays["unseen"] if meta["format_version"] > 1 else np.zeros((0, 2)),
-        )
+        return read_model(path, cls)
 
     def __repr__(self) -> str:
         height, width = self.shape
@@ -532,10 +422,3 @@ class FaceModel:
             f"FaceModel({self.n_components} components of {self.n_images} images, "
             f"{self.features}, {height}x{width}, {len(self.octaves)} octaves{users})"
         )
-
-
-def _check_rho(rho: str | float) -> None:
-    if isinstance(rho, str) and rho in RHOS:
-        return
-    if not isinstance(rho, Real) or not 0 < rho < np.inf:
-        raise ValueError(f"rho: expected {' or '.join(RHOS)} or a positive number, got {rho!r}")

@@ -71,6 +71,23 @@ class Octave:
 ARRAYS = tuple(Octave.__dataclass_fields__)
 
 
+def check_octaves(octaves: Sequence[Octave], planes: int, n_users: int) -> None:
+    """Refuse octaves that are none, or have other pixels or users than they should."""
+    if not octaves:
+        raise ValueError("octaves: expected at least one")
+    for octave in octaves:
+        size = planes * int((octave.roi > 0).sum())
+        if len(octave.mean) != size:
+            raise ValueError(
+                f"octaves: expected vectors of {size} entries for this region and feature, "
+                f"got {len(octave.mean)}"
+            )
+        if len(octave.templates) != n_users:
+            raise ValueError(
+                f"octaves: expected templates of {n_users} users, got {len(octave.templates)}"
+            )
+
+
 def learn_octave(
     vectors: FloatArray, names: Sequence[str], roi: Weights, components: int | float
 ) -> Octave:

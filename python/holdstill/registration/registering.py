@@ -147,10 +147,7 @@ def register(
     asked = 1 if levels is None else integer("levels", levels, 1, most)
     if search not in SEARCHES:
         raise ValueError(f"search: expected one of {', '.join(SEARCHES)}, got {search!r}")
-    starts = floats("initial", initial, "(3, 3) or (k, 3, 3)")
-    starts = starts[None] if starts.ndim == 2 else starts
-    if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
-        raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
+    starts = _starts(initial)
     registrar = model.registrar(
         users=user is not None,
         motion=motion,
@@ -168,13 +165,7 @@ def register(
         if levels is None and search == "gradient" and _far(start, end, model):
             found.append(registrar.register(image, start, template=template, levels=most))
     volume = model.log_volume(users=user is not None)
-
-    # The likeliest of those that came to rest.
-    def rank(end: _core.FrameRegistration) -> tuple[bool, float]:
-        distance = end.difs + end.dffs
-        return end.status != "converged", distance if np.isfinite(distance) else np.inf
-
-    best = min(found, key=rank)
+    best = _likeliest(found)
     residual = model.residual_of(best.dffs, users=user is not None)
     # Whether it is a face is for the model of all faces to say.
     general = residual if user is None else model.residual(image, best.frame_from_canonical)
@@ -192,6 +183,24 @@ def register(
         best.coefficients,
         user,
     )
+
+
+def _starts(initial: npt.ArrayLike) -> FloatArray:
+    starts = floats("initial", initial, "(3, 3) or (k, 3, 3)")
+    starts = starts[None] if starts.ndim == 2 else starts
+    if starts.ndim != 3 or starts.shape[1:] != (3, 3) or len(starts) == 0:
+        raise ValueError(f"initial: expected shape (3, 3) or (k, 3, 3), got {np.shape(initial)}")
+    return starts
+
+
+def _likeliest(found: list[_core.FrameRegistration]) -> _core.FrameRegistration:
+    """The least distance of those that came to rest; of all, where none did."""
+
+    def rank(end: _core.FrameRegistration) -> tuple[bool, float]:
+        distance = end.difs + end.dffs
+        return end.status != "converged", distance if np.isfinite(distance) else np.inf
+
+    return min(found, key=rank)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.motion import decompose
 from holdstill.motion.recorded import frame_rate_of, stretches_of
 from holdstill.report.markup import row_of_numbers, table
 from holdstill.report.plots import WIDE, themed_figure
 from holdstill.run_folder import Run
-
-FloatArray = npt.NDArray[np.float64]
 
 LEAST_FRAMES = 25
 """Good frames in a row from which on there is a movement to tell of."""

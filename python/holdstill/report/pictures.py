@@ -12,6 +12,7 @@ from itertools import repeat
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.evaluate import Evaluation
 from holdstill.evaluate.pictures import open_shown
 from holdstill.pictures import as_rgb8, canonical_picture
@@ -129,7 +130,7 @@ def _frames_at(frames: FrameSource, positions: npt.NDArray[np.int64]) -> Iterato
 
 def _seen(
     frame: Frame,
-    transform: npt.NDArray[np.float64],
+    transform: FloatArray,
     canonical: tuple[int, int],
     shape: tuple[int, int],
 ) -> Rgb:
@@ -155,7 +156,7 @@ def _fitted(shape: tuple[int, int], side: int, even: bool = False) -> tuple[int,
     return height, width
 
 
-def _thumbnail(aligned: Rgb, frame: Frame, transform: npt.NDArray[np.float64]) -> bytes:
+def _thumbnail(aligned: Rgb, frame: Frame, transform: FloatArray) -> bytes:
     """A frame as it was aligned; the whole of it where it was not."""
     from PIL import Image
 

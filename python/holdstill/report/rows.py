@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.evaluate.pictures import spread_evenly
 from holdstill.report.states import GOOD, states
 from holdstill.run_folder import Run
@@ -95,7 +96,7 @@ def worst_rows(run: Run) -> Rows:
     return rows[np.lexsort((rows, severity[rows]))]
 
 
-def _severity(run: Run) -> npt.NDArray[np.float64]:
+def _severity(run: Run) -> FloatArray:
     """The lower, the worse: quality; where a run has none, minus the residual."""
     quality = run.rows.get("quality")
     if quality is None or not np.isfinite(quality).any():
@@ -103,7 +104,7 @@ def _severity(run: Run) -> npt.NDArray[np.float64]:
     return np.nan_to_num(np.asarray(quality, dtype=np.float64), nan=-np.inf)
 
 
-def _worst(rows: Rows, severity: npt.NDArray[np.float64], most: int) -> Rows:
+def _worst(rows: Rows, severity: FloatArray, most: int) -> Rows:
     if len(rows) <= most:
         return rows
     limit = np.sort(severity[rows])[most - 1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
+
+from holdstill._typing import FloatArray
 
 from .appearance import TEXELS_PER_UNIT, Array, as_texture, blend, smoothstep, tinted
 from .scene import SWEATER
@@ -29,9 +30,7 @@ _SOFTNESS = 3.0  # face units over which the parts of the hand grow together
 _CUFF = 42.0  # where the sleeve begins
 
 
-def hand_from_face(
-    wrist: npt.NDArray[np.float64], angle: float, mirrored: bool
-) -> npt.NDArray[np.float64]:
+def hand_from_face(wrist: FloatArray, angle: float, mirrored: bool) -> FloatArray:
     """Transform from face coordinates to the hand's own.
 
     Parameters

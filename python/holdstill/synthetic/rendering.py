@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
+
+from holdstill._typing import FloatArray
 
 from .appearance import Array, smoothstep
 
@@ -22,7 +23,7 @@ def sample_texture(
     texture: Array,
     origin: tuple[float, float],
     texels_per_unit: float,
-    units_from_frame: npt.NDArray[np.float64],
+    units_from_frame: FloatArray,
     box: tuple[int, int, int, int],
     *,
     step: int = 1,
@@ -68,7 +69,7 @@ def sample_texture(
 
 
 def unit_grid(
-    units_from_frame: npt.NDArray[np.float64], box: tuple[int, int, int, int], step: int = 1
+    units_from_frame: FloatArray, box: tuple[int, int, int, int], step: int = 1
 ) -> tuple[Array, Array]:
     """Coordinates x and y, in units of the face or the hand, of the pixels of a box."""
     x0, y0, x1, y1 = box
@@ -126,9 +127,9 @@ def face_displacement(jaw: float, nose: tuple[float, float]) -> Warp:
 
 def shading(
     relief: Array,
-    ambient: npt.NDArray[np.float64],
-    direction: npt.NDArray[np.float64],
-    intensity: npt.NDArray[np.float64],
+    ambient: FloatArray,
+    direction: FloatArray,
+    intensity: FloatArray,
 ) -> Array:
     """Light on the relief: ambient from above, soft diffuse, and the key light's gloss.
 

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
+
 from ..canonical import DEFAULT_SHAPE, check_shape
 from ..checks import integer
 from . import trajectories
@@ -154,7 +156,7 @@ class TalkingHead:
             self._draw_hand(canvas, i)
         return self._expose(canvas, i)
 
-    def points(self) -> npt.NDArray[np.float64]:
+    def points(self) -> FloatArray:
         """True positions of the landmarks, of the face at rest, in every frame.
 
         Returns
@@ -166,7 +168,7 @@ class TalkingHead:
         homogeneous = np.column_stack([_LANDMARKS_IN_FACE, np.ones(len(_LANDMARKS_IN_FACE))])
         return np.asarray((self._frame_from_face @ homogeneous.T)[:, :2].swapaxes(1, 2))
 
-    def initial(self, error: float = 1.0) -> npt.NDArray[np.float64]:
+    def initial(self, error: float = 1.0) -> FloatArray:
         """Initial transforms as a 3D tracker or a detector would leave them.
 
         Each is the similarity that maps the outer eye corners rightly, disturbed by a similarity
@@ -210,7 +212,7 @@ class TalkingHead:
         return occluded
 
     def _sample_hand(
-        self, face_from_pixel: npt.NDArray[np.float64], box: tuple[int, int, int, int], i: int
+        self, face_from_pixel: FloatArray, box: tuple[int, int, int, int], i: int
     ) -> Array:
         assert self._hand is not None
         wrist, angle, mirrored = self._hand.wrist[i], self._hand.angle[i], self._hand.mirrored[i]
@@ -252,7 +254,7 @@ class TalkingHead:
         head: Array,
         i: int,
         box: tuple[int, int, int, int],
-        face_from_frame: npt.NDArray[np.float64],
+        face_from_frame: FloatArray,
     ) -> None:
         pose, expression = self._frame_from_face[i], self._expression
         pixel = float(np.sqrt(abs(np.linalg.det(face_from_frame[:2, :2]))))
@@ -302,14 +304,14 @@ class TalkingHead:
         return np.ascontiguousarray(planes.transpose(1, 2, 0)) if self.color else planes[0]
 
 
-def _face_from_canonical(shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+def _face_from_canonical(shape: tuple[int, int]) -> FloatArray:
     height, width = shape
     unit = 200.0 / width
     return np.array([[unit, 0, -0.5 * width * unit], [0, unit, -0.45 * height * unit], [0, 0, 1]])
 
 
 def _frame_box(
-    frame_from_units: npt.NDArray[np.float64],
+    frame_from_units: FloatArray,
     rectangle: tuple[float, float, float, float],
     size: tuple[int, int],
 ) -> tuple[int, int, int, int]:

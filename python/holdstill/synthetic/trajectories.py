@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-Array = npt.NDArray[np.float64]
+from holdstill._typing import FloatArray
 
 MEAN_SCALE = 1.5  # frame pixels per face unit in a frame of 576 x 720
 _DRIFT_FRAMES = 12.0  # over which half of the tracker's error is correlated
@@ -38,11 +38,11 @@ class Expression:
         Displacement of the irises in face units.
     """
 
-    jaw: Array
-    width: Array
-    lids: Array
-    gaze_x: Array
-    gaze_y: Array
+    jaw: FloatArray
+    width: FloatArray
+    lids: FloatArray
+    gaze_x: FloatArray
+    gaze_y: FloatArray
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Lights:
         Their intensity in red, green and blue.
     """
 
-    ambient: Array
-    direction: Array
-    intensity: Array
+    ambient: FloatArray
+    direction: FloatArray
+    intensity: FloatArray
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,14 @@ class Hand:
     """
 
     visible: npt.NDArray[np.bool_]
-    wrist: Array
-    angle: Array
+    wrist: FloatArray
+    angle: FloatArray
     mirrored: npt.NDArray[np.bool_]
 
 
-def smooth_signal(time: Array, rng: np.random.Generator, period: float, *, waves: int = 3) -> Array:
+def smooth_signal(
+    time: FloatArray, rng: np.random.Generator, period: float, *, waves: int = 3
+) -> FloatArray:
     """Sum of sinusoids with random phases, within [-1, 1].
 
     Parameters
@@ -113,7 +115,9 @@ def smooth_signal(time: Array, rng: np.random.Generator, period: float, *, waves
     return np.asarray(total / weight)
 
 
-def frame_from_face(time: Array, seed: int, size: tuple[int, int]) -> tuple[Array, Array]:
+def frame_from_face(
+    time: FloatArray, seed: int, size: tuple[int, int]
+) -> tuple[FloatArray, FloatArray]:
     """Pose per frame, and how far the head is turned.
 
     Parameters
@@ -156,7 +160,7 @@ def frame_from_face(time: Array, seed: int, size: tuple[int, int]) -> tuple[Arra
     return transforms, np.stack([yaw, nod], axis=-1)
 
 
-def expression(time: Array, seed: int) -> Expression:
+def expression(time: FloatArray, seed: int) -> Expression:
     """Speech, blinks and glances.
 
     Parameters
@@ -183,7 +187,7 @@ def expression(time: Array, seed: int) -> Expression:
     return Expression(jaw, width, lids, gaze_x, gaze_y)
 
 
-def lights(time: Array, seed: int) -> Lights:
+def lights(time: FloatArray, seed: int) -> Lights:
     """A key and a fill light that wander about the head, and changing ambient light.
 
     Parameters
@@ -210,13 +214,13 @@ def lights(time: Array, seed: int) -> Lights:
     return Lights(ambient, np.stack(direction, axis=1), np.stack(intensity, axis=1))
 
 
-def _unit(azimuth: Array, elevation: Array) -> Array:
+def _unit(azimuth: FloatArray, elevation: FloatArray) -> FloatArray:
     """Unit vectors, shape (n, 3); azimuth to the right and elevation upwards, in radians."""
     level = np.cos(elevation)
     return np.stack([level * np.sin(azimuth), -np.sin(elevation), level * np.cos(azimuth)], axis=-1)
 
 
-def hand(time: Array, seed: int) -> Hand:
+def hand(time: FloatArray, seed: int) -> Hand:
     """A hand that passes over the mouth or a cheek about once in four seconds.
 
     Parameters
@@ -248,7 +252,7 @@ def hand(time: Array, seed: int) -> Hand:
 
 
 def _events(
-    time: Array, seed: list[int], *, period: float, jitter: float
+    time: FloatArray, seed: list[int], *, period: float, jitter: float
 ) -> Iterator[tuple[float, np.random.Generator]]:
     """One moment in each period, in its middle up to half the jitter, and a generator for it."""
     for k in range(int(time[-1] // period) + 2):
@@ -256,7 +260,7 @@ def _events(
         yield period * (k + 0.5) + jitter * (rng.uniform() - 0.5), rng
 
 
-def tracker_error(n: int, seed: int, magnitude: float) -> Array:
+def tracker_error(n: int, seed: int, magnitude: float) -> FloatArray:
     """Similarities near the identity about the origin of the face, as a tracker's error.
 
     Half of the variance drifts slowly and half is independent from frame to frame.

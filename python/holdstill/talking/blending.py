@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from holdstill._typing import FloatArray
 from holdstill.applying import resample
 from holdstill.talking.region import depth, outline
-
-FloatArray = npt.NDArray[np.float64]
 
 BLENDS = ("poisson", "feather")
 

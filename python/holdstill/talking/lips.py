@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.alignment import GOOD, align_frame
 from holdstill.archive import read_array
 from holdstill.canonical import eye_corners
@@ -23,7 +24,6 @@ from holdstill.talking.selection import choose_mouths
 from holdstill.talking.space import MouthSpace
 from holdstill.transforms import from_eye_corners
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 LipsLike: TypeAlias = "str | os.PathLike[str] | range | tuple[Run, range] | npt.NDArray[Any]"

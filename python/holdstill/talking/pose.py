@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.reference.motion import map_points
 from holdstill.run_frames import RunFrames
 from holdstill.talking.region import outline
@@ -13,7 +14,7 @@ LEAST_SEEN = 0.5
 """Share of the region's border that has to be in a frame for its mouth to be replaced."""
 
 
-def seen_share(rows: RunFrames) -> npt.NDArray[np.float64]:
+def seen_share(rows: RunFrames) -> FloatArray:
     """Share of the mouth's outline inside of every frame, (n,); 0 where a frame is not good."""
     border = outline(rows.shape)
     share = np.zeros(len(rows))

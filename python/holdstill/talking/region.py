@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from holdstill._typing import FloatArray
 
 CENTRE = (0.5, 0.85)
 """Where the lips close, as fractions (x of the width, y of the height) of the canonical frame."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from holdstill._typing import FloatArray
 from holdstill.applying import positions, resample
 from holdstill.pictures import canonical_picture
 from holdstill.reference.motion import map_points
@@ -22,7 +23,6 @@ from holdstill.talking.lips import LipsLike, find_lips
 from holdstill.talking.pose import LEAST_SEEN, seen_share
 from holdstill.talking.region import depth, outline
 
-FloatArray = npt.NDArray[np.float64]
 Picture = npt.NDArray[Any]
 
 

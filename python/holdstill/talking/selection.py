@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from holdstill._typing import FloatArray
+
 IntArray = npt.NDArray[np.int64]
 
 CANDIDATES = 200

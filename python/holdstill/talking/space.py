@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from holdstill._typing import FloatArray
 from holdstill.applying import resample
 from holdstill.principal_components import principal_components
 from holdstill.run_folder import Run
 from holdstill.run_frames import RunFrames, canonical_from_resized
 from holdstill.talking.pose import usable_rows
 from holdstill.talking.region import depth
-
-FloatArray = npt.NDArray[np.float64]
 
 SHAPE = (100, 100)
 """Canonical frame in which mouths are compared."""
