@@ -10,7 +10,6 @@ holdstill's own. The initial transforms stand for the paper's 3D pose tracking.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -25,7 +24,7 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, FloatArray, Grey, data_folder, machine_line
+from common import OUT, Claims, FloatArray, Grey, data_folder, machine_line, parser_of
 from peers import mean_picture, peers
 from rasl_peers import Batch, Settings, run_peer
 from talking_face import PUBLISHED, SHAPE, TalkingFace, mouth_variance
@@ -126,7 +125,7 @@ def main() -> int:
         "table1": table1, "figure1": figure1, "table2": table2, "iterations": iterations,
         "sample": sample, "n": by_n, "mu": by_mu, "scale": scale,
     }  # fmt: skip
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--out", type=Path, help="Markdown page to write")
     parser.add_argument("--only", nargs="+", choices=list(sections), default=list(sections))
     options = parser.parse_args()

@@ -1,5 +1,7 @@
 """Claim: faces that SHR registered are recognised as well as those registered by hand.
 
+    python benchmarks/shr_recognition.py [--splits 4]
+
 IMM at 50 pixels interocular. Half of the people train the face model, the classifier and nothing
 else; of each of the others the neutral frontal picture is the gallery, and the smiling and the
 spot-lit one are probes. Each picture is registered, gallery and probes alike, (a) from the
@@ -10,7 +12,6 @@ a probe under the user's Gaussian and under everybody's. Intervals: people drawn
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, data_folder, peer, print_table
+from common import Claims, data_folder, parser_of, peer, print_table
 from shr_trials import SHAPE
 
 from holdstill import _core
@@ -140,7 +141,7 @@ def resampled(runs: Sequence[Any], score: str, rng: np.random.Generator) -> Any:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--splits", type=int, default=4, help="ways to divide the people")
     arguments = parser.parse_args()
     claims = Claims()

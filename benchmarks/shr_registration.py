@@ -1,6 +1,8 @@
 """Claim: faces of people that a model has never seen are registered to it within 3 % of the
 interocular distance, from the detector's boxes, and within 4 % at 20 pixels.
 
+    python benchmarks/shr_registration.py [--splits 4] [--only speed]
+
 IMM: half of the people train the model, from frontal pictures at 50 pixels interocular; the frontal
 pictures of the others are reduced, detected and registered. The error is the mean distance, over
 the eye and mouth corners, between where the transform found and the truth put the mean face's
@@ -10,7 +12,6 @@ failure is an error above 10 %. Extended Yale B: features under lights from asid
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 import yaleb
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, parser_of, print_table
 from face_mesh import CORNERS as MESH_CORNERS
 from face_mesh import meshes
 from peers import ecc
@@ -282,7 +283,7 @@ def speed(folder: Path, claims: Claims) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--splits", type=int, default=4, help="ways to divide the people")
     parser.add_argument(
         "--only", choices=["sizes", "offsets", "variants", "mesh", "lights", "speed"]
