@@ -181,10 +181,7 @@ def eye_row(name: str, faces: Faces, transforms: FloatArray) -> list[str]:
 def table1(faces: Faces, page: Page, claims: Claims) -> None:
     """Eye corners: the start, one by one, and the peers."""
     page.say("## Table 1: eye corners before and after")
-    results = {"initial transforms": faces.initial}
-    for name, options in VARIANTS.items():
-        results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
-    results |= by_peers(faces)
+    results = by_holdstill(faces) | by_peers(faces)
     rows = [eye_row(name, faces, transforms) for name, transforms in results.items()]
     paper = [
         ["paper: 3D pose tracking", "–", "–", "1.67 ± 0.98 (8.35)", "–"],
@@ -206,6 +203,14 @@ def table1(faces: Faces, page: Page, claims: Claims) -> None:
         mean for name, mean in means.items() if name not in {*VARIANTS, "initial transforms"}
     )
     claims.check(means["holdstill"] < best, f"holdstill: below the best peer's {best:.2f}")
+
+
+def by_holdstill(faces: Faces) -> dict[str, FloatArray]:
+    """The start, and what each variant makes of it."""
+    results = {"initial transforms": faces.initial}
+    for name, options in VARIANTS.items():
+        results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
+    return results
 
 
 def by_peers(faces: Faces) -> dict[str, FloatArray]:
@@ -230,9 +235,7 @@ def by_peers(faces: Faces) -> dict[str, FloatArray]:
 def figure1(faces: Faces, page: Page, claims: Claims) -> None:
     """PCA of the mouth."""
     page.say("## Figure 1: accumulated variance of the mouth")
-    results = {"initial transforms": faces.initial}
-    for name, options in VARIANTS.items():
-        results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
+    results = by_holdstill(faces)
     rows, variances = [], {}
     for name, transforms in results.items():
         found = variances[name] = mouth_variance(faces.frames, transforms)

@@ -18,7 +18,7 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 from common import Claims, FloatArray, data_folder, parser_of, print_table
-from shr_trials import SHAPE
+from shr_trials import SHAPE, model_of
 
 from holdstill import _core
 from holdstill.reference.subspace import distances
@@ -128,12 +128,7 @@ def main() -> int:
     test = test[: arguments.faces]
     claims, rows, means, offs, widths, reach = Claims(), [], {}, {}, {}, {}
     for features in FEATURES:
-        model = FaceModel.fit(
-            [face.picture for face in train],
-            points=np.stack([face.corners for face in train]),
-            shape=SHAPE,
-            features=features,
-        )
+        model = model_of(train, features=features)
         found = [landscape(face, model) for face in test]
         lowest = [np.unravel_index(np.argmin(one), one.shape) for one in found]
         off: Any = np.array([[100 * SHIFTS[c], 100 * (SCALES[r] - 1)] for r, c in lowest])

@@ -20,7 +20,7 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, parser_of, peer, print_table
-from shr_trials import SHAPE
+from shr_trials import SHAPE, model_of
 
 from holdstill import _core
 from holdstill.recognition import equal_error_rate, rank_one
@@ -96,10 +96,7 @@ def of_split(folder: Path, seed: int) -> Any:
     train = [f for f in faces if f.person in train_people - missed]
     test = [f for f in faces if f.person in test_people - missed]
     corners = imm.shape_of(train, SHAPE)
-    model = FaceModel.fit(
-        [face.picture for face in train], points=[face.corners for face in train],
-        users=[face.person for face in train], shape=SHAPE,
-    )  # fmt: skip
+    model = model_of(train, users=[face.person for face in train])
     people = np.array([face.person for face in train])
     manual = vectors(model, train, transforms(WAYS[2], train, [], model, corners))
     of_gallery = np.array([face.kind == GALLERY for face in test])

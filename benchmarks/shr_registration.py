@@ -26,7 +26,7 @@ from common import Claims, data_folder, parser_of, print_table
 from face_mesh import CORNERS as MESH_CORNERS
 from face_mesh import meshes
 from peers import ecc
-from shr_trials import COLUMNS, FAILURE, OFFSET, Scores, by, fit, measure, trials, unmoved
+from shr_trials import COLUMNS, FAILURE, OFFSET, Scores, by, measure, model_of, trials, unmoved
 
 from holdstill.landmarks import similarity_of
 from holdstill.reference.motion import map_points
@@ -242,7 +242,7 @@ def speed(folder: Path, claims: Claims) -> None:
     trial = trials(folder, 1, 50.0, imm.FRONTAL)[0]
     train = [imm.reduced(face, 50.0) for face in imm.read_faces(folder, kinds)]
     people = {face.person for face in trial.train}
-    model = fit(replace(trial, train=[f for f in train if f.person in people]), components=50)
+    model = model_of([face for face in train if face.person in people], components=50)
     octaves = model.gaussians()
     ways: dict[str, Callable[[imm.Face, Any], Any]] = {
         "gradient": lambda face, start: register(face.picture, model, start),

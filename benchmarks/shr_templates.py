@@ -20,7 +20,7 @@ import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, parser_of, print_table
 from peers import Rectangle, corner_distance
-from shr_trials import SHAPE
+from shr_trials import SHAPE, model_of
 
 from holdstill.registration.images import vectors_of
 from holdstill.registration.model import FaceModel
@@ -37,10 +37,7 @@ def crowd(folder: Path) -> tuple[FaceModel, list[imm.Face]]:
     people, _ = imm.split([face.person for face in faces], 0)
     train = [face for face in faces if face.person in people]
     corners = imm.shape_of(train, SHAPE)
-    model = FaceModel.fit(
-        [face.picture for face in train], points=[face.corners for face in train],
-        users=[face.person for face in train], shape=SHAPE,
-    )  # fmt: skip
+    model = model_of(train, users=[face.person for face in train])
     rng = np.random.default_rng(0)
     first, second = rng.integers(len(faces), size=(2, USERS))
     first[: len(faces)] = np.arange(len(faces))

@@ -17,7 +17,7 @@ from dataclasses import replace
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, parser_of, print_table
-from shr_trials import fit, trials
+from shr_trials import model_of, trials
 
 from holdstill.landmarks import similarity_of
 from holdstill.registration.registering import register
@@ -52,7 +52,7 @@ def main() -> int:
             known = {face.person for face in trial.train}
             more = [face for face in lit if face.person in known and training != "frontal"]
             trial = replace(trial, train=[*trial.train, *more])
-            model = fit(trial, users=[face.person for face in trial.train])
+            model = model_of(trial.train, users=[face.person for face in trial.train])
             pairs = list(zip(trial.test, trial.found, strict=True))
             neutral = {face.person: (face, start) for face, start in pairs if face.kind == 1}
             for face, start in pairs:

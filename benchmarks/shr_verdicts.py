@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import imm_faces as imm
 import numpy as np
 from common import Claims, data_folder, parser_of, print_table
-from shr_trials import fit, trials
+from shr_trials import model_of, trials
 
 from holdstill.registration.registering import register
 
@@ -52,7 +52,7 @@ def main() -> int:
     for size in SIZES:
         for kind, numbers in kinds.items():
             for trial in trials(folder, splits, size, numbers):
-                model = fit(trial)
+                model = model_of(trial.train)
                 for face, start in zip(trial.test, trial.found, strict=True):
                     starts = {kind: [] if start is None else [start]}
                     if kind == "frontal":
