@@ -73,7 +73,7 @@ def score_tables(model: FaceModel, train: Any, people: Any, gallery: Any, probes
         unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (of_probes, of_gallery)]
         return unit[0] @ unit[1].T
 
-    pca = decomposition.PCA(n_components=model.n_components, whiten=True).fit(train)
+    pca = decomposition.PCA(model.n_components, whiten=True, svd_solver="full").fit(train)
     lda = discriminant.LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
     lda.fit(pca.transform(train), people)
     general = model.gaussians()[0].subspace
