@@ -142,7 +142,7 @@ wheels:
 FUZZ_SECONDS := 60
 FUZZ_TARGETS := dictionary faces motion csv parquet pts points manifest image stack video
 fuzz: $(VENV)/.fuzz
-	HOLDSTILL_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_properties.py
+	HOLDSTILL_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_properties_*.py
 	$(BIN)/python fuzz/corpus.py build/fuzz
 	set -e; for target in $(FUZZ_TARGETS); do $(BIN)/python fuzz/readers.py $$target \
 	  -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ build/fuzz/$$target; done

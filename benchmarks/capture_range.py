@@ -13,7 +13,6 @@ product grid, or twice that of the best peer.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 import time
@@ -25,7 +24,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import yaleb
-from common import OUT, Claims, FloatArray, add_fit_and_align, data_folder, peer, print_table
+from common import (
+    OUT,
+    Claims,
+    FloatArray,
+    add_fit_and_align,
+    data_folder,
+    parser_of,
+    peer,
+    print_table,
+)
 from contest import Aligner, Method, Thing, by_holdstill, by_peers, face_among, similarity
 from matplotlib.figure import Figure
 from peers import PACKAGES
@@ -116,7 +124,7 @@ class Tally:
 
 def main() -> int:
     """Run every method on every set; 1 where the claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     add_fit_and_align(parser)
     parser.add_argument("--motion", default="affine")
     parser.add_argument("--quick", action="store_true", help="every third start only")

@@ -89,6 +89,17 @@ def data_folder(name: str) -> Path | None:
     return None
 
 
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """Of a benchmark's options; its ``--help`` begins with the first paragraph of its docstring.
+
+    Examples
+    --------
+    >>> parser_of("A claim of two\\nlines.\\n\\nWhat it means.").description
+    'A claim of two\\nlines.'
+    """
+    return argparse.ArgumentParser(description=doc.partition("\n\n")[0])
+
+
 def add_fit_and_align(parser: argparse.ArgumentParser) -> None:
     """``--fit`` and ``--align``: keywords of `holdstill.fit`, and of whatever aligns."""
     for name in ("--fit", "--align"):

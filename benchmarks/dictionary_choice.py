@@ -9,7 +9,6 @@ and iterations are those of frames outside of the sample; the eye corners are th
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, FloatArray, data_folder, print_table
+from common import OUT, Claims, FloatArray, data_folder, parser_of, print_table
 from talking_face import TalkingFace
 
 import holdstill
@@ -66,7 +65,7 @@ class Row:
 
 def main() -> int:
     """Run everything; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--n", type=int, nargs="+", default=[20, 50, 100])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     options = parser.parse_args()

@@ -16,13 +16,12 @@ so that a region's merit is not mistaken for a method's.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from common import Claims, FloatArray, Grey, data_folder, peer, print_table
+from common import Claims, FloatArray, Grey, data_folder, parser_of, peer, print_table
 from face_mesh import meshes
 from peers import PACKAGES, Peer, Rectangle, corner_distance, ecc_iterations, mean_picture, peers
 from talking_face import CORNERS, SHAPE, TalkingFace
@@ -80,7 +79,7 @@ class Row:
 
 def main() -> int:
     """Run everything; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the sample")
     seeds = parser.parse_args().seeds
     folder = data_folder("talking_face")

@@ -14,7 +14,6 @@ is below that of every peer. No line of either part is about faces.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ from typing import Any
 
 import microscopy
 import numpy as np
-from common import Claims, FloatArray, add_fit_and_align, data_folder, peer, print_table
+from common import Claims, FloatArray, add_fit_and_align, data_folder, parser_of, peer, print_table
 from contest import Method, Thing, by_holdstill, by_peers
 from peers import PACKAGES, Rectangle
 from rasl_peers import (
@@ -51,7 +50,7 @@ FRAMES, SAMPLE = 200, 60
 
 def main() -> int:
     """Both parts; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     add_fit_and_align(parser)
     parser.add_argument("--skip", nargs="*", default=[], choices=["digits", "cells"])
     options = parser.parse_args()

@@ -14,7 +14,6 @@ stand beside the recording's in out/head_motion_*.png.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import OUT, Claims, FloatArray, data_folder, peer, print_table
+from common import OUT, Claims, FloatArray, data_folder, parser_of, peer, print_table
 
 import holdstill
 from holdstill.motion import PARAMETERS, MotionModel, decompose
@@ -47,7 +46,7 @@ UNCOUNTED = 10
 
 def main() -> int:
     """Run everything; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--clips", type=int, default=125, help="of grid_s1")
     n_clips = parser.parse_args().clips
     claims = Claims()

@@ -12,7 +12,6 @@ lights is below that of every peer, both ways.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,16 @@ from pathlib import Path
 
 import numpy as np
 import yaleb
-from common import Claims, FloatArray, Grey, add_fit_and_align, data_folder, peer, print_table
+from common import (
+    Claims,
+    FloatArray,
+    Grey,
+    add_fit_and_align,
+    data_folder,
+    parser_of,
+    peer,
+    print_table,
+)
 from contest import Method, Thing, by_holdstill, by_peers, disturbance
 from peers import PACKAGES
 
@@ -54,7 +62,7 @@ class Scores:
 
 def main() -> int:
     """Both ways, every method; 1 where the claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     add_fit_and_align(parser)
     parser.add_argument("--people", type=int, default=12)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """How accurate a frame's alignment is where the truth is known, beside the theoretical limit.
 
-    python benchmarks/known_truth.py
+    python benchmarks/known_truth.py [--draws 600] [--side 200] [--frames 60] [--seed 0]
 
 The error is the distance of the corners of the region's bounding rectangle from the truth, in
 canonical pixels, root mean square over corners and draws; starts are 2 to 3 px off at the corner
@@ -37,12 +37,11 @@ There the frame is not in the span, and what is not modelled, not noise, makes t
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 
 import numpy as np
-from common import Claims, FloatArray, peer, print_table
+from common import Claims, FloatArray, parser_of, peer, print_table
 from peers import PACKAGES, ecc, stackreg
 from poses import error_at_corners, start_near
 from textured_scenes import (
@@ -68,7 +67,7 @@ NOISE = (1.0, 3.0, 10.0)
 
 def main() -> int:
     """Measure everything; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--draws", type=int, default=600, help="of noise, in the span; even")
     parser.add_argument("--side", type=int, default=DEFAULT_SHAPE[0], help="of it, canonical px")
     parser.add_argument("--frames", type=int, default=60, help="of each set, per level of noise")

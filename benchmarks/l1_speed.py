@@ -1,11 +1,12 @@
 """The inner problem on its products: ten times as fast as scikit-learn's Lasso at the same gap.
 
-Run ``python benchmarks/l1_speed.py`` after ``pip install "holdstill[bench]"``. One hundred atoms
-and the linearisations of other frames of one recording; dictionary and target come as Γ = ÃᵀPÃ,
-β = ÃᵀPv and vᵀPv, for every solver alike. Cold is from zero; warm from the solution of the frame's
-last linearisation. Agreement comes first: every solution's duality gap, worked out here, is at
-most 1e-9, and all find the same Δτ. Beside the estimator, whose call has a cost of its own, stands
-the compiled routine under it.
+    python benchmarks/l1_speed.py
+
+One hundred atoms and the linearisations of other frames of one recording; dictionary and target
+come as Γ = ÃᵀPÃ, β = ÃᵀPv and vᵀPv, for every solver alike. Cold is from zero; warm from the
+solution of the frame's last linearisation. Agreement comes first: every solution's duality gap,
+worked out here, is at most 1e-9, and all find the same Δτ. Beside the estimator, whose call has a
+cost of its own, stands the compiled routine under it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """A live frame is aligned in a few milliseconds, far below a camera's 33, and as an array's is.
 
+    python benchmarks/live.py
+
 Frames of the talking face and of a webcam are handed to a LiveAligner one by one, on one thread.
 What a frame costs is told by what it needs: most start where the one before ended; few are searched
 for by the detector. All of them are compared with those of holdstill.align: the same bits.

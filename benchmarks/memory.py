@@ -1,6 +1,6 @@
 """Peak memory: it does not grow with the video, and learning a dictionary fits in 600 MB.
 
-    python benchmarks/memory.py [--frames N N] [--threads 1 2] [--ways align run video command]
+    python benchmarks/memory.py [--frames N N] [--repetitions 3] [--threads 1 2] [--ways align ...]
 
 Each measurement is a process of its own; the figure is the most resident memory it ever had. Three
 ways open a short and a long video and align every frame: `holdstill.align`, whose results are
@@ -24,7 +24,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, parser_of, print_table
 from synthetic_video import SyntheticVideo
 
 import holdstill
@@ -46,7 +46,7 @@ WAYS = {"align": "holdstill.align", "run": "run, no video", "video": "run with v
 
 def main() -> int:
     """Measure; 1 where the memory grows with the video."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, nargs=2, help="of both videos")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])

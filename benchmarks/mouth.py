@@ -1,13 +1,13 @@
 """Other lips leave no seam and no flicker where they are stitched in.
 
+    python benchmarks/mouth.py [FOLDER]    # keeps the runs in FOLDER and takes them from there
+
 The middle third of a recording lends its lips to all of it. At the border of the replaced region,
 and on two lines inside, where the lips fade in and where they are opaque, two figures are compared
 with those of the untouched frames at the same places of the face: the jump of the gradient across
 the line, and the second difference in time. Beside both ways of stitching stands OpenCV's
 seamlessClone of the same region. Pictures like the paper's Fig. 2, and the videos, go to
 benchmarks/out.
-
-    python benchmarks/mouth.py [FOLDER]        # keeps the runs in FOLDER and takes them from there
 """
 
 from __future__ import annotations

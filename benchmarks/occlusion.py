@@ -18,7 +18,6 @@ the hand.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from capture_range import Face, scenes
-from common import OUT, Claims, FloatArray, Grey, add_fit_and_align, data_folder, peer, print_table
+from common import (
+    OUT,
+    Claims,
+    FloatArray,
+    Grey,
+    add_fit_and_align,
+    data_folder,
+    parser_of,
+    peer,
+    print_table,
+)
 from contest import disturbance
 from matplotlib.figure import Figure
 from occluders import OCCLUDERS, Hidden, hidden_pixels, occluded
@@ -193,7 +202,7 @@ def distance(found: FloatArray | None, truth: FloatArray | None, region: Rectang
 
 def main() -> int:
     """Measure everything; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     add_fit_and_align(parser)
     parser.add_argument("--every", type=int, default=3, help="of the held-out frames")
     options = parser.parse_args()

@@ -10,7 +10,6 @@ holdstill's own. The initial transforms stand for the paper's 3D pose tracking.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -25,7 +24,7 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, FloatArray, Grey, data_folder, machine_line
+from common import OUT, Claims, FloatArray, Grey, data_folder, machine_line, parser_of
 from peers import mean_picture, peers
 from rasl_peers import Batch, Settings, run_peer
 from talking_face import PUBLISHED, SHAPE, TalkingFace, mouth_variance
@@ -126,7 +125,7 @@ def main() -> int:
         "table1": table1, "figure1": figure1, "table2": table2, "iterations": iterations,
         "sample": sample, "n": by_n, "mu": by_mu, "scale": scale,
     }  # fmt: skip
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--out", type=Path, help="Markdown page to write")
     parser.add_argument("--only", nargs="+", choices=list(sections), default=list(sections))
     options = parser.parse_args()
@@ -182,10 +181,7 @@ def eye_row(name: str, faces: Faces, transforms: FloatArray) -> list[str]:
 def table1(faces: Faces, page: Page, claims: Claims) -> None:
     """Eye corners: the start, one by one, and the peers."""
     page.say("## Table 1: eye corners before and after")
-    results = {"initial transforms": faces.initial}
-    for name, options in VARIANTS.items():
-        results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
-    results |= by_peers(faces)
+    results = by_holdstill(faces) | by_peers(faces)
     rows = [eye_row(name, faces, transforms) for name, transforms in results.items()]
     paper = [
         ["paper: 3D pose tracking", "–", "–", "1.67 ± 0.98 (8.35)", "–"],
@@ -207,6 +203,14 @@ def table1(faces: Faces, page: Page, claims: Claims) -> None:
         mean for name, mean in means.items() if name not in {*VARIANTS, "initial transforms"}
     )
     claims.check(means["holdstill"] < best, f"holdstill: below the best peer's {best:.2f}")
+
+
+def by_holdstill(faces: Faces) -> dict[str, FloatArray]:
+    """The start, and what each variant makes of it."""
+    results = {"initial transforms": faces.initial}
+    for name, options in VARIANTS.items():
+        results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
+    return results
 
 
 def by_peers(faces: Faces) -> dict[str, FloatArray]:
@@ -231,9 +235,7 @@ def by_peers(faces: Faces) -> dict[str, FloatArray]:
 def figure1(faces: Faces, page: Page, claims: Claims) -> None:
     """PCA of the mouth."""
     page.say("## Figure 1: accumulated variance of the mouth")
-    results = {"initial transforms": faces.initial}
-    for name, options in VARIANTS.items():
-        results[name] = aligned(faces, fitted(faces, **options)).frame_from_canonical
+    results = by_holdstill(faces)
     rows, variances = [], {}
     for name, transforms in results.items():
         found = variances[name] = mouth_variance(faces.frames, transforms)

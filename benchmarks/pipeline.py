@@ -14,7 +14,6 @@ what one call of `align_batch` finds.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, parser_of, print_table
 from looped_video import write_loop
 from talking_face import SHAPE
 
@@ -39,7 +38,7 @@ DECODERS = {1: ("NONE",), 2: ("FRAME", "SLICE", "AUTO")}
 
 def main() -> int:
     """Check, measure, print; 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=5000)
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()

@@ -14,7 +14,6 @@ another low-pass a frame ends elsewhere, by 0.05 px.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections import defaultdict
@@ -22,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, FloatArray, data_folder, print_table
+from common import Claims, FloatArray, data_folder, parser_of, print_table
 from peers import Rectangle, corner_distance
 
 import holdstill
@@ -63,7 +62,7 @@ def turning(before: FloatArray, now: FloatArray, centre: FloatArray) -> FloatArr
 
 def main() -> int:
     """Run everything; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--clips", type=int, default=25, help="of grid_s1")
     n_clips = parser.parse_args().clips
     claims = Claims()

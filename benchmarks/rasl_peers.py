@@ -1,14 +1,15 @@
 """RASL beside the PyPI package ``rasl`` on the method's own image sets, one objective for both.
 
-Run ``python benchmarks/rasl_peers.py`` after ``pip install "holdstill[bench]"``. Both start from
-the same transforms, with the published settings. Both results are brought to the same mean
-transform (a batch left to itself zooms or drifts, which moves the objective without aligning
-anything) and judged by one convex program: the least ‖A‖_* + λ‖D∘τ - A‖₁ over A at fixed τ.
+    python benchmarks/rasl_peers.py [--sets Dummy_59_59 ...] [--apg Dummy_59_59 ...]
+
+Both start from the same transforms, with the published settings. Both results are brought to the
+same mean transform (a batch left to itself zooms or drifts, which moves the objective without
+aligning anything) and judged by one convex program: the least ‖A‖_* + λ‖D∘τ - A‖₁ over A at fixed
+τ.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import time
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import OUT, Claims, FloatArray, data_folder, peer, print_table
+from common import OUT, Claims, FloatArray, data_folder, parser_of, peer, print_table
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy.io import loadmat
@@ -90,7 +91,7 @@ class Judged:
 
 def main() -> int:
     """Print the table and the claims; write a picture for each set."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument(
         "--apg", nargs="*", choices=SETS, default=["Dummy_59_59"],

@@ -1,12 +1,14 @@
 """RASL in interactive time: beside the PyPI package ``rasl``, and beside its own NumPy twin.
 
-Run ``python benchmarks/rasl_speed.py`` after ``pip install "holdstill[bench]"``. On the method's
-own Dummy set (100 images, 49×49, similarity) the package and holdstill start from the same
-transforms and stop by the same published rule, the objective falling by less than 0.01; holdstill
-runs with its own rule, too (no corner moves a hundredth of a pixel). On 100 frames of a talking
-face at 200×200, affine, the compiled solver and ``holdstill.reference`` do the same iterations.
-Agreement comes first: objectives, judged by one convex program at the same mean transform, are no
-higher than the package's; those of the twins are equal to 1e-6. The runs take turns, on one thread.
+    python benchmarks/rasl_speed.py
+
+On the method's own Dummy set (100 images, 49×49, similarity) the package and holdstill start from
+the same transforms and stop by the same published rule, the objective falling by less than 0.01;
+holdstill runs with its own rule, too (no corner moves a hundredth of a pixel). On 100 frames of a
+talking face at 200×200, affine, the compiled solver and ``holdstill.reference`` do the same
+iterations. Agreement comes first: objectives, judged by one convex program at the same mean
+transform, are no higher than the package's; those of the twins are equal to 1e-6. The runs take
+turns, on one thread.
 """
 
 from __future__ import annotations

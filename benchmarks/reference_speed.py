@@ -1,6 +1,6 @@
 """The core beside its NumPy twin, and one outer iteration beside a bare warp.
 
-    python benchmarks/reference_speed.py
+    python benchmarks/reference_speed.py [--frames 10]
 
 One thread. ``holdstill.reference`` and the core run the same algorithm, one scale and no
 acceleration, on the same frames of the Talking Face; they end at the same transforms before they
@@ -11,12 +11,11 @@ dictionary of 30 atoms of which at most 5 take part.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 
 import numpy as np
-from common import Claims, FloatArray, data_folder, peer, print_table
+from common import Claims, FloatArray, data_folder, parser_of, peer, print_table
 from peers import corner_distance
 from talking_face import CORNERS, SHAPE, TalkingFace
 
@@ -33,7 +32,7 @@ REPEATS = 3
 
 def main() -> int:
     """Check that the twins agree, then time them; 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=10, help="spread over the set")
     options = parser.parse_args()
     folder = data_folder("talking_face")

@@ -1,6 +1,6 @@
 """Runs of the command line with 1, 2 and 4 threads: the parts must be the same bytes.
 
-    python benchmarks/same_bytes.py
+    python benchmarks/same_bytes.py [--threads 1 2 4] [--frames 2600] [--clips 30]
 
 On a synthetic video with a file of initial transforms, and, where the real images are, on clips in
 which a face detector finds each track's first frame and the previous frame starts the next.
@@ -8,7 +8,6 @@ which a face detector finds each track's first frame and the previous frame star
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, parser_of, print_table
 from synthetic_video import SyntheticVideo
 
 import holdstill
@@ -28,7 +27,7 @@ RENDERED = 300
 
 def main() -> int:
     """Run everything; 1 where bytes differ."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--frames", type=int, default=2600, help="of the synthetic video")
     parser.add_argument("--clips", type=int, default=30, help="of the real ones")

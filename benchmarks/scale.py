@@ -1,6 +1,6 @@
 """A million frames: as fast at the end as at the beginning, in flat memory, on threads or workers.
 
-    python benchmarks/scale.py [--frames 1000000] [--repeats 3] [--only threads dask workers]
+    python benchmarks/scale.py [--frames 1000000] [--repeats 3] [--only threads ...]
 
 ``threads`` and ``dask`` align the same long recording by the command line, from the same dictionary
 and file of initial transforms, with two threads and with ``--dask local:2``; the outputs must be
@@ -13,7 +13,6 @@ holds.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Claims, peer, print_table
+from common import Claims, parser_of, peer, print_table
 from synthetic_video import SyntheticVideo
 
 from holdstill import distributed
@@ -84,7 +83,7 @@ class Run:
 
 def main() -> int:
     """Measure; 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--worker-frames", type=int, default=100_000)

@@ -1,5 +1,7 @@
 """Claim: what registers faces best is chosen without the people that it is tested on.
 
+    python benchmarks/shr_choice.py [--splits 6]
+
 IMM at 50 pixels interocular, frontal, from the detector's boxes. Half of the people are the test.
 Among the others, halves train and measure one another under every candidate: feature, sigma,
 region, octaves. The candidate of the least mean error is fitted to all of them and tested once,
@@ -8,14 +10,13 @@ beside the defaults and the downhill simplex with the chosen model.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, parser_of, print_table
 from shr_trials import SHAPE, Scores, Trial, by, measure, trials, unmoved
 
 INNER = 2
@@ -72,7 +73,7 @@ def choose(runs: list[Trial]) -> Candidate:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--splits", type=int, default=6, help="ways to divide the people")
     arguments = parser.parse_args()
     claims = Claims()

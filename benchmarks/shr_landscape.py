@@ -1,6 +1,8 @@
 """Claim: the likelihood of edges peaks more sharply than that of grey levels, and no farther from
 where a face is; grey levels reach farther on one octave.
 
+    python benchmarks/shr_landscape.py [--faces 20]
+
 IMM, frontal pictures at 50 pixels interocular: half of the people train a model for each feature;
 every face of the others is moved away from its manual registration in scale and along x, and
 DIFS + DFFS is taken at each place of a grid (the finest octave alone). Draws paper B's Fig. 2,
@@ -9,15 +11,14 @@ level sets and sections, into docs/images/search_landscape.png.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, FloatArray, data_folder, print_table
-from shr_trials import SHAPE
+from common import Claims, FloatArray, data_folder, parser_of, print_table
+from shr_trials import SHAPE, model_of
 
 from holdstill import _core
 from holdstill.reference.subspace import distances
@@ -114,7 +115,7 @@ def draw(means: dict[str, FloatArray]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--faces", type=int, default=20, help="unseen people to draw")
     arguments = parser.parse_args()
     folder = data_folder("imm")
@@ -127,12 +128,7 @@ def main() -> int:
     test = test[: arguments.faces]
     claims, rows, means, offs, widths, reach = Claims(), [], {}, {}, {}, {}
     for features in FEATURES:
-        model = FaceModel.fit(
-            [face.picture for face in train],
-            points=np.stack([face.corners for face in train]),
-            shape=SHAPE,
-            features=features,
-        )
+        model = model_of(train, features=features)
         found = [landscape(face, model) for face in test]
         lowest = [np.unravel_index(np.argmin(one), one.shape) for one in found]
         off: Any = np.array([[100 * SHIFTS[c], 100 * (SCALES[r] - 1)] for r, c in lowest])

@@ -1,5 +1,7 @@
 """Claim: faces that SHR registered are recognised as well as those registered by hand.
 
+    python benchmarks/shr_recognition.py [--splits 4]
+
 IMM at 50 pixels interocular. Half of the people train the face model, the classifier and nothing
 else; of each of the others the neutral frontal picture is the gallery, and the smiling and the
 spot-lit one are probes. Each picture is registered, gallery and probes alike, (a) from the
@@ -10,7 +12,6 @@ a probe under the user's Gaussian and under everybody's. Intervals: people drawn
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, data_folder, peer, print_table
-from shr_trials import SHAPE
+from common import Claims, data_folder, parser_of, peer, print_table
+from shr_trials import SHAPE, model_of
 
 from holdstill import _core
 from holdstill.recognition import equal_error_rate, rank_one
@@ -72,7 +73,7 @@ def score_tables(model: FaceModel, train: Any, people: Any, gallery: Any, probes
         unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (of_probes, of_gallery)]
         return unit[0] @ unit[1].T
 
-    pca = decomposition.PCA(n_components=model.n_components, whiten=True).fit(train)
+    pca = decomposition.PCA(model.n_components, whiten=True, svd_solver="full").fit(train)
     lda = discriminant.LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
     lda.fit(pca.transform(train), people)
     general = model.gaussians()[0].subspace
@@ -95,10 +96,7 @@ def of_split(folder: Path, seed: int) -> Any:
     train = [f for f in faces if f.person in train_people - missed]
     test = [f for f in faces if f.person in test_people - missed]
     corners = imm.shape_of(train, SHAPE)
-    model = FaceModel.fit(
-        [face.picture for face in train], points=[face.corners for face in train],
-        users=[face.person for face in train], shape=SHAPE,
-    )  # fmt: skip
+    model = model_of(train, users=[face.person for face in train])
     people = np.array([face.person for face in train])
     manual = vectors(model, train, transforms(WAYS[2], train, [], model, corners))
     of_gallery = np.array([face.kind == GALLERY for face in test])
@@ -140,7 +138,7 @@ def resampled(runs: Sequence[Any], score: str, rng: np.random.Generator) -> Any:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--splits", type=int, default=4, help="ways to divide the people")
     arguments = parser.parse_args()
     claims = Claims()

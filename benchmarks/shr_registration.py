@@ -1,6 +1,8 @@
 """Claim: faces of people that a model has never seen are registered to it within 3 % of the
 interocular distance, from the detector's boxes, and within 4 % at 20 pixels.
 
+    python benchmarks/shr_registration.py [--splits 4] [--only speed]
+
 IMM: half of the people train the model, from frontal pictures at 50 pixels interocular; the frontal
 pictures of the others are reduced, detected and registered. The error is the mean distance, over
 the eye and mouth corners, between where the transform found and the truth put the mean face's
@@ -10,7 +12,6 @@ failure is an error above 10 %. Extended Yale B: features under lights from asid
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -21,11 +22,11 @@ from typing import Any
 import imm_faces as imm
 import numpy as np
 import yaleb
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, parser_of, print_table
 from face_mesh import CORNERS as MESH_CORNERS
 from face_mesh import meshes
 from peers import ecc
-from shr_trials import COLUMNS, FAILURE, OFFSET, Scores, by, fit, measure, trials, unmoved
+from shr_trials import COLUMNS, FAILURE, OFFSET, Scores, by, measure, model_of, trials, unmoved
 
 from holdstill.landmarks import similarity_of
 from holdstill.reference.motion import map_points
@@ -241,7 +242,7 @@ def speed(folder: Path, claims: Claims) -> None:
     trial = trials(folder, 1, 50.0, imm.FRONTAL)[0]
     train = [imm.reduced(face, 50.0) for face in imm.read_faces(folder, kinds)]
     people = {face.person for face in trial.train}
-    model = fit(replace(trial, train=[f for f in train if f.person in people]), components=50)
+    model = model_of([face for face in train if face.person in people], components=50)
     octaves = model.gaussians()
     ways: dict[str, Callable[[imm.Face, Any], Any]] = {
         "gradient": lambda face, start: register(face.picture, model, start),
@@ -282,7 +283,7 @@ def speed(folder: Path, claims: Claims) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--splits", type=int, default=4, help="ways to divide the people")
     parser.add_argument(
         "--only", choices=["sizes", "offsets", "variants", "mesh", "lights", "speed"]

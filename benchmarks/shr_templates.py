@@ -1,5 +1,7 @@
 """What registering to a thousand users' templates costs, beside one, and where it ends.
 
+    python benchmarks/shr_templates.py [--probes 8]
+
 IMM at 50 pixels interocular. Half of the people train; the templates are the frontal and spot-lit
 pictures of all, and mixtures of two of them up to a thousand. Probes are frontal pictures of the
 others, from the detector. Both ways start where the mean face is found, on the finest octave; the
@@ -8,7 +10,6 @@ time of one template is its registration from the detector's box.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from dataclasses import replace
@@ -17,9 +18,9 @@ from typing import Any
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, data_folder, print_table
+from common import Claims, data_folder, parser_of, print_table
 from peers import Rectangle, corner_distance
-from shr_trials import SHAPE
+from shr_trials import SHAPE, model_of
 
 from holdstill.registration.images import vectors_of
 from holdstill.registration.model import FaceModel
@@ -36,10 +37,7 @@ def crowd(folder: Path) -> tuple[FaceModel, list[imm.Face]]:
     people, _ = imm.split([face.person for face in faces], 0)
     train = [face for face in faces if face.person in people]
     corners = imm.shape_of(train, SHAPE)
-    model = FaceModel.fit(
-        [face.picture for face in train], points=[face.corners for face in train],
-        users=[face.person for face in train], shape=SHAPE,
-    )  # fmt: skip
+    model = model_of(train, users=[face.person for face in train])
     rng = np.random.default_rng(0)
     first, second = rng.integers(len(faces), size=(2, USERS))
     first[: len(faces)] = np.arange(len(faces))
@@ -60,7 +58,7 @@ def crowd(folder: Path) -> tuple[FaceModel, list[imm.Face]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--probes", type=int, default=8)
     arguments = parser.parse_args()
     claims = Claims()

@@ -89,8 +89,8 @@ def trials(folder: Path, splits: int, interocular: float, kinds: Sequence[int]) 
     return made
 
 
-def fit(trial: Trial, **options: Any) -> FaceModel:
-    faces = trial.train
+def model_of(faces: Sequence[imm.Face], **options: Any) -> FaceModel:
+    """The model of these faces, by their manual corners."""
     return FaceModel.fit(
         [face.picture for face in faces], points=[face.corners for face in faces], shape=SHAPE,
         **options,
@@ -120,7 +120,7 @@ def measure(runs: Sequence[Trial], way: Way, start: str = "found", **options: An
     """One way over all trials."""
     scores = Scores()
     for trial in runs:
-        model = fit(trial, **options)
+        model = model_of(trial.train, **options)
         for face, initial in zip(trial.test, getattr(trial, start), strict=True):
             if initial is None:
                 scores.missed += 1

@@ -1,6 +1,8 @@
 """Whether a user's own template registers the user's pictures better than the mean face (here it
 does not where the model is trained on frontal ones alone).
 
+    python benchmarks/shr_users.py [--splits 4]
+
 IMM at 50 pixels interocular. Half of the people train, from frontal pictures or from these and the
 spot-lit ones; the others are enrolled by their neutral picture, and their smiling one is registered
 from the detector's box. Enrolled where the manual corners are, and where registration to the mean
@@ -9,14 +11,13 @@ face finds the face. Intervals of the difference: people drawn with replacement.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import replace
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, data_folder, print_table
-from shr_trials import fit, trials
+from common import Claims, data_folder, parser_of, print_table
+from shr_trials import model_of, trials
 
 from holdstill.landmarks import similarity_of
 from holdstill.registration.registering import register
@@ -34,7 +35,7 @@ def interval(differences: np.ndarray, people: np.ndarray) -> tuple[float, float]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--splits", type=int, default=4, help="ways to divide the people")
     arguments = parser.parse_args()
     claims = Claims()
@@ -51,7 +52,7 @@ def main() -> int:
             known = {face.person for face in trial.train}
             more = [face for face in lit if face.person in known and training != "frontal"]
             trial = replace(trial, train=[*trial.train, *more])
-            model = fit(trial, users=[face.person for face in trial.train])
+            model = model_of(trial.train, users=[face.person for face in trial.train])
             pairs = list(zip(trial.test, trial.found, strict=True))
             neutral = {face.person: (face, start) for face, start in pairs if face.kind == 1}
             for face, start in pairs:

@@ -1,6 +1,6 @@
 """Claim: a registration's quality tells a face in its place from anything else.
 
-    python benchmarks/shr_verdicts.py
+    python benchmarks/shr_verdicts.py [--splits 4]
 
 IMM, half of the people train the model, whose quality is calibrated on them alone; the pictures of
 the others are registered from the detector's boxes, and from places beside the face, where a search
@@ -11,14 +11,13 @@ not. Turned faces, which a model of frontal ones does not know, are reported.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
 
 import imm_faces as imm
 import numpy as np
-from common import Claims, data_folder, print_table
-from shr_trials import fit, trials
+from common import Claims, data_folder, parser_of, print_table
+from shr_trials import model_of, trials
 
 from holdstill.registration.registering import register
 
@@ -41,7 +40,7 @@ class End:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--splits", type=int, default=4, help="ways to divide the people")
     splits = parser.parse_args().splits
     folder = data_folder("imm")
@@ -53,7 +52,7 @@ def main() -> int:
     for size in SIZES:
         for kind, numbers in kinds.items():
             for trial in trials(folder, splits, size, numbers):
-                model = fit(trial)
+                model = model_of(trial.train)
                 for face, start in zip(trial.test, trial.found, strict=True):
                     starts = {kind: [] if start is None else [start]}
                     if kind == "frontal":

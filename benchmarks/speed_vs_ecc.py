@@ -1,6 +1,6 @@
 """Milliseconds to align one frame, beside OpenCV's findTransformECC and a bare warp.
 
-    python benchmarks/speed_vs_ecc.py
+    python benchmarks/speed_vs_ecc.py [--frames 25] [--repetitions 5]
 
 One thread. Decoded grey frames and their initial transforms go in, a transform comes out. ECC is
 given the template as the canonical square and the full frame to search, with the initial transform
@@ -11,7 +11,6 @@ What either leaves undone is shown beside its time: how far off it is from where
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, FloatArray, Grey, data_folder, peer, print_table
+from common import Claims, FloatArray, Grey, data_folder, parser_of, peer, print_table
 from peers import corner_distance, ecc, ecc_iterations, mean_picture
 from talking_face import CORNERS, SHAPE, TalkingFace
 
@@ -61,7 +60,7 @@ class Method:
 
 def main() -> int:
     """Check that both find a known transform, then time them; 1 where they do not."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=25, help="timed, spread over the set")
     parser.add_argument("--repetitions", type=int, default=5)
     options = parser.parse_args()

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Claims, peer, print_table
+from common import Claims, parser_of, peer, print_table
 from synthetic_video import SyntheticVideo
 
 import holdstill
@@ -40,7 +40,7 @@ KINDS = ("GET", "PUT", "HEAD")
 
 def main() -> int:
     """Measure; 1 where the claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=10000)
     parser.add_argument("--blocks", type=int, nargs="+", default=[500, 2000, 10000])
     parser.add_argument("--latency", type=float, default=0.2, help="seconds before each answer")

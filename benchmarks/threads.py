@@ -12,7 +12,6 @@ judged; the processor time that two threads take in the place of one is shown al
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import statistics
 import time
@@ -21,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-from common import Claims, data_folder, peer, print_table
+from common import Claims, data_folder, parser_of, peer, print_table
 from talking_face import TalkingFace
 
 import holdstill
@@ -36,7 +35,7 @@ Way = Callable[[int], npt.NDArray[np.float64]]
 
 def main() -> int:
     """Check, measure, print; 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=500)
     parser.add_argument("--repetitions", type=int, default=7)
     options = parser.parse_args()

@@ -19,7 +19,6 @@ and that nothing else passes.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +26,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from common import Claims, FloatArray, Grey, add_fit_and_align, data_folder, peer, print_table
+from common import (
+    Claims,
+    FloatArray,
+    Grey,
+    add_fit_and_align,
+    data_folder,
+    parser_of,
+    peer,
+    print_table,
+)
 from contest import Thing
 from peers import Rectangle
 from shown import (
@@ -155,7 +163,7 @@ def map_to_frame(frame_from_canonical: FloatArray) -> FloatArray:
 
 def main() -> int:
     """Judge everything; 1 where a claim fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__)
     add_fit_and_align(parser)
     parser.add_argument("--starts", type=int, default=2, help="of each kind, a frame")
     options = parser.parse_args()

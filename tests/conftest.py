@@ -76,6 +76,12 @@ def run_folder(clip, dictionary):
     return folder
 
 
+@pytest.fixture
+def run_copy(run_folder, tmp_path):
+    """The same run, to be changed."""
+    return shutil.copytree(run_folder, tmp_path / "run")
+
+
 @pytest.fixture(scope="session")
 def album(tmp_path_factory):
     return make_album(tmp_path_factory.mktemp("album"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from holdstill import read_run
@@ -21,6 +23,18 @@ def write_rows(folder, columns, dictionary, facts=None):
     if facts is not None:
         write_summary(store, facts)
     return folder
+
+
+def change_facts(folder, **facts):
+    """What the run says of itself from now on, beside what it says."""
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+def interrupt(folder):
+    """As if the run had not come to its end."""
+    for name in ("run.json", "aligned.mp4"):
+        (folder / name).unlink()
 
 
 def write_run(

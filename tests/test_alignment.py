@@ -27,7 +27,9 @@ def test_true_eye_corners_come_to_rest(small_head: SmallHead) -> None:
 
 
 def test_every_frame_is_certified(small_head: SmallHead) -> None:
-    for found in align(small_head.frames, small_head.dictionary, small_head.initial):
+    aligned = list(align(small_head.frames, small_head.dictionary, small_head.initial))
+    assert len(aligned) == len(small_head.frames)
+    for found in aligned:
         assert 0.0 <= found.gap <= 1e-9 * found.objective
         x = found.coefficients
         objective = 0.5 * found.residual**2 + 1e-3 * np.abs(x).sum()

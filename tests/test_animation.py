@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -208,16 +207,15 @@ def test_another_stream_of_a_runs_frames_moves_as_the_frames_themselves(
         animate(tmp_path / "own", swaying, tmp_path / "x.mp4", initial=run)
 
 
-def test_a_run_of_several_faces_a_frame_is_refused(run_folder, tmp_path):
+def test_a_run_of_several_faces_a_frame_is_refused(run_copy):
     pq = pytest.importorskip("pyarrow.parquet")
-    shutil.copytree(run_folder, tmp_path / "run")
-    for part in (tmp_path / "run" / "transforms.parquet").iterdir():
+    for part in (run_copy / "transforms.parquet").iterdir():
         table = pq.read_table(part)
         twice = table.take(np.repeat(np.arange(len(table)), 2))
         pq.write_table(twice.append_column("face", [[0, 1] * len(table)]), part)
-    assert len(holdstill.read_run(tmp_path / "run").open_frames()) == len(twice) // 2
+    assert len(holdstill.read_run(run_copy).open_frames()) == len(twice) // 2
     with pytest.raises(ValueError, match="expected one face for each frame"):
-        open_subject(tmp_path / "run", None, (32, 32))
+        open_subject(run_copy, None, (32, 32))
 
 
 def test_the_eyes_stay_the_eyes_in_a_canonical_frame_of_another_shape(run_folder):

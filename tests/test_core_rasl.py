@@ -6,30 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from rasl_problems import IMAGES, LAM, PIXELS, moved, problem
 
 from holdstill import _core, reference
 
-Problem = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 SOLVERS = ("rasl_alm", "rasl_apg")
-LAM = 1 / np.sqrt(240)
-
-
-def problem(seed: int = 0, m: int = 240, n: int = 12, p: int = 4) -> Problem:
-    """Images of rank 2, each moved along its Jacobian, a few entries spoilt; D, Q, B, the step."""
-    rng = np.random.default_rng(seed)
-    clean = rng.standard_normal((m, 2)) @ rng.standard_normal((2, n)) / np.sqrt(m)
-    Q = np.stack([np.linalg.qr(rng.standard_normal((m, p)))[0] for _ in range(n)])
-    B = rng.standard_normal((n, p, p))
-    step = 0.1 * rng.standard_normal((n, p))
-    common = np.linalg.solve(np.einsum("iqp,irp->qr", B, B), np.einsum("iqp,ip->q", B, step))
-    step -= np.einsum("iqp,q->ip", B, common)
-    spoilt = (rng.random((m, n)) < 0.05) * rng.uniform(-0.3, 0.3, (m, n))
-    D = clean + spoilt - np.einsum("imp,ip->mi", Q, step)
-    return D, Q, B, step
-
-
-def moved(D: np.ndarray, Q: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    return np.asarray(D + np.einsum("imp,ip->mi", Q, delta))
 
 
 @pytest.mark.parametrize("gauged", [False, True])
@@ -129,14 +110,14 @@ def test_singular_gauge_constraint_is_taken_by_its_pseudo_inverse(solver: str) -
 def test_identical_images_are_of_rank_one_and_do_not_move(solver: str) -> None:
     _, Q, B, _ = problem(4)
     # Jacobians of unit-norm images are orthogonal to them.
-    image = np.random.default_rng(0).standard_normal(240)
+    image = np.random.default_rng(0).standard_normal(PIXELS)
     image /= np.linalg.norm(image)
     Q = np.stack([np.linalg.qr(q - np.outer(image, image @ q))[0] for q in Q])
-    D = np.repeat(image[:, None], 12, axis=1)
+    D = np.repeat(image[:, None], IMAGES, axis=1)
     found = getattr(_core, solver)(D, Q, B, lam=LAM)
     assert found.converged
     assert found.rank == 1
-    assert found.objective == pytest.approx(np.sqrt(12), rel=1e-3)
+    assert found.objective == pytest.approx(np.sqrt(IMAGES), rel=1e-3)
     assert np.abs(found.delta).max() < 1e-6
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 
 import numpy as np
 import pytest
 from clips import N_FRAMES, texts
-from runs import write_rows
+from runs import change_facts, write_rows
 
 import holdstill
 from holdstill import Dictionary, evaluate_run, read_run
@@ -30,16 +29,10 @@ def found(run_folder, clip):
 
 
 @pytest.fixture
-def copy(run_folder, tmp_path):
-    shutil.copytree(run_folder, tmp_path / "run")
+def copy(run_copy):
     for name in ("evaluation.json", "evaluation.parquet"):
-        (tmp_path / "run" / name).unlink(missing_ok=True)
-    return tmp_path / "run"
-
-
-def edit_facts(folder, **changes):
-    path = folder / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        (run_copy / name).unlink(missing_ok=True)
+    return run_copy
 
 
 def edit_rows(folder, change):
@@ -109,7 +102,7 @@ def test_without_points_jitter_is_that_of_the_transforms(run_folder):
 
 
 def test_a_fixed_crop_has_no_jitter_of_its_own(copy):
-    edit_facts(copy, initial=None)
+    change_facts(copy, initial=None)
     found = evaluate_run(copy)
     assert found.before == "a fixed crop"
     assert found.jitter.before is None and found.jitter.after is not None
@@ -168,7 +161,7 @@ def test_an_interrupted_run_is_evaluated_as_far_as_it_came(copy):
 
 
 def test_a_source_that_has_gone_leaves_the_aligned_video(copy, found):
-    edit_facts(copy, sources="gone.mp4")
+    change_facts(copy, sources="gone.mp4")
     gone = evaluate_run(copy)
     assert gone.variance.before is None and gone.sharpness.before is None
     # The video is compressed, and its levels rounded.
@@ -180,7 +173,7 @@ def test_a_source_that_has_gone_leaves_the_aligned_video(copy, found):
 
 
 def test_without_sources_and_with_a_damaged_video_the_rest_is_measured(copy, command):
-    edit_facts(copy, sources="gone.mp4")
+    change_facts(copy, sources="gone.mp4")
     (copy / "aligned.mp4").write_bytes(b"no video")
     found = evaluate_run(copy)
     assert not found.variance and found.jitter.after.rms < found.jitter.before.rms
@@ -191,7 +184,7 @@ def test_without_sources_and_with_a_damaged_video_the_rest_is_measured(copy, com
 
 
 def test_a_video_of_another_run_is_not_taken(copy):
-    edit_facts(copy, sources="gone.mp4")
+    change_facts(copy, sources="gone.mp4")
     edit_rows(copy, lambda table: table.slice(0, 3))
     found = evaluate_run(copy)
     assert not found.variance and "not the run's" in str(found)
@@ -215,7 +208,7 @@ def test_a_run_of_one_row_has_no_variance(copy):
         if part != first:
             part.unlink()
     edit_rows(copy, lambda table: table.slice(0, 1))
-    edit_facts(copy, selection={"stop": 1})
+    change_facts(copy, selection={"stop": 1})
     found = evaluate_run(copy)
     assert (found.rows, found.pictures, bool(found.variance)) == (1, 1, False)
     assert np.isnan(found.jitter.after.rms)
@@ -312,7 +305,7 @@ def test_the_command_writes_what_it_prints(copy, clip, tmp_path, command):
 
 
 def test_the_command_looks_at_no_frame_where_it_is_told_not_to(copy, command):
-    edit_facts(copy, sources="gone.mp4")
+    change_facts(copy, sources="gone.mp4")
     code, out, _ = command("evaluate", copy, "--no-frames")
     assert (code, "variance" in out) == (0, False)
 

@@ -56,10 +56,11 @@ def test_frames_one_by_one_end_where_the_whole_source_does(frames, dictionary, o
 def test_a_reset_is_the_beginning_of_a_track(frames, dictionary, monkeypatch):
     monkeypatch.setattr("holdstill.tracks.TRACK_LENGTH", 5)
     live = LiveAligner(dictionary)
-    for number, expected in enumerate(align(frames, dictionary, threads=1)):
+    expected = align(frames, dictionary, threads=1)
+    for number, (frame, found) in enumerate(zip(frames, expected, strict=True)):
         if number % 5 == 0:
             live.reset()
-        same(live.align(frames[number]), expected)
+        same(live.align(frame), found)
 
 
 def test_the_detector_is_asked_only_where_the_track_is_lost(frames, dictionary):

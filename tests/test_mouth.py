@@ -78,7 +78,8 @@ def with_lips(rows):
 
 @pytest.mark.parametrize("blend", ["poisson", "feather"])
 def test_not_one_pixel_outside_of_the_region_changes(frames, run, blend):
-    for row, (frame, picture) in enumerate(replace_mouth(frames, run, "3:9", blend=blend)):
+    replaced = replace_mouth(frames, run, "3:9", blend=blend)
+    for row, (frame, picture) in zip(range(N), replaced, strict=True):
         changed = (picture != frame.image).any(axis=2)
         assert not (changed & ~region(row)).any()
         if row not in range(3, 9):
@@ -198,7 +199,7 @@ def test_a_frame_asked_for_is_the_one_that_comes_in_turn(frames, make_run, tmp_p
         (tmp_path / f"{row:02}.png").write_bytes(b"no picture")
     status = ["unreadable" if row in (0, 7, 8) else "converged" for row in range(N)]
     replacement = replace_mouth(tmp_path, make_run(status=status), "12:24")
-    for row, (frame, picture) in enumerate(replacement):
+    for row, (frame, picture) in zip(range(N), replacement, strict=True):
         asked, shown = replacement[row]
         assert (asked.frame, asked.readable) == (frame.frame, frame.readable)
         np.testing.assert_array_equal(shown, picture)

@@ -6,28 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from rasl_problems import IMAGES, LAM, PIXELS, low_rank, moved, problem
 
 from holdstill.reference import RaslStep, rasl_alm, rasl_apg, upper_bound
 from holdstill.reference.rasl_inner import singular_value_threshold
-
-Problem = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def problem(seed: int = 0, m: int = 300, n: int = 14, p: int = 4) -> Problem:
-    """Low-rank images moved along their Jacobians, a few entries spoilt; D, Q, B and the step."""
-    rng = np.random.default_rng(seed)
-    low_rank = rng.standard_normal((m, 2)) @ rng.standard_normal((2, n)) / np.sqrt(m)
-    Q = np.stack([np.linalg.qr(rng.standard_normal((m, p)))[0] for _ in range(n)])
-    B = rng.standard_normal((n, p, p))
-    step = 0.1 * rng.standard_normal((n, p))
-    step -= np.einsum("iqp,q->ip", B, np.linalg.solve(
-        np.einsum("iqp,irp->qr", B, B), np.einsum("iqp,ip->q", B, step)))  # fmt: skip
-    spoilt = (rng.random((m, n)) < 0.05) * rng.uniform(-0.3, 0.3, (m, n))
-    D = low_rank + spoilt - np.stack([q @ d for q, d in zip(Q, step, strict=True)], axis=1)
-    return D, Q, B, step
-
-
-LAM = 1 / np.sqrt(300)
 
 
 @pytest.mark.parametrize("solver", [rasl_alm, rasl_apg])
@@ -84,16 +66,14 @@ def test_singular_gauge_constraint_is_taken_by_its_pseudo_inverse() -> None:
 def test_parts_add_up_to_the_linearised_images() -> None:
     D, Q, B, _ = problem(3)
     found = rasl_alm(D, Q, B, lam=LAM)
-    moved = D + np.stack([q @ d for q, d in zip(Q, found.delta, strict=True)], axis=1)
-    gap = np.linalg.norm(moved - found.low_rank - found.sparse)
-    assert gap <= 1e-7 * np.linalg.norm(D)
+    gap = moved(D, Q, found.delta) - found.low_rank - found.sparse
+    assert np.linalg.norm(gap) <= 1e-7 * np.linalg.norm(D)
     assert found.objective == upper_bound(D, found.delta, Q, found.low_rank, LAM)
 
 
 def test_objective_is_no_higher_than_at_the_truth() -> None:
     D, Q, _, step = problem(4)
-    rng = np.random.default_rng(4)
-    truth = rng.standard_normal((300, 2)) @ rng.standard_normal((2, 14)) / np.sqrt(300)
+    truth = low_rank(np.random.default_rng(4))
     found = rasl_alm(D, Q, lam=LAM, rho=1.05)
     assert found.objective <= upper_bound(D, step, Q, truth, LAM) * (1 + 1e-6)
 
@@ -136,12 +116,12 @@ def test_cap_is_not_called_converged() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"D": np.zeros((300, 14))}, "D"),
+        ({"D": np.zeros((PIXELS, IMAGES))}, "D"),
         ({"D": np.zeros(5)}, "D"),
-        ({"Q": np.zeros((14, 299, 4))}, "Q"),
-        ({"B": np.zeros((13, 4, 4))}, "B"),
+        ({"Q": np.zeros((IMAGES, PIXELS - 1, 4))}, "Q"),
+        ({"B": np.zeros((IMAGES - 1, 4, 4))}, "B"),
         ({"lam": 0.0}, "lam"),
-        ({"Q": np.full((14, 300, 4), np.inf)}, "Q"),
+        ({"Q": np.full((IMAGES, PIXELS, 4), np.inf)}, "Q"),
         ({"rho": 1.0}, "rho"),
         ({"max_iterations": 0}, "max_iterations"),
     ],

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from clips import texts
 from report_runs import AFTER, BEFORE, SIDE, columns_of, number_in, numbered_run, run_of
+from runs import change_facts, interrupt
 
 from holdstill import Run, read_run
 from holdstill.cli import main
@@ -285,32 +286,26 @@ def test_names_are_shown_and_never_run(tmp_path):
     assert page.contents["title"].startswith("<script>'run\": 30 frames")
 
 
-def test_an_interrupted_run(run_folder, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_folder, copy)
-    for name in ("run.json", "aligned.mp4"):
-        (copy / name).unlink()
-    page, result = report_of(copy)
+def test_an_interrupted_run(run_copy):
+    interrupt(run_copy)
+    page, result = report_of(run_copy)
     assert result["pictures"] == 0 and result["frames"] == 260
     assert "The run was interrupted" in page.text and "There are no pictures" in page.text
     assert page.data["player"] is None and "To repeat it" not in page.text
 
 
 @pytest.mark.parametrize("with_video", [True, False])
-def test_sources_that_have_gone(run_folder, tmp_path, with_video):
-    copy = tmp_path / "run"
-    shutil.copytree(run_folder, copy)
-    facts = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps({**facts, "sources": "gone <b>.mp4"}))
+def test_sources_that_have_gone(run_copy, with_video):
+    change_facts(run_copy, sources="gone <b>.mp4")
     if not with_video:
-        (copy / "aligned.mp4").unlink()
-    page, result = report_of(copy)
+        (run_copy / "aligned.mp4").unlink()
+    page, result = report_of(run_copy)
     assert "gone &lt;b&gt;.mp4" in page.text
     if not with_video:
         assert result["pictures"] == 0 and "There are no pictures" in page.text
         return
     assert result["pictures"] == 260 and not page.data["player"]["pair"]
-    with av.open(str(copy / "aligned.mp4")) as container:
+    with av.open(str(run_copy / "aligned.mp4")) as container:
         aligned = [f.to_ndarray(format="gray") for f in container.decode(video=0)]
     film = page.film()
     for row in (0, 100, 259):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import Clip, align_arguments, texts
+from runs import change_facts, interrupt
 
 from holdstill import Run, read_run, read_transforms
 from holdstill.cli import main
@@ -49,12 +50,9 @@ def test_before_is_what_the_run_was_given(run, clip):
     assert what == "the initial transforms"
 
 
-def test_without_initial_transforms_before_is_one_crop_that_the_run_had(run, run_folder, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_folder, copy)
-    facts = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps({**facts, "initial": None}))
-    before, what = read_run(copy).before()
+def test_without_initial_transforms_before_is_one_crop_that_the_run_had(run, run_copy):
+    change_facts(run_copy, initial=None)
+    before, what = read_run(run_copy).before()
     assert what == "a fixed crop"
     assert (before == before[0]).all()
     assert (run.frame_from_canonical[run.good] == before[0]).all(axis=(1, 2)).any()
@@ -65,12 +63,9 @@ def test_without_initial_transforms_before_is_one_crop_that_the_run_had(run, run
     assert away <= np.quantile(others, 0.25)
 
 
-def test_an_interrupted_run_is_read_as_far_as_it_came(run_folder, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_folder, copy)
-    for name in ("run.json", "aligned.mp4"):
-        (copy / name).unlink()
-    run = read_run(copy)
+def test_an_interrupted_run_is_read_as_far_as_it_came(run_copy):
+    interrupt(run_copy)
+    run = read_run(run_copy)
     assert not run.complete and run.video is None and len(run)
     with pytest.raises(ValueError, match="does not say what its sources were"):
         run.open_frames()
@@ -84,15 +79,13 @@ def test_a_folder_that_is_not_a_run(tmp_path, name):
         read_run(tmp_path / name)
 
 
-def test_damaged_facts(run_folder, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_folder, copy)
-    (copy / "run.json").write_text("{")
+def test_damaged_facts(run_copy):
+    (run_copy / "run.json").write_text("{")
     with pytest.raises(ValueError, match=r"run\.json: not readable as JSON"):
-        read_run(copy)
-    (copy / "run.json").write_text("[]")
+        read_run(run_copy)
+    (run_copy / "run.json").write_text("[]")
     with pytest.raises(ValueError, match=r"run\.json: expected an object"):
-        read_run(copy)
+        read_run(run_copy)
 
 
 def test_another_table_is_no_run(clip, tmp_path):
@@ -107,29 +100,24 @@ def test_another_table_is_no_run(clip, tmp_path):
         read_run(folder.parent)
 
 
-def test_sources_that_changed_are_noticed(run_folder, clip, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_folder, copy)
-    facts = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps({**facts, "selection": {"stop": 10}}))
+def test_sources_that_changed_are_noticed(run_copy):
+    run = read_run(run_copy)
+    change_facts(run_copy, selection={"stop": 10})
     with pytest.raises(ValueError, match="hold 10 frames now"):
-        read_run(copy).open_frames()
-    (copy / "run.json").write_text(json.dumps(facts))
-    run = read_run(copy)
+        read_run(run_copy).open_frames()
     run.rows["frame"][:] += 1
     with pytest.raises(ValueError, match="hold frames of other numbers now than the run"):
         run.open_frames()
-    (copy / "run.json").write_text(json.dumps({**facts, "sources": "gone.mp4"}))
+    change_facts(run_copy, sources="gone.mp4")
     with pytest.raises(FileNotFoundError, match=r"gone\.mp4"):
-        read_run(copy).open_frames()
+        read_run(run_copy).open_frames()
 
 
 def test_relative_sources_are_found_beside_the_run(run_folder, clip, tmp_path, monkeypatch):
     copy = tmp_path / "out" / "run"
     shutil.copytree(run_folder, copy)
     shutil.copy(clip.video, copy.parent / "head.mp4")
-    facts = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps({**facts, "sources": "head.mp4"}))
+    change_facts(copy, sources="head.mp4")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     with read_run(copy).open_frames() as frames:
@@ -164,8 +152,7 @@ def test_the_images_of_a_folder_are_one_stream(image_run, clip, tmp_path):
     np.testing.assert_array_equal(before, given)
     copy = tmp_path / "run"
     shutil.copytree(image_run, copy)
-    facts = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps({**facts, "initial": None}))
+    change_facts(copy, initial=None)
     before, what = read_run(copy).before()
     assert (what, (before == before[0]).all()) == ("a fixed crop", True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 
 import pytest
@@ -17,18 +16,12 @@ pytest.importorskip("pyarrow")
 FOREIGN = ("notes.txt", "0000000 (1).json", "Thumbs.db", "x.json")
 
 
-@pytest.fixture
-def run(run_folder, tmp_path):
-    shutil.copytree(run_folder, tmp_path / "run")
-    return tmp_path / "run"
-
-
-def test_files_of_others_beside_the_records_are_not_read(run):
-    expected = job_status(run)
+def test_files_of_others_beside_the_records_are_not_read(run_copy):
+    expected = job_status(run_copy)
     assert expected["frames_done"] == expected["frames"]
     for name in FOREIGN:
-        (run / "blocks" / name).write_text("mine")
-    assert job_status(run) == expected
+        (run_copy / "blocks" / name).write_text("mine")
+    assert job_status(run_copy) == expected
 
 
 def test_files_of_others_beside_the_fragments_are_not_joined(tmp_path):
@@ -39,9 +32,9 @@ def test_files_of_others_beside_the_fragments_are_not_joined(tmp_path):
     assert crops.fragments() == [4]
 
 
-def test_records_behind_a_url_are_asked_for_several_at_a_time(run, monkeypatch):
-    record = (run / "blocks" / "0000000.json").read_bytes()
-    (run / "blocks" / "0000001.json").write_bytes(record)
+def test_records_behind_a_url_are_asked_for_several_at_a_time(run_copy, monkeypatch):
+    record = (run_copy / "blocks" / "0000000.json").read_bytes()
+    (run_copy / "blocks" / "0000001.json").write_bytes(record)
     together, read_record = threading.Barrier(2, timeout=10), status.read_record
 
     def wait(*arguments):
@@ -49,4 +42,4 @@ def test_records_behind_a_url_are_asked_for_several_at_a_time(run, monkeypatch):
         return read_record(*arguments)
 
     monkeypatch.setattr(status, "read_record", wait)
-    assert job_status(run)["blocks_done"] == 1  # the copy does not say that it is of block 1
+    assert job_status(run_copy)["blocks_done"] == 1  # the copy does not say that it is of block 1

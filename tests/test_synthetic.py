@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,7 @@ def test_wrong_truth_is_noticed_by_the_same_measure(quiet_head: TalkingHead) -> 
 def test_frames_are_the_same_again_and_in_any_order(head: TalkingHead) -> None:
     again = TalkingHead(seed=3)
     backwards = {i: again[i] for i in (4, 2, 0)}
-    for i, frame in zip(range(5), head, strict=False):
+    for i, frame in zip(range(5), islice(head, 5), strict=True):
         assert frame.shape == (576, 720, 3)
         assert frame.dtype == np.uint8
         if i in backwards:
