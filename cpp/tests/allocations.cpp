@@ -11,7 +11,8 @@ thread_local long allocations = 0;
 // The sanitizers have a malloc of their own.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
-// operator new of the standard library ends in malloc.
+// operator new of the standard library ends in malloc, and finds this one only if it is to be seen.
+#pragma GCC visibility push(default)
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
@@ -35,6 +36,7 @@ void* aligned_alloc(std::size_t alignment, std::size_t size) {
   return __libc_memalign(alignment, size);
 }
 }
+#pragma GCC visibility pop
 
 #else
 
