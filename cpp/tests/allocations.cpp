@@ -8,8 +8,7 @@ namespace {
 thread_local long allocations = 0;
 }
 
-// The sanitizers have a malloc of their own.
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef HOLDSTILL_COUNTS_MALLOC
 
 // operator new of the standard library ends in malloc, and finds this one only if it is to be seen.
 #pragma GCC visibility push(default)
