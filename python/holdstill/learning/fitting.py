@@ -104,16 +104,17 @@ def fit(
         Region of interest: a name, a mask image, a mask, weights. The default is for faces; for
         other things take ``"full"``, or None.
     lambda_c : float, optional
-        λ = λ_c/√M of RASL. By default `COMMON_OUTLIER`/√n: 0.5 for a sample of 100, where the
+        λ = λ_c/√M of RASL. By default 5/√n (`COMMON_OUTLIER`): 0.5 for a sample of 100, where the
         published value is 1.
     objective_tolerance : float, optional
         RASL stops where an iteration lowers its objective by less than this share. By default
-        `RESTS_AT`; for grey levels or a `lambda_c` of your own 0.01, as the published
+        0.002 (`RESTS_AT`); for grey levels or a `lambda_c` of your own 0.01, as the published
         implementation does: on faces that turn, running on lowers the objective by another percent
         then and moves the frames apart. The guide on choosing options shows figures.
     levels : int, optional
         Octaves of RASL, coarse to fine. By default all that the region allows where the starts are
-        far (see `FAR`), else the finest alone.
+        far (RASL on the coarsest lowers its objective by more than 4 %: `FAR`), else the finest
+        alone.
     face : {"largest", "center"}
         Which face, where the detector finds several.
     threads : int, optional
