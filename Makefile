@@ -12,13 +12,15 @@ BENCHMARKS := rasl_peers rasl_speed l1_speed eye_corners known_truth capture_ran
   shr_users shr_verdicts shr_templates shr_recognition shr_landscape head_motion head_pose prediction \
   speed_vs_ecc reference_speed pipeline live mouth threads memory \
   same_bytes stores scale
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 SOURCES := $(shell find cpp python/holdstill -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
 CORE_TESTS := $(wildcard tests/test_core_*.py) tests/test_alignment.py tests/test_free_threading.py \
   tests/test_live.py tests/test_rasl.py
 
 # One build tree for the core's tests and for the counts: the core is compiled once.
 CONFIGURE = PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(CPP_BUILD) -G Ninja \
-  --log-level=WARNING -DHOLDSTILL_WERROR=ON -DSKBUILD_PROJECT_VERSION=0 \
+  --log-level=WARNING -DHOLDSTILL_WERROR=ON \
+  -DSKBUILD_PROJECT_VERSION=0 -DSKBUILD_PROJECT_VERSION_FULL=$(VERSION) \
   -DCMAKE_BUILD_TYPE=$(CPP_BUILD_TYPE) -DCMAKE_CXX_FLAGS="$(CPP_FLAGS)" \
   -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
   -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
@@ -113,7 +115,7 @@ tsan: RUNTIME := LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" \
   TSAN_OPTIONS=ignore_noninstrumented_modules=1
 asan ubsan tsan: $(VENV)/.installed
 	$(INSTRUMENTED)
-	$(RUNTIME) PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
+	$(RUNTIME) PYTHONPATH=$(CURDIR)/build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest \
 	  -p no:cacheprovider --capture=sys $(CORE_TESTS)
 
 # The core's tests of what compilers without vector types, such as MSVC, make of its kernels.
@@ -124,7 +126,7 @@ portable: $(VENV)/.base
 coverage: INSTRUMENTS := --coverage -fprofile-update=atomic
 coverage: $(VENV)/.installed $(VENV)/.coverage
 	$(INSTRUMENTED)
-	PYTHONPATH=build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest
+	PYTHONPATH=$(CURDIR)/build/$@/package OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest
 	failed=; $(BIN)/python -m coverage report || failed=1; \
 	$(BIN)/gcovr --config gcovr.cfg build/$@ || failed=1; [ -z "$$failed" ]
 
