@@ -9,17 +9,17 @@ PIXELS, IMAGES = 240, 12
 LAM = 1 / np.sqrt(PIXELS)
 
 
-def low_rank(rng: np.random.Generator) -> np.ndarray:
+def low_rank(rng: np.random.Generator, pixels: int = PIXELS) -> np.ndarray:
     """Images of rank 2, (m, n): the first that is drawn for a problem."""
-    factors = rng.standard_normal((PIXELS, 2)), rng.standard_normal((2, IMAGES))
-    return np.asarray(factors[0] @ factors[1] / np.sqrt(PIXELS))
+    factors = rng.standard_normal((pixels, 2)), rng.standard_normal((2, IMAGES))
+    return np.asarray(factors[0] @ factors[1] / np.sqrt(pixels))
 
 
-def problem(seed: int = 0, p: int = 4) -> Problem:
+def problem(seed: int = 0, p: int = 4, pixels: int = PIXELS) -> Problem:
     """Images of rank 2, each moved along its Jacobian, a few entries spoilt; D, Q, B, the step."""
     rng = np.random.default_rng(seed)
-    clean = low_rank(rng)
-    Q = np.stack([np.linalg.qr(rng.standard_normal((PIXELS, p)))[0] for _ in range(IMAGES)])
+    clean = low_rank(rng, pixels)
+    Q = np.stack([np.linalg.qr(rng.standard_normal((pixels, p)))[0] for _ in range(IMAGES)])
     B = rng.standard_normal((IMAGES, p, p))
     step = 0.1 * rng.standard_normal((IMAGES, p))
     common = np.linalg.solve(np.einsum("iqp,irp->qr", B, B), np.einsum("iqp,ip->q", B, step))
