@@ -1,16 +1,26 @@
 #include "holdstill/coarse_to_fine.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 namespace holdstill {
 namespace {
 
-constexpr double kGood = 0.5;  // quality
+constexpr double kGood = 0.5;    // quality
+constexpr double kAlike = 0.05;  // qualities nearer than this say the same
 constexpr std::size_t kFollowed = 2;
 
 // Whether the given start has led somewhere; without a yardstick, convergence must do.
 bool good(const FrameAlignment& found) {
   return found.status == Status::converged && !(found.quality < kGood);
+}
+
+// Whether an end that the search led to takes the place of the one there is, which is not good.
+// That may only have failed to settle, so coming to rest counts between alike qualities alone.
+bool better(const FrameAlignment& found, const FrameAlignment& best) {
+  if (std::isnan(found.quality) || std::isnan(best.quality)) return good(found);
+  return found.quality > best.quality || (good(found) && found.quality > best.quality - kAlike);
 }
 
 }  // namespace
@@ -66,6 +76,12 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
   // The starts are brought to rest on the coarsest level, where that is cheap; the best of them are
   // followed down until one leads somewhere.
   search_->find(frame, at_level(initial, coarsest), &work->search);
+  const Shape& shape = finest().region().shape();
+  const std::optional<CentredTransform> given = invertible(initial, shape);
+  const auto near = [&](const FrameAlignment& found) {
+    const auto end = invertible(found.frame_from_canonical, shape);
+    return given && end && plausible(*given, *end, finest().options().limits);
+  };
   auto& starts = work->search.scored;
   int evaluations = best.evaluations;
   for (Search::Scored& start : starts) {
@@ -83,7 +99,7 @@ FrameAlignment PyramidAligner::align(const FrameView& frame, const Eigen::Matrix
     const FrameAlignment found =
         descend(frame, start, std::max(coarsest, 1), start, work, work->coefficients.data());
     evaluations += found.evaluations;
-    if (!good(found) && !(found.quality > best.quality)) continue;
+    if (!better(found, best) || !near(found)) continue;
     keep(found, work, &best, coefficients);
     if (good(found)) break;
   }
