@@ -108,3 +108,12 @@ def test_wrong_arguments_are_named():
         _core.search(scene(), dictionary(options), place(), **options, kept=0)
     with pytest.raises(ValueError, match="atoms: expected shape"):
         _core.search(scene(), np.ones((5, 2), np.float32), place(), **options)
+
+
+def test_an_end_beyond_the_limits_of_the_start_is_not_taken():
+    options = {"shape": SHAPE, "motion": "similarity", "features": "grey"}
+    aligner = _core.FrameAligner(dictionary(options), **options, search=True, misfits=(0.02, 0.1))
+    assert aligner.align(scene(), place(scale=1.8 * 3.0)).status == "converged"
+    found = aligner.align(scene(), place(scale=2.1 * 3.0))
+    area = np.linalg.det(found.frame_from_canonical[:2, :2]) / (2.1 * 3.0) ** 2
+    assert found.status != "converged" or area > 1 / 4

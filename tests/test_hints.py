@@ -8,6 +8,8 @@ import logging
 import re
 import shutil
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from clips import align_arguments, texts
 
 import holdstill
 from holdstill import Dictionary, FaceModel
+from holdstill.transforms import from_eye_corners, read_transforms
 
 pytest.importorskip("av")
 pytest.importorskip("pyarrow")
@@ -198,3 +201,63 @@ def test_help_tells_the_defaults_that_the_functions_have(command):
         default = re.escape(str(options[name].default))
         assert re.search(rf"--{name} [^()]*\(default: {default}\)", told), name
     assert re.search(r"--shape [^()]*\(default: 200x200\)", told)
+
+
+def test_what_is_read_is_not_written_over(command, clip, run_folder, tmp_path):
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    own = run / "aligned.mp4"
+    before = {path: path.read_bytes() for path in (clip.video, own)}
+    for out in before:
+        for arguments in (
+            ["apply", clip.video, "--run", run, "--out", out],
+            ["mouth", clip.video, "--run", run, "--lips", "0:5", "--out", out],
+        ):
+            code, _, err = command(*texts(*arguments))
+            assert (code, "would be replaced" in err) == (2, True), arguments
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_an_archive_of_another_kind_is_not_replaced(command, clip, dictionary, tmp_path):
+    mine = tmp_path / "mine.npz"
+    np.savez(mine, data=np.arange(3))
+    learn = texts("fit", clip.video, "--initial", clip.initial, "--n", "8", "--shape", "32x32")
+    code, _, err = command(*learn, "--out", mine)
+    assert (code, "nothing that holdstill wrote" in err) == (2, True)
+    np.testing.assert_array_equal(np.load(mine)["data"], np.arange(3))
+    shutil.copy(dictionary, mine)
+    assert command(*learn, "--out", mine)[0] == 0
+
+
+def test_exchanged_eyes_are_suspected(caplog):
+    left, right = np.array([[40.0, 50.0], [42.0, 50.0]]), np.array([[90.0, 52.0], [91.0, 50.0]])
+    from_eye_corners(left, right)
+    assert not caplog.text
+    from_eye_corners(right, left)
+    assert "of the image, not of the person" in caplog.text
+
+
+def test_68_points_in_another_order_are_suspected(tmp_path, caplog):
+    points = np.zeros((3, 68, 2))
+    points[:, [36, 39, 42, 45], 0] = [50, 70, 100, 120]
+
+    def told(order):
+        header = ["frame", *(f"{axis}_{k}" for axis in "xy" for k in range(68))]
+        rows = [[n, *row[order].T.ravel() + 1] for n, row in enumerate(points)]
+        lines = [",".join(map(str, row)) for row in (header, *rows)]
+        (tmp_path / "points.csv").write_text("\n".join(lines))
+        caplog.clear()
+        read_transforms(tmp_path / "points.csv")
+        return "taken for dlib's" in caplog.text
+
+    assert not told(np.arange(68))
+    assert told(np.arange(68)[::-1])
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(run_folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "holdstill", "status", run_folder],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.close()
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, b"")

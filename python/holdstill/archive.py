@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -31,6 +32,18 @@ _DAMAGED = (
     *BAD_HEADER,
 )  # fmt: skip
 """What reading a damaged archive raises."""
+
+
+def refuse_foreign(path: str | os.PathLike[str]) -> None:
+    """Raise FileExistsError where a file stands that is no archive of this package."""
+    if not os.path.exists(path):
+        return
+    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        if "meta.npy" in archive.namelist():
+            return
+    raise FileExistsError(
+        f"{os.fspath(path)} exists and is nothing that holdstill wrote; choose another name (--out)"
+    )
 
 
 def write_archive(

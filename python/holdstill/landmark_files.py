@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +25,10 @@ KNOWN = (
 )
 
 EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
+_DLIBS_EYES = (36, 39, 42, 45)
 _X, _Y = re.compile(r"x_?(\d+)"), re.compile(r"y_?(\d+)")
+
+log = logging.getLogger("holdstill")
 
 
 def has_pts(path: Path) -> bool:
@@ -98,11 +103,29 @@ def with_eye_columns(columns: Mapping[str, list[Any]], file: Path) -> Columns | 
         raise ValueError(f"{file}: expected points {left} and {right}, the outer eye corners")
     names = (xs[left], ys[left], xs[right], ys[right])
     _refuse_normalised(columns, [*xs.values(), *ys.values()], file)
+    if max(xs) + 1 == 68:
+        _warn_of_another_order([columns[xs[k]] for k in _DLIBS_EYES], file)
     kept = {
         name: cells for name, cells in columns.items() if name not in {*xs.values(), *ys.values()}
     }
     kept |= {eye: columns[name] for eye, name in zip(EYE_COLUMNS, names, strict=True)}
     return _of_openface(kept, file) if "success" in columns else kept
+
+
+def _warn_of_another_order(xs: Sequence[Sequence[Any]], file: Path) -> None:
+    """The corners of both eyes lie in order, each as wide as the gap between them at least half."""
+    with contextlib.suppress(TypeError, ValueError):  # told of where the numbers are read
+        rows = [[float(cell) for cell in row] for row in zip(*xs, strict=True) if None not in row]
+        if not rows:
+            return
+        left, gap, right = np.median(np.diff(rows, axis=1), axis=0)
+        if not min(left, right) > gap / 2 > 0:
+            log.warning(
+                "%s: 68 points are taken for dlib's, but 36, 39, 42 and 45 do not lie as the "
+                "corners of two eyes do; of points in another order give the columns %s",
+                file,
+                ",".join(EYE_COLUMNS),
+            )
 
 
 def _points_of(file: Path) -> np.ndarray[Any, np.dtype[np.float64]]:

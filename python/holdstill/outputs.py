@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,18 @@ def refuse_missing_folder(path: str | os.PathLike[str]) -> None:
     """Raise OutputError where a file has no folder to be in: now, not after the work."""
     if not Path(path).absolute().parent.is_dir():
         raise OutputError(f"{os.fspath(path)}: its folder does not exist")
+
+
+def refuse_input(out: str | os.PathLike[str], inputs: Iterable[str]) -> None:
+    """Raise FileExistsError where what is to be written is one of the files that are read."""
+    if not os.path.isfile(out):
+        return
+    for name in inputs:
+        if os.path.exists(name) and os.path.samefile(out, name):
+            raise FileExistsError(
+                f"{os.fspath(out)} is what this is made of, and would be replaced; choose another "
+                "name (--out)"
+            )
 
 
 def refuse_unwritable_folder(path: str | os.PathLike[str]) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -185,6 +185,11 @@ class Run:
         if not path.is_file():
             raise FileNotFoundError(f"{self.address}: the run has no {DICTIONARY}")
         return Dictionary.load(path)
+
+    def files(self) -> Iterator[str]:
+        """Paths of what the run was made of, and of its own video: not to be written over."""
+        yield from sorted(set(map(str, self.source)))
+        yield os.path.join(self.address, VIDEO)
 
     def open_frames(self) -> FrameSource:
         """Open the run's sources again; row k of the run is frame ``position[k]``.

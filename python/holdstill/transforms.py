@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,8 @@ _EXPECTED = (
     "a column frame (and source, where there are several streams) with either h00,h01,...,h22, "
     f"or left_x,left_y,right_x,right_y, or x,y,width,height; or landmarks: {KNOWN}"
 )
+
+log = logging.getLogger("holdstill")
 
 
 def from_eye_corners(
@@ -75,10 +78,21 @@ def from_eye_corners(
     except ValueError:
         shapes = f"{corners[0].shape} and {corners[1].shape}"
         raise ValueError(f"left, right: expected points of one shape, got {shapes}") from None
+    warn_of_swapped_eyes(*corners)
     first, second = (points[..., 0] + 1j * points[..., 1] for points in corners)
     canonical = eye_corners(shape) @ np.array([1.0, 1j])
     a = (second - first) / (canonical[1] - canonical[0])
     return similarity_matrix(a, first - a * canonical[0])
+
+
+def warn_of_swapped_eyes(left: FloatArray, right: FloatArray) -> None:
+    """Warn where most left eye corners lie right of the right ones: faces would be upside down."""
+    apart = np.ravel(right[..., 0] - left[..., 0])
+    if np.sum(apart < 0) > np.sum(apart >= 0):
+        log.warning(
+            "most left eye corners lie right of the right ones: left and right are those of the "
+            "image, not of the person"
+        )
 
 
 def from_box(box: npt.ArrayLike, shape: tuple[int, int] = DEFAULT_SHAPE) -> FloatArray:

@@ -20,6 +20,7 @@ from holdstill.initial import Initial
 from holdstill.motion import MotionModel, compose, decompose
 from holdstill.motion.recorded import frame_rate_of
 from holdstill.optional import import_optional
+from holdstill.outputs import refuse_input
 from holdstill.picture_files import check_pictures_path, write_pictures
 from holdstill.recording import is_run
 from holdstill.run_folder import Run, read_run
@@ -100,6 +101,12 @@ def animate(
     model = _model_of(motion)
     found = open_subject(subject, initial, model.shape)
     with found.frames:
+        refuse_input(out, [stream.name for stream in found.frames.streams])
+        for given in (subject, motion, initial):
+            if isinstance(given, (str, os.PathLike)) and is_run(given):
+                given = read_run(given)
+            if isinstance(given, Run):
+                refuse_input(out, given.files())
         rate = fps or found.fps or model.fps
         n = _length(found, seconds, rate)
         movement = _movement(model, n, rate, seed)

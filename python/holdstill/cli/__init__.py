@@ -76,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, OUTPUT)
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _fail(error, USAGE)
-    print(as_json(result) if options.json else text)
+    try:
+        print(as_json(result) if options.json else text, flush=True)
+    except BrokenPipeError:  # who reads has seen enough; Python would say so again as it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return OK
 
 

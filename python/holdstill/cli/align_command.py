@@ -157,8 +157,8 @@ def _suspicions(options: argparse.Namespace, summary: dict[str, Any]) -> list[st
     found, not_found = [], summary["status"].get("not_found", 0)
     if hasattr(options, "initial") and not_found:
         found.append(
-            f"{not_found} frames have no transform in {options.initial}: do its columns source and "
-            "frame name them as they are named here?"
+            f"{not_found} frames have no transform in {options.initial}: has it rows for them, not "
+            "empty, and do its columns source and frame name them as they are named here?"
         )
     elif not summary["good"] and hasattr(options, "dictionary"):
         found.append(

@@ -9,6 +9,7 @@ from typing import Any
 from holdstill.applying import INTERPOLATIONS, apply
 from holdstill.cli.parsing import Output, add_sources, command, given, parse_shape, sources_of
 from holdstill.cli.progress import progress_of
+from holdstill.outputs import refuse_input
 from holdstill.picture_files import check_pictures_path, write_pictures
 from holdstill.run_folder import read_run
 from holdstill.run_frames import RunFrames
@@ -61,6 +62,7 @@ def run_apply(options: argparse.Namespace) -> Output:
     out = check_pictures_path(options.out)
     run = read_run(options.run)
     frames = RunFrames(sources_of(options), run).frames
+    refuse_input(out, [*(stream.name for stream in frames.streams), *run.files()])
     with frames, progress_of(options, "apply", "frames") as progress:
         pairs = apply(
             frames,

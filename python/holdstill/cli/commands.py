@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Callable
 
+from holdstill.archive import refuse_foreign
 from holdstill.cli.align_command import run_align
 from holdstill.cli.animate_command import run_animate
 from holdstill.cli.apply_command import run_apply
@@ -35,6 +36,7 @@ def run_fit(options: argparse.Namespace) -> Output:
     """``holdstill fit``."""
     started = time.perf_counter()
     refuse_missing_folder(options.out)
+    refuse_foreign(options.out)
     with open_source(sources_of(options)) as frames:
         dictionary = fit_dictionary(frames, options)
     dictionary.save(options.out)

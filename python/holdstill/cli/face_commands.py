@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+from holdstill.archive import refuse_foreign
 from holdstill.cli.face_options import REGISTER_OPTIONS, TRAIN_OPTIONS
 from holdstill.cli.parsing import Output, facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
@@ -23,6 +24,7 @@ from holdstill.training import enrol_from, read_training
 def run_model(options: argparse.Namespace) -> Output:
     """``holdstill model train`` and ``holdstill model enrol``."""
     refuse_missing_folder(options.out)
+    refuse_foreign(options.out)
     return {"train": _train, "enrol": _enrol}[options.action](options)
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from holdstill.cli.parsing import Output, command, given, parse_shape
 from holdstill.cli.progress import progress_of
-from holdstill.outputs import OutputError, refuse_missing_folder
+from holdstill.outputs import OutputError, refuse_input, refuse_missing_folder
 from holdstill.run_folder import read_run
 from holdstill.run_frames import RunFrames
 from holdstill.streaming import frame_rate
@@ -68,6 +68,8 @@ def run_mouth(options: argparse.Namespace) -> Output:
         raise ValueError(f"--audio: {options.audio} has no sound track")
     run = read_run(options.run)
     frames = RunFrames(options.video, run).frames
+    read = [options.video, options.audio, *(stream.name for stream in frames.streams)]
+    refuse_input(options.out, [*read, *run.files()])
     with (
         frames,
         progress_of(options, "mouth", "frames") as progress,

@@ -103,7 +103,7 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="video, folder or glob of images, .npy stack, .zarr array, or a URL of one",
+        help="video, folder or glob of images or videos, .npy stack, .zarr array, or a URL of one",
     )
 
 

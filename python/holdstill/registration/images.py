@@ -15,6 +15,7 @@ from holdstill.checks import floats
 from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.pyramid import at_level
 from holdstill.sources import Frame
+from holdstill.transforms import warn_of_swapped_eyes
 
 LEAST_APART = 0.35
 """Distance of the outer eye corners beside the points' extent: on faces it is 0.6 to 1 of it."""
@@ -52,6 +53,7 @@ def registration_of(
             raise ValueError(f"points: expected shape ({len(greys)}, k, 2), got {marked.shape}")
         mean = mean_shape(marked, shape, eye_corners)
         _refuse_other_points(mean, eye_corners)
+        warn_of_swapped_eyes(*(marked[:, k] for k in eye_corners))
         return similarity_of(marked, mean), mean
     if frame_from_canonical is None:
         for number, grey in enumerate(greys):

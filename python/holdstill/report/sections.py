@@ -150,7 +150,10 @@ def _figures(found: Evaluation) -> Iterator[str]:
         f"Variation of the {found.region} (grey levels)", found.variance, lambda v: v.per_pixel, 2
     )
     yield from _figure(
-        "Sharpness of the mean (squared gradient)", found.sharpness, lambda s: s.mean_image, 1
+        "Sharpness of the mean (gradient, grey levels a pixel)",
+        found.sharpness,
+        lambda s: math.sqrt(s.mean_image),
+        2,
     )
 
 
