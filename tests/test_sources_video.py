@@ -249,6 +249,19 @@ def test_a_truncated_mp4_without_its_index_cannot_be_opened(b_frames: Path) -> N
         open_source(b_frames)
 
 
+def test_a_box_that_claims_more_than_there_are_offsets_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "huge.mp4"
+    # 28 bytes of an index, then a box whose size has 64 bits. Found by fuzzing.
+    path.write_bytes(
+        bytes.fromhex(
+            "0000001c6d6f6f7669732d6d0000069b6d10604d8d0d6d190000000000000001"
+            "00ffffffffffffff000000000000019b6d"
+        )
+    )
+    with pytest.raises(SourceError, match="has no video stream"):
+        open_source(path)
+
+
 def test_a_truncated_mp4_with_its_index_keeps_numbers_and_times(tmp_path: Path) -> None:
     path = numbered_video(
         tmp_path / "v.mp4", options={"bf": "3"}, container={"movflags": "faststart"}

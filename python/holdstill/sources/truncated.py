@@ -8,6 +8,9 @@ from typing import IO, cast
 
 from .paths import open_binary
 
+LAST_OFFSET = 2**63 - 1
+"""Of a file, as operating systems count."""
+
 
 class PaddedFile(io.RawIOBase):
     """A truncated MP4 or QuickTime file, with zeros to the end that its boxes promise.
@@ -49,7 +52,8 @@ class PaddedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._promised}[whence]
-        self._position = max(0, base + offset)
+        # A box may claim more bytes than there are offsets, to which FFmpeg then seeks.
+        self._position = min(max(0, base + offset), LAST_OFFSET)
         return self._position
 
     def read(self, size: int = -1) -> bytes:
