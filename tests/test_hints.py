@@ -261,3 +261,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(run_folder):
     process.stdout.close()
     _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, b"")
+
+
+def test_levels_whose_pictures_would_be_black_are_told_of(
+    command, clip, dictionary, tmp_path, caplog
+):
+    stack = np.stack([clip.head[k] for k in range(4)]).astype(np.uint16)
+    for scale, dark in ((257, False), (16, True)):  # all of 16 bits, and 12 of them
+        np.save(tmp_path / "stack.npy", stack * np.uint16(scale))
+        caplog.clear()
+        arguments = texts(tmp_path / "stack.npy", "--dictionary", dictionary, "--no-video")
+        command("align", *arguments, "--initial", clip.initial, "--out", tmp_path / str(scale))
+        assert ("scale them to look at them" in caplog.text) == dark

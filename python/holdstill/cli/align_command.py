@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from holdstill.canonical import DEFAULT_SHAPE
 from holdstill.cli.align_options import ALIGN_OPTIONS
 from holdstill.cli.fit_options import FIT_OPTIONS
@@ -21,6 +23,7 @@ from holdstill.dictionary import Dictionary
 from holdstill.jobs.job import dictionary_of
 from holdstill.jobs.records import as_line
 from holdstill.outputs import output_errors, refuse_missing_folder, refuse_unwritable_folder
+from holdstill.pictures import as_rgb8
 from holdstill.recording import refuse_other_contents
 from holdstill.run import NothingAlignedError, align_to_folder
 from holdstill.run_folder import read_run
@@ -31,6 +34,9 @@ from holdstill.sources import open as open_source
 
 MOST_TOLD = 10
 """Of the sources that cannot be opened, how many are named; the others are counted."""
+
+DARK = 32
+"""Levels of 255 within which a picture is as good as black."""
 
 log = logging.getLogger("holdstill")
 
@@ -51,6 +57,7 @@ def run_align(options: argparse.Namespace) -> Output:
         on_block = _block_log(options)
         SolverOptions(**given(options, ("mu", "tolerance", "loss")))  # refused before the learning
         facts["unreadable"] = _unreadable(frames)
+        _suspect_levels(frames)
         dictionary = _dictionary(frames, options, facts)
         with progress_of(options, "align", "frames") as progress:
             try:
@@ -83,6 +90,22 @@ def _unreadable(frames: FrameSource) -> list[str]:
     if len(errors) > MOST_TOLD:
         log.warning("... and %d more sources that cannot be opened", len(errors) - MOST_TOLD)
     return errors
+
+
+def _suspect_levels(frames: FrameSource) -> None:
+    """Warn where pictures of the frames would be black or white; the alignment is the same."""
+    image = frames[0].image if len(frames) else None
+    if image is None or image.dtype == np.uint8:
+        return
+    shown = as_rgb8(image)
+    if shown.max() < DARK or shown.min() > 255 - DARK or (shown > 254).mean() > 0.9:
+        log.warning(
+            "frames of %s from %g to %g: their pictures show little, which are made for levels to "
+            "65535 of uint16, to 255 or to 1 of floats; scale them to look at them",
+            image.dtype,
+            np.nanmin(image),
+            np.nanmax(image),
+        )
 
 
 def _refuse_other_shape(options: argparse.Namespace, shape: tuple[int, int]) -> None:
