@@ -72,6 +72,17 @@ def test_a_changed_picture_in_the_array_is_found(talk, run, aligned_talk):
     assert written(run) == written(aligned_talk)
 
 
+def test_figures_of_an_earlier_state_do_not_outlive_it(talk, run):
+    figures = [run / name for name in ("evaluation.json", "evaluation.parquet", "report.html")]
+    for file in figures:
+        file.write_text("of now")
+    talk.align(run, resume=True)
+    assert all(file.exists() for file in figures)  # nothing was left to do
+    (run / PART).unlink()
+    talk.align(run, resume=True)
+    assert not any(file.exists() for file in figures)
+
+
 def test_resume_begins_where_there_is_nothing(talk, aligned_talk, tmp_path):
     talk.align(tmp_path / "run", resume=True)
     assert written(tmp_path / "run") == written(aligned_talk)

@@ -107,7 +107,7 @@ def test_when_nothing_can_be_read_every_path_is_named_with_its_reason(tmp_path: 
         ({"stop": 0}, ValueError, "stop: expected at least 1, got 0"),
         ({"every": 0}, ValueError, "every: expected at least 1, got 0"),
         ({"every": 1.5}, TypeError, "every: expected an integer, got 1.5"),
-        ({"start": 8}, ValueError, "select no frame"),
+        ({"start": 8}, ValueError, "select none of 8 frames"),
         ({"step": 2}, TypeError, "step"),
     ],
 )

@@ -66,10 +66,12 @@ class FaceRecording:
         refuse_url(folder, "a run of registered faces")
         self.folder = Path(folder)
         self._store = LocalStore(self.folder)
-        refuse_other_contents(self.folder)
+        refuse_other_contents(self.folder, resumable=False)
         with contextlib.ExitStack() as opened:
             opened.enter_context(lock(self._store))
-            refuse_other_contents(self.folder)  # another process may have been quicker
+            refuse_other_contents(
+                self.folder, resumable=False
+            )  # another process may have been quicker
             with output_errors(self.folder):
                 (self.folder / PARTS).mkdir()
             self._open = opened.pop_all()

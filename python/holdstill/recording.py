@@ -46,10 +46,13 @@ def is_run(folder: str | os.PathLike[str]) -> bool:
     return any((Path(folder) / name).exists() for name in READABLE)
 
 
-def refuse_other_contents(folder: str | os.PathLike[str], going_on: bool = False) -> None:
+def refuse_other_contents(
+    folder: str | os.PathLike[str], going_on: bool = False, resumable: bool = True
+) -> None:
     """Raise FileExistsError unless the folder is new or empty.
 
-    `going_on` is for the message: the run there is not one that could be gone on with.
+    The others are for the message: whether the run there is one that was to be gone on with, and
+    whether the command knows how.
 
     Raises
     ------
@@ -67,9 +70,9 @@ def refuse_other_contents(folder: str | os.PathLike[str], going_on: bool = False
                 f"{folder} holds a run of another command, which cannot be gone on with; choose "
                 "another folder (--out)"
             )
+        resume = ", or go on with one that was interrupted by --resume" if resumable else ""
         raise FileExistsError(
-            f"{folder} already holds a run; choose another folder (--out), or go on with one that "
-            "was interrupted by --resume"
+            f"{folder} already holds a run; choose another folder (--out){resume}"
         )
     if there:
         raise FileExistsError(

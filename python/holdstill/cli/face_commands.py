@@ -79,7 +79,7 @@ def _enrol(options: argparse.Namespace) -> Output:
 def run_register(options: argparse.Namespace) -> Output:
     """``holdstill register``."""
     refuse_url(options.out, "a run of registered faces")
-    refuse_other_contents(Path(options.out))
+    refuse_other_contents(Path(options.out), resumable=False)
     model = FaceModel.load(options.model)
     with (
         open_source(sources_of(options)) as frames,

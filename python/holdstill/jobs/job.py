@@ -42,7 +42,10 @@ from holdstill.recording import clear, refuse_other_contents, write_csv, write_s
 from holdstill.run_layout import (
     CROPS,
     DICTIONARY,
+    EVALUATED_FRAMES,
+    EVALUATION,
     RECORDS,
+    REPORT,
     SEGMENTS,
     SUMMARY,
     VIDEO,
@@ -337,6 +340,9 @@ class Job:
                 f"{self._store.address}: go on with --resume"
             )
         new = [r for k, r in sorted(self._records.items()) if k not in self._done_before]
+        if new:  # figures and a page of an earlier state would be taken for the run's
+            for name in (EVALUATION, EVALUATED_FRAMES, REPORT):
+                self._store.remove(name)
         files = self._join()
         if csv:
             write_csv(self._store, self.task.columns)

@@ -245,8 +245,9 @@ def open(
     opened = FrameSource(_readers(source), start, stop, every)
     readable = (n for s, n in zip(opened.streams, opened.numbers, strict=True) if s.error is None)
     if not any(readable):
+        most = max((s.frames for s in opened.streams if s.error is None), default=0)
         raise ValueError(
-            f"start, stop, every: {start}, {stop}, {every} select no frame of {opened!r}"
+            f"start, stop, every: {start}, {stop}, {every} select none of {most} frames"
         )
     return opened
 
