@@ -69,9 +69,8 @@ class FaceRecording:
         refuse_other_contents(self.folder, resumable=False)
         with contextlib.ExitStack() as opened:
             opened.enter_context(lock(self._store))
-            refuse_other_contents(
-                self.folder, resumable=False
-            )  # another process may have been quicker
+            # Another process may have been quicker.
+            refuse_other_contents(self.folder, resumable=False)
             with output_errors(self.folder):
                 (self.folder / PARTS).mkdir()
             self._open = opened.pop_all()
