@@ -273,3 +273,23 @@ def test_levels_whose_pictures_would_be_black_are_told_of(
         arguments = texts(tmp_path / "stack.npy", "--dictionary", dictionary, "--no-video")
         command("align", *arguments, "--initial", clip.initial, "--out", tmp_path / str(scale))
         assert ("scale them to look at them" in caplog.text) == dark
+
+
+def test_points_that_the_frames_started_from_are_no_judge(clip, run_folder, tmp_path):
+    points = clip.head.points()
+    own = tmp_path / "own.csv"
+    rows = [f"{k},{','.join(map(str, row[[0, 3]].ravel()))}" for k, row in enumerate(points)]
+    own.write_text("\n".join(["frame,left_x,left_y,right_x,right_y", *rows]))
+    for initial, told in ((clip.initial, False), (own, True)):
+        found = holdstill.evaluate_run(
+            run_folder, points=points, eye_corners=range(4), initial=initial, frames=False
+        )
+        assert any("these very points" in note for note in found.notes) == told
+
+
+def test_a_sample_of_three_is_warned_of(clip, caplog):
+    frames, initial = np.stack([clip.head[k] for k in range(6)]), clip.head.initial()[:6]
+    for n, told in ((3, True), (6, False)):
+        caplog.clear()
+        holdstill.fit(frames, initial, n=n, shape=(32, 32))
+        assert ("explains each of them by itself" in caplog.text) == told

@@ -23,8 +23,11 @@ from holdstill.evaluate.eye_corners import (
 )
 from holdstill.evaluate.jitter import Jitter, JitterOfFrames, corner_jitter, point_jitter
 from holdstill.evaluate.pictures import Pictures, look_at, open_shown, spread_evenly
-from holdstill.evaluate.points import invertible, read_points
+from holdstill.evaluate.points import invertible, map_to_canonical, read_points
 from holdstill.run_folder import INITIAL_TRANSFORMS, Run, read_run
+
+STANDS_STILL = 0.02
+"""Canonical pixels; a point that was not put there moves more than that."""
 
 FARTHEST = 1.6
 """Factor by which the eyes' distance in the canonical frame may differ from the usual one."""
@@ -96,6 +99,9 @@ def evaluate_run(
 
     eyes, all_eyes, errors = _eye_corners(run, before, compared, positions, eye_corners, has_before)
     notes += _other_points(eyes)
+    if positions is not None and has_before and compared.any():
+        outer = positions[compared][:, [eye_corners[0], eye_corners[3]]]
+        notes += _points_of_the_start(before[compared], outer)
     jitter, moves = _jitter(run, before, compared, positions, eye_corners, caption)
     seen = BeforeAfter[Pictures]()
     if frames and compared.any():
@@ -183,6 +189,18 @@ def _other_points(eyes: BeforeAfter[EyeCornerTable]) -> list[str]:
         f"the points of --eye-corners lie {found:.0f} px apart in the canonical frame, outer eye "
         f"corners about {expected:.0f}: are they others? (FGNET's are 27,29,34,32, those of dlib's "
         "68 points 36,39,42,45)"
+    ]
+
+
+def _points_of_the_start(before: FloatArray, outer: FloatArray) -> list[str]:
+    """Points that do not move before alignment are where the transforms were taken from."""
+    seen = map_to_canonical(before, outer)
+    known = np.isfinite(seen).all(axis=(1, 2))
+    if known.sum() < 2 or seen[known].std(axis=0).max() > STANDS_STILL:
+        return []
+    return [
+        "before alignment the outer eye corners stand still: the frames started from these very "
+        "points, whose own noise now counts as motion; measure with others"
     ]
 
 

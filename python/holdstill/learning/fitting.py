@@ -46,6 +46,9 @@ FAR = 0.04
 From starts within reach of the finest level it gains 1 to 3 %, by moving poses apart.
 """
 
+LEAST_FRAMES = 5
+"""From which on frames of a sample are held by one another."""
+
 log = logging.getLogger("holdstill")
 
 
@@ -218,6 +221,12 @@ def fit(
 
 def _drawn(frames: FrameSource, starts: Initialiser, n: int, selection: str, seed: int) -> Sample:
     sample = draw(frames, starts, n, selection, seed)
+    if 2 <= len(sample) < LEAST_FRAMES:
+        log.warning(
+            "a sample of %d frames explains each of them by itself, wherever it lies: whether they "
+            "are aligned their quality does not tell; give more",
+            len(sample),
+        )
     few = len(sample) < n / 2
     if 2 <= len(sample) < n:
         log.warning(
