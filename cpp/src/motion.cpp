@@ -59,8 +59,7 @@ struct Similarity {
     return tau;
   }
   static void put(const Parameters& tau, CentredTransform* h) {
-    // A step past zero would turn the picture upside down: it collapses, and is seen to
-    // (plausible).
+    // A step past zero would turn the picture upside down; of size zero, plausible() refuses it.
     h->linear = std::max(tau[0], 0.0) * rotation(tau[1]);
     h->translation = tau.tail<2>();
   }

@@ -97,14 +97,17 @@ def _suspect_levels(frames: FrameSource) -> None:
     image = frames[0].image if len(frames) else None
     if image is None or image.dtype == np.uint8:
         return
+    levels = image[np.isfinite(image)]
+    if not levels.size or levels.min() == levels.max():  # a frame of nothing says nothing
+        return
     shown = as_rgb8(image)
     if shown.max() < DARK or shown.min() > 255 - DARK or (shown > 254).mean() > 0.9:
         log.warning(
             "frames of %s from %g to %g: their pictures show little, which are made for levels to "
             "65535 of uint16, to 255 or to 1 of floats; scale them to look at them",
             image.dtype,
-            np.nanmin(image),
-            np.nanmax(image),
+            levels.min(),
+            levels.max(),
         )
 
 
