@@ -124,7 +124,9 @@ def test_a_frame_is_not_reduced_below_what_the_smallest_face_needs(cascade):
     assert fake.asked[0][1]["minSize"] == (24, 24)
 
 
-@pytest.mark.parametrize(("face", "expected"), [("largest", 0), ("center", 2)])
+@pytest.mark.parametrize(
+    ("face", "expected"), [("largest", 0), ("center", 2), ("left", 0), ("right", 3)]
+)
 def test_face_chooses_among_several_whatever_their_order(cascade, face, expected):
     boxes = [(0, 0, 60, 60), (250, 150, 40, 40), (140, 90, 30, 30), (240, 0, 60, 60)]
     for order in (boxes, boxes[::-1]):

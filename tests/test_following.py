@@ -63,6 +63,9 @@ class Searching:
     def retry(self, frame: Frame, row: int):
         return None
 
+    def rivals(self):
+        return ()
+
     def accept(self, frame_from_canonical):
         pass
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from holdstill import LiveAligner, align, fit
+from holdstill import LiveAligner, align, align_frame, fit
 from holdstill.synthetic import TalkingHead
 
 pytest.importorskip("cv2")
@@ -100,3 +100,33 @@ def test_what_is_not_a_frame_is_refused(dictionary, frame):
 def test_an_unknown_face_is_refused(dictionary):
     with pytest.raises(ValueError, match="face: expected"):
         LiveAligner(dictionary, face="smallest")
+
+
+def test_of_several_faces_the_dictionarys_own_is_followed(dictionary):
+    own = np.stack(list(HEAD))
+    # Somebody else sits in front: larger, and cropped to the same height.
+    other = np.stack(list(TalkingHead(len(own), size=(450, 562), seed=3, occlusion=False)))
+    both = np.concatenate([other[:, 45:405], own], axis=2)
+
+    def across(frames, **options):
+        found = [a.frame_from_canonical for a in align(frames, dictionary, **options)]
+        return np.array([np.nan if at is None else at[0, 2] for at in found])
+
+    alone = other.shape[2] + across(own)
+    np.testing.assert_allclose(across(both), alone, atol=0.5)
+    np.testing.assert_array_equal(across(both, face="right"), across(both))
+    assert np.nanmedian(across(both, face="largest")) < other.shape[2] / 2
+
+
+def test_a_frame_near_its_rest_goes_on_when_its_iterations_are_over(dictionary):
+    frames, starts = np.stack(list(HEAD))[:4], HEAD.initial()[:4]
+    options = {"max_iterations": 4, "levels": 1, "search": False}
+    alone = [align_frame(f, dictionary, s, **options) for f, s in zip(frames, starts, strict=True)]
+    onward = list(align(frames, dictionary, starts, **options))
+    assert not any(a.good for a in alone)
+    assert all(a.good for a in onward)
+    rest = [align_frame(f, dictionary, s) for f, s in zip(frames, starts, strict=True)]
+    for found, expected in zip(onward, rest, strict=True):
+        np.testing.assert_allclose(
+            found.frame_from_canonical, expected.frame_from_canonical, atol=0.05
+        )

@@ -85,6 +85,9 @@ class FromTheFrameBefore:
     def retry(self, frame: object, row: int) -> None:
         return None
 
+    def rivals(self) -> tuple[()]:
+        return ()
+
     def accept(self, transform: np.ndarray | None) -> None:
         if transform is not None:
             self.transform = transform

@@ -312,7 +312,7 @@ class Dictionary:
         *,
         n: int = 100,
         seed: int = 0,
-        face: str = "largest",
+        face: str = "best",
     ) -> Coverage:
         """Tell whether the dictionary's sample was large enough for the frames of a source.
 
@@ -330,8 +330,8 @@ class Dictionary:
             Frames to align, at most; drawn at random.
         seed : int
             Of the random choice.
-        face : {"largest", "center"}
-            Which face, where the detector finds several.
+        face : {"best", "largest", "center", "left", "right"}
+            Which face, where the detector finds several; best: the one that is aligned best.
 
         Returns
         -------

@@ -50,7 +50,7 @@ def align(
     *,
     progress: Callable[[int, int], None] | None = None,
     independent: bool = False,
-    face: str = "largest",
+    face: str = "best",
     mu: float = _core.DEFAULT_MU,
     tolerance: float = _core.DEFAULT_TOLERANCE,
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,

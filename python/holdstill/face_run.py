@@ -100,7 +100,7 @@ def register_to_folder(
         As in :func:`holdstill.register`.
     user : str, optional
         Whose template to register to; ``all``: whoever of those enrolled is likeliest.
-    face : {"largest", "center", "all"}
+    face : {"largest", "center", "left", "right", "all"}
         Which faces, where the detector finds several.
     minimum_size : float, optional
         Smallest face looked for; see :class:`holdstill.faces.FaceDetector`.

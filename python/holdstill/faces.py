@@ -13,7 +13,7 @@ from holdstill._typing import FloatArray
 from holdstill.checks import positive
 from holdstill.optional import import_optional
 
-FACES = ("largest", "center")
+FACES = ("largest", "center", "left", "right")
 """Which face is taken, where several are found."""
 
 CASCADE = "haarcascade_frontalface_default.xml"
@@ -45,9 +45,9 @@ class FaceDetector:
     minimum_size : float or None
         Smallest face looked for: side of its box in frame pixels. None is a tenth of the frame's
         shorter side. Below 24, the side of the detector's window, frames are enlarged.
-    face : {"largest", "center"}
-        Which box `detect` takes where there are several: the largest, or the one whose centre is
-        nearest to the frame's.
+    face : {"largest", "center", "left", "right"}
+        Which box `detect` takes where there are several: the largest, the one whose centre is
+        nearest to the frame's, or the one farthest to the image's left or right.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class FaceDetector:
         if minimum_size is not None:
             minimum_size = positive("minimum_size", minimum_size)
         if face not in FACES:
-            raise ValueError(f'face: expected "largest" or "center", got {face!r}')
+            raise ValueError(f"face: expected one of {', '.join(FACES)}, got {face!r}")
         self.minimum_size = minimum_size
         self.face = face
         self.calls = 0
@@ -158,13 +158,14 @@ class FaceDetector:
         return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
     def _choose(self, boxes: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-        if self.face == "largest":
-            best = np.argmax(boxes[:, 2] * boxes[:, 3])
-        else:
-            centre = (np.array(shape[::-1], dtype=np.float64) - 1.0) / 2.0
-            offsets = boxes[:, :2] + (boxes[:, 2:] - 1.0) / 2.0 - centre
-            best = np.argmin(np.hypot(offsets[:, 0], offsets[:, 1]))
-        return np.array(boxes[best])
+        offsets = boxes[:, :2] + boxes[:, 2:] / 2.0 - np.array(shape[::-1]) / 2.0
+        wanted = {
+            "largest": boxes[:, 2] * boxes[:, 3],
+            "center": -np.hypot(offsets[:, 0], offsets[:, 1]),
+            "left": -offsets[:, 0],
+            "right": offsets[:, 0],
+        }
+        return np.array(boxes[np.argmax(wanted[self.face])])
 
 
 def _opencv() -> Any:

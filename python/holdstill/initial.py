@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -11,9 +11,13 @@ import numpy.typing as npt
 
 from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, check_shape
+from holdstill.faces import FACES as ONE_FACE
 from holdstill.faces import FaceDetector
 from holdstill.initial_rows import NumberedFrame, RowsByFrame, as_transforms, present
 from holdstill.transforms import from_box, read_transforms
+
+FACES = ("best", *ONE_FACE)
+"""Which face of several a track is to follow; best: the one that is aligned best."""
 
 LONGEST_WAIT = 8
 """Frames between two attempts to find a face that stays lost."""
@@ -44,6 +48,9 @@ class TrackInitialiser(Protocol):
 
     def retry(self, frame: GreyFrame, row: int) -> FloatArray | None:
         """Return another start for a frame whose first led to no good end; None: there is none."""
+
+    def rivals(self) -> Sequence[FloatArray]:
+        """Starts of equal right beside the last one given, of which the best end is to be kept."""
 
     def accept(self, frame_from_canonical: FloatArray | None) -> None:
         """Take the aligned transform of the frame just proposed for; None: the face is lost."""
@@ -80,7 +87,7 @@ def make_initial(
     shape: tuple[int, int] = DEFAULT_SHAPE,
     *,
     independent: bool = False,
-    face: str = "largest",
+    face: str = "best",
     n_rows: int | None = None,
     n_streams: int = 1,
 ) -> Initialiser:
@@ -97,8 +104,9 @@ def make_initial(
         Height and width of the canonical frame.
     independent : bool
         Frames are unrelated photographs: without given transforms each is searched for a face.
-    face : {"largest", "center"}
-        Which face, where the detector finds several.
+    face : {"best", "largest", "center", "left", "right"}
+        Which face, where the detector finds several. Best: all of them are aligned, and the one
+        with the best end is followed; who does not align takes the largest.
     n_rows : int, optional
         Number of rows there will be; an array of another length is refused.
     n_streams : int
@@ -126,8 +134,10 @@ def make_initial(
     [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]]
     """
     canonical_shape = check_shape(shape)
+    if face not in FACES:
+        raise ValueError(f"face: expected one of {', '.join(FACES)}, got {face!r}")
     if initial is None:
-        return _Detected(FaceDetector(face=face), canonical_shape, independent)
+        return _Detected(face, canonical_shape, independent)
     if callable(initial):
         return _Given(_checked(initial))
     if isinstance(initial, (str, os.PathLike)):
@@ -167,18 +177,32 @@ class _Given:
     def retry(self, frame: GreyFrame, row: int) -> FloatArray | None:
         return None
 
+    def rivals(self) -> Sequence[FloatArray]:
+        return ()
+
     def accept(self, frame_from_canonical: FloatArray | None) -> None:
         pass
 
 
 class _Detected:
-    def __init__(self, detector: FaceDetector, shape: tuple[int, int], independent: bool) -> None:
-        self.detector = detector
+    has_angles = False
+    last_frame = None
+
+    def __init__(self, face: str, shape: tuple[int, int], independent: bool) -> None:
+        self.compare = face == "best"
+        self.detector = FaceDetector(face="largest" if self.compare else face)
         self.shape = shape
         self.independent = independent
 
-    has_angles = False
-    last_frame = None
+    def starts(self, grey: npt.NDArray[Any]) -> list[FloatArray]:
+        """Those of the faces of a frame that may be followed, the likeliest first."""
+        if self.compare:
+            boxes = self.detector.detect_all(grey)
+            boxes = boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
+        else:
+            box = self.detector.detect(grey)
+            boxes = np.array([] if box is None else [box])
+        return [from_box(box, self.shape) for box in boxes]
 
     @property
     def detections(self) -> int:
@@ -207,16 +231,20 @@ class _DetectedTrack:
         self._wait = 1
         self._frames_to_skip = 0
         self._was_detected = False
+        self._rivals: Sequence[FloatArray] = ()
         self.detections = 0
 
     def propose(self, frame: GreyFrame, row: int) -> FloatArray | None:
-        self._was_detected = False
+        self._was_detected, self._rivals = False, ()
         if self._previous is not None and not self._shared.independent:
             return self._previous
         return self._detection(frame)
 
     def retry(self, frame: GreyFrame, row: int) -> FloatArray | None:
         return None if self._was_detected else self._detection(frame)
+
+    def rivals(self) -> Sequence[FloatArray]:
+        return self._rivals
 
     def accept(self, frame_from_canonical: FloatArray | None) -> None:
         if frame_from_canonical is not None:
@@ -235,11 +263,12 @@ class _DetectedTrack:
             return None
         self._was_detected = True
         self.detections += 1
-        box = self._shared.detector.detect(frame.grey())
-        if box is None:
+        starts = self._shared.starts(frame.grey())
+        if not starts:
             self._attempt_failed()
             return None
-        return from_box(box, self._shared.shape)
+        self._rivals = starts[1:]
+        return starts[0]
 
     def _attempt_failed(self) -> None:
         self._was_detected = False

@@ -29,8 +29,9 @@ class LiveAligner:
     ----------
     dictionary : Dictionary
         Of :func:`holdstill.fit`, learnt from a recording of the same person.
-    face : {"largest", "center"}
-        Which face, where the detector finds several.
+    face : {"best", "largest", "center", "left", "right"}
+        Which face, where the detector finds several; best: the one that the dictionary aligns
+        best.
     mu, tolerance, max_iterations, loss, levels, search
         As in :func:`holdstill.align_frame`.
 
@@ -55,7 +56,7 @@ class LiveAligner:
         self,
         dictionary: Dictionary,
         *,
-        face: str = "largest",
+        face: str = "best",
         mu: float = _core.DEFAULT_MU,
         tolerance: float = _core.DEFAULT_TOLERANCE,
         max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,

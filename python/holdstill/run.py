@@ -53,7 +53,7 @@ def align_to_folder(
     threads: int | None = None,
     client: Any = None,
     independent: bool = False,
-    face: str = "largest",
+    face: str = "best",
     mu: float = _core.DEFAULT_MU,
     tolerance: float = _core.DEFAULT_TOLERANCE,
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,

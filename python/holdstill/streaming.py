@@ -31,7 +31,7 @@ def align(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     independent: bool = False,
-    face: str = "largest",
+    face: str = "best",
     mu: float = _core.DEFAULT_MU,
     tolerance: float = _core.DEFAULT_TOLERANCE,
     max_iterations: int = _core.DEFAULT_MAX_ITERATIONS,
@@ -62,8 +62,9 @@ def align(
         Called after every frame.
     independent : bool
         Frames are unrelated photographs: a detection on each, no tracks.
-    face : {"largest", "center"}
-        Which face, where the detector finds several.
+    face : {"best", "largest", "center", "left", "right"}
+        Which face, where the detector finds several; best: the one that the dictionary aligns
+        best.
     mu, tolerance, max_iterations, loss, levels, search
         As in :func:`align_frame`.
 

@@ -11,7 +11,7 @@ from holdstill.cli.parsing import (
     parse_index,
     parse_positive,
 )
-from holdstill.faces import FACES
+from holdstill.initial import FACES
 from holdstill.learning.selection import SELECTIONS
 from holdstill.reference.motion import MOTIONS
 
@@ -34,5 +34,9 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
     """Where it is learnt from, and by how many."""
     add_initial(parser)
-    parser.add_argument("--face", choices=FACES, help="which face of several")
+    parser.add_argument(
+        "--face",
+        choices=FACES,
+        help="which of several (default: the largest is learnt, the best aligned is followed)",
+    )
     add_threads(parser)

@@ -141,7 +141,7 @@ def measure_coverage(
     *,
     n: int = 100,
     seed: int = 0,
-    face: str = "largest",
+    face: str = "best",
 ) -> Coverage:
     """Align frames that a dictionary was not learnt from: was its sample large enough?
 
@@ -165,8 +165,9 @@ def measure_coverage(
         Frames to hold out, at most. Time grows with it, not with the source.
     seed : int
         Of the random choice.
-    face : {"largest", "center"}
-        Which face, where the detector finds several.
+    face : {"best", "largest", "center", "left", "right"}
+        Which face, where the detector finds several; best: the one that the dictionary aligns
+        best.
 
     Returns
     -------

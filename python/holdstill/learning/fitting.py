@@ -118,7 +118,7 @@ def fit(
         Octaves of RASL, coarse to fine. By default all that the region allows where the starts are
         far (RASL on the coarsest lowers its objective by more than 4 %: `FAR`), else the finest
         alone.
-    face : {"largest", "center"}
+    face : {"largest", "center", "left", "right"}
         Which face, where the detector finds several.
     threads : int, optional
         Threads of RASL's inner solver; as many as there are processors by default.

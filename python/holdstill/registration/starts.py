@@ -64,7 +64,7 @@ def face_starts(
     initial : None, path, array_like (n, 3, 3), mapping or callable
         As in :func:`holdstill.initial.make_initial`; but several rows may be about one frame where
         a column ``face`` numbers them.
-    face : {"largest", "center", "all"}
+    face : {"largest", "center", "left", "right", "all"}
         Which faces, where the detector finds several.
     minimum_size : float, optional
         Smallest face the detector looks for.
