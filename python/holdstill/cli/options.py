@@ -88,7 +88,9 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("run", metavar="DIR", help="folder of the run")
     _add_points(parser)
     parser.add_argument(
-        "--region", help=f"where variance is measured: {', '.join(ROIS)}, or a mask image"
+        "--region",
+        help=f"where variance is measured: {', '.join(ROIS)}, or a mask image (default: a face's "
+        "mouth; of other things the run's region of interest)",
     )
     _add_compared(parser)
     parser.add_argument(
