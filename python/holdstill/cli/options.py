@@ -117,7 +117,8 @@ def _add_points(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--points",
         metavar="FILE",
-        help=".npy (n, k, 2) in the order of the rows, or CSV frame,point,x,y",
+        help=".npy (n, k, 2) in the order of the rows; or by frame a CSV frame,point,x,y or "
+        "frame,x_0,...,y_0,..., or a folder of .pts files",
     )
     parser.add_argument(
         "--eye-corners",
