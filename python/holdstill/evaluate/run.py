@@ -40,7 +40,7 @@ OWN = "region"
 
 NO_FACE = (
     "nothing tells that the run is of a face: variance and sharpness are of its region of interest "
-    "(of a mouth's variance: --region mouth)"
+    "(--region mouth measures a mouth's)"
 )
 
 
