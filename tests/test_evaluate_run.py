@@ -287,6 +287,68 @@ def test_a_mask_image_is_a_region_too(run_folder, tmp_path):
     assert str(masked.region).endswith("mask.png")
 
 
+def look_at_the_right_half(folder):
+    """The run's region of interest is now one without a name."""
+    half = np.arange(32 * 32).reshape(32, 32) % 32 >= 16
+    atoms = np.eye(2 * half.sum(), 2)
+    Dictionary(atoms, shape=half.shape, motion="affine", features="edges", roi=half).save(
+        folder / "dictionary.npz"
+    )
+    return half
+
+
+def test_a_face_is_measured_at_its_mouth(run_folder):
+    found = evaluate_run(run_folder)
+    assert found.of_face and found.region == "mouth"
+    assert found.variance == evaluate_run(run_folder, region="mouth").variance
+    assert "mouth: total variance" in str(found) and "mean face: " in str(found)
+    assert "nothing tells" not in str(found)
+
+
+def test_what_is_no_face_is_measured_in_its_own_region(copy):
+    half = look_at_the_right_half(copy)
+    found = evaluate_run(copy)
+    assert not found.of_face
+    assert found.variance == evaluate_run(copy, region=half).variance
+    mean = found.mean_image.after.astype(np.float64)
+    energy = sum(np.square(g) for g in np.gradient(mean, axis=(0, 1)))
+    assert found.sharpness.after.mean_image == pytest.approx(energy[half].mean(), rel=1e-4)
+    for words in ("region: total variance", "mean picture: ", "nothing tells that the run is of a"):
+        assert words in str(found)
+    assert evaluate_run(copy, region="mouth").region == "mouth"
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "face"),
+    [
+        ("left_x,left_y,right_x,right_y", "20,30,40,30", True),
+        ("x,y,width,height", "20,30,40,30", True),
+        ("h00,h01,h02,h10,h11,h12,h20,h21,h22", "1,0,0,0,1,0,0,0,1", False),
+    ],
+)
+def test_eye_corners_and_boxes_to_start_from_tell_of_a_face(copy, header, cells, face):
+    look_at_the_right_half(copy)
+    (copy / "start.csv").write_text(f"frame,{header}\n0,{cells}\n")
+    change_facts(copy, initial="start.csv")
+    assert read_run(copy).of_face == face
+    (copy / "start.csv").unlink()
+    assert not read_run(copy).of_face
+
+
+def test_a_detector_and_a_region_s_name_tell_of_a_face(copy):
+    dictionary = read_run(copy).dictionary()
+    look_at_the_right_half(copy)
+    change_facts(copy, detections=1, initial=None)
+    assert read_run(copy).of_face
+    (copy / "run.json").unlink()
+    assert not read_run(copy).of_face
+    dictionary.save(copy / "dictionary.npz")
+    assert read_run(copy).of_face
+    everything = Dictionary(np.eye(32 * 32, 2), shape=(32, 32), motion="affine", roi="full")
+    everything.save(copy / "dictionary.npz")
+    assert not read_run(copy).of_face
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

@@ -140,7 +140,7 @@ def test_points_from_csv_go_by_frame_number(tmp_path):
     [
         ("frame,x,y\n0,1,2\n", "columns frame,point,x,y"),
         ("", "columns frame,point,x,y"),
-        ("frame,point,x,y\n0,0,1\n", "a row without four numbers"),
+        ("frame,point,x,y\n0,0,1\n", "row 1 has 3 cells"),
         ("frame,point,x,y\n0,0,1,b\n", "a row without four numbers"),
         ("frame,point,x,y\n0.5,0,1,1\n", "must be integers from 0"),
         ("frame,point,x,y\n0,-1,1,1\n", "must be integers from 0"),

@@ -9,6 +9,7 @@ import pytest
 from clips import align_arguments, rows_of
 
 from holdstill.cli import main
+from holdstill.evaluate import evaluate_run, read_points
 from holdstill.initial import make_initial
 from holdstill.transforms import from_eye_corners, read_transforms
 
@@ -129,6 +130,90 @@ def test_fractions_of_the_frame_and_unknown_points_are_refused(tmp_path):
     partial = write_csv(tmp_path / "partial.csv", ["frame", *names], [[0, 9, 9, 9, 9]])
     with pytest.raises(ValueError, match=r"partial\.csv: expected points 36 and 45"):
         read_transforms(partial)
+
+
+# --- all points, to measure by ---
+
+
+def write_wide(path, points):
+    names = [f"{axis}_{k}" for axis in "xy" for k in range(points.shape[1])]
+    rows = [[frame, *p[:, 0], *p[:, 1]] for frame, p in enumerate(points)]
+    return write_csv(path / "wide.csv", ["frame", *names], rows)
+
+
+def write_long(path, points):
+    rows = [[f, k, *p] for f, face in enumerate(points) for k, p in enumerate(face)]
+    return write_csv(path / "long.csv", ["frame", "point", "x", "y"], rows)
+
+
+def write_folder(path, points):
+    for frame, of_frame in enumerate(points):
+        write_pts(path / f"face_{frame}.pts", of_frame)
+    return path
+
+
+@pytest.mark.parametrize("write", [write_wide, write_long, write_folder])
+def test_points_are_the_same_whatever_file_they_are_in(tmp_path, write):
+    points = np.random.default_rng(1).uniform(50, 500, size=(11, 58, 2))  # of no known program
+    path = write(tmp_path, points)
+    np.testing.assert_allclose(read_points(path), points, atol=1e-9)
+    chosen = read_points(path, [10, 2, 30])
+    np.testing.assert_allclose(chosen[:2], points[[10, 2]], atol=1e-9)
+    assert np.isnan(chosen[2]).all()
+
+
+def test_frames_without_a_face_have_no_points(tmp_path):
+    points = points_of(68)
+    write_pts(tmp_path / "2.pts", points[0])
+    (tmp_path / "10.pts").write_text("version: 1\nn_points: 0\n{\n}\n")
+    found = read_points(tmp_path)
+    np.testing.assert_allclose(found[0], points[0], atol=1e-9)
+    assert np.isnan(found[1]).all()
+    names, rows = wide(68)
+    lines = [[1, 1, *rows[0]], [2, 0, *[0.0] * 136], [3, 1, *rows[1]]]
+    path = write_csv(tmp_path / "openface.csv", ["frame", "success", *names], lines)
+    found = read_points(path)
+    np.testing.assert_allclose(found[[0, 2]], points, atol=1e-9)
+    assert np.isnan(found[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "says"),
+    [
+        ("frame,x_0,y_0,x_1,y_1", "0,0.5,0.5,0.25,1.0", "pixels, got fractions"),
+        ("frame,x_0,y_0", "0,9,?", "expected numbers in y_0"),
+        ("frame,x_0,y_0", "0.5,9,9", "frame must be integers from 0"),
+        ("frame,x_0,y_0", "0,9,9\n0,9,9", "the same frame more than once"),
+        ("frame,x_0,y_0,x_900000000,y_900000000", "0,9,9,9,9", "at most 100000000 points"),
+        ("frame,x_0,y_0", "900000000,9,9", "at most 100000000 points"),
+        ("frame,x_1,y_1", "0,9,9", "expected an .npy file"),
+    ],
+)
+def test_damaged_points_in_columns_are_refused(tmp_path, header, row, says):
+    (tmp_path / "points.csv").write_text(f"{header}\n{row}\n")
+    with pytest.raises(ValueError, match=rf"points\.csv: .*{says}"):
+        read_points(tmp_path / "points.csv")
+
+
+def test_pts_files_of_different_points_are_refused(tmp_path):
+    write_pts(tmp_path / "1.pts", points_of(68)[0])
+    write_pts(tmp_path / "2.pts", points_of(68)[0][:60])
+    with pytest.raises(ValueError, match=r"2\.pts: expected 68 points as in others, got 60"):
+        read_points(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such file of points"):
+        read_points(tmp_path / "none.pts")
+
+
+def test_a_run_is_measured_by_pts_files(run_folder, clip, tmp_path):
+    points = clip.head.points()
+    by_array, by_files = (
+        evaluate_run(run_folder, points=p, eye_corners=range(4), frames=False)
+        for p in (points, write_folder(tmp_path, points))
+    )
+    assert by_files.eye_corners.after.average.mean == pytest.approx(
+        by_array.eye_corners.after.average.mean
+    )
+    assert by_files.eye_corners.after.n_used == by_array.eye_corners.after.n_used
 
 
 # --- head pose ------------------------------------------------------------------------------------

@@ -415,6 +415,16 @@ def test_the_head_is_told_of_as_far_as_it_is_known(tmp_path):
     assert "head-title" not in page.text
 
 
+def test_what_is_no_face_moves_without_a_head(tmp_path):
+    moved = np.tile(AFTER, (60, 1, 1))
+    moved[:, 0, 2] += 4.0 * np.sin(2 * np.pi * np.arange(60) / 20)
+    columns = columns_of("gone.npy", 60, frame_from_canonical=moved)
+    page, _ = report_of(run_of(tmp_path / "thing", columns, {"detections": 0}))
+    assert "How it moved" in page.text and "the head" not in page.text.lower()
+    page, _ = report_of(run_of(tmp_path / "face", columns, {"detections": 1}))
+    assert "How the head moved" in page.text and "Head movement, as" in page.text
+
+
 def test_photographs_have_poses_and_no_movement(tmp_path):
     n = 40
     moved = np.tile(AFTER, (n, 1, 1))

@@ -160,6 +160,28 @@ def roi_mask(
     return np.ascontiguousarray(weights, dtype=np.float32)
 
 
+def roi_name(weights: Weights) -> str | None:
+    """Name of the region of interest that these weights are; None where they are another.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (h, w)
+        As :func:`roi_mask` returns them.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> roi_name(roi_mask("mouth", (64, 48)))
+    'mouth'
+    """
+    height, width = weights.shape
+    names = (name for name in ROIS if np.array_equal(roi_mask(name, (height, width)), weights))
+    return next(names, None)
+
+
 def _read_mask(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     names = ", ".join(sorted(ROIS))
     if not os.path.isfile(path):

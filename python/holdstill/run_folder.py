@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from holdstill._typing import FloatArray
 from holdstill.alignment import is_good
+from holdstill.canonical import roi_name
 from holdstill.dictionary import Dictionary
 from holdstill.initial import make_initial
 from holdstill.initial_rows import ANGLES
@@ -28,7 +29,7 @@ from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 from holdstill.sources.paths import is_url
 from holdstill.stores import copy_of, open_store
-from holdstill.transforms import read_transforms
+from holdstill.transforms import read_transforms, starts_at_faces
 
 INITIAL_TRANSFORMS, FIXED_CROP = "the initial transforms", "a fixed crop"
 """What frames may be shown by as they were before alignment, for a caption."""
@@ -148,6 +149,24 @@ class Run:
             for name, column in columns.items()
             if column.dtype.kind in "fiu" and np.isfinite(column).any()
         }
+
+    @cached_property
+    def of_face(self) -> bool:
+        """Whether the run tells that its pictures are of a face.
+
+        It does where faces were registered, where its region of interest is one that a face has by
+        name, or where its frames started from a face detector, a head pose, eye corners, boxes or
+        landmarks.
+        """
+        if self.registered or self.angles or self.facts.get("detections"):
+            return True
+        if roi_name(self.dictionary().weights) not in (None, "full"):
+            return True
+        named = self.facts.get("initial")
+        try:
+            return isinstance(named, str) and starts_at_faces(self._found(named))
+        except (FileNotFoundError, ValueError, ImportError):
+            return False  # what has gone tells nothing
 
     @property
     def registered(self) -> bool:

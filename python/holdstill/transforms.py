@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from holdstill.stores import copy_of, open_store
 from holdstill.tables import read_csv
 
 Cells: TypeAlias = list[Any] | npt.NDArray[Any]
+Table = TypeVar("Table")
 
 BOX_WIDTHS_PER_EYE_DISTANCE = 2.05
 """Width of a frontal Viola-Jones box in outer-eye distances (measured, standard deviation 0.12)."""
@@ -188,30 +189,57 @@ def read_transforms(
     ([7], [2.0, -0.0, 0.0])
     """
     if is_url(os.fspath(path)):
-        return _read_url(os.fspath(path), shape)
+        return _of_copy(os.fspath(path), lambda copy: _read(copy, shape))
     return _read(Path(path), shape)
 
 
-def _read_url(url: str, shape: tuple[int, int]) -> dict[str, npt.NDArray[Any]]:
+def starts_at_faces(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's transforms are of eye corners, face boxes or landmarks, not matrices.
+
+    Parameters
+    ----------
+    path : str or path
+        As :func:`read_transforms` takes it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, ImportError
+        As :func:`read_transforms`.
+    """
+    if is_url(os.fspath(path)):
+        columns = _of_copy(os.fspath(path), _columns)
+    else:
+        columns = _columns(_place(Path(path)))
+    return not set(MATRIX_COLUMNS) <= set(columns)
+
+
+def _of_copy(url: str, read: Callable[[Path], Table]) -> Table:
     is_run = open_store(url).exists(PARTS)
     with tempfile.TemporaryDirectory() as place:
         copy = copy_of(f"{url.rstrip('/')}/{PARTS}" if is_run else url, Path(place))
         try:
-            return _read(copy, shape)
+            return read(copy)
         except ValueError as error:
             raise ValueError(str(error).replace(str(copy), url)) from None
 
 
 def _read(file: Path, shape: tuple[int, int]) -> dict[str, npt.NDArray[Any]]:
+    file = _place(file)
+    return _interpret(_columns(file), file, shape)
+
+
+def _place(file: Path) -> Path:
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file or folder of transforms")
-    if (file / PARTS).exists():
-        file = file / PARTS
+    return file / PARTS if (file / PARTS).exists() else file
+
+
+def _columns(file: Path) -> Mapping[str, Cells]:
     if has_pts(file):
-        return _interpret(read_pts(file), file, shape)
+        return read_pts(file)
     if _is_parquet(file):
-        return _interpret(_read_parquet(file), file, shape)
-    return _interpret(read_csv(file, f"neither Parquet nor CSV; expected {_EXPECTED}"), file, shape)
+        return _read_parquet(file)
+    return read_csv(file, f"neither Parquet nor CSV; expected {_EXPECTED}")
 
 
 def _is_parquet(file: Path) -> bool:

@@ -62,8 +62,9 @@ def _add_train(actions: Any) -> None:
     where.add_argument(
         "--points",
         metavar="FILE",
-        help=".npy (n, k, 2) in the order of the images, or CSV frame,point,x,y: the same points "
-        "of every face, the outer eye corners, image left and right, first",
+        help=".npy (n, k, 2) in the order of the images, CSV frame,point,x,y or "
+        "frame,x_0,...,y_0,..., or a folder of .pts files: the same points of every face, the "
+        "outer eye corners, image left and right, first",
     )
     where.add_argument(
         "--initial",

@@ -88,7 +88,9 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("run", metavar="DIR", help="folder of the run")
     _add_points(parser)
     parser.add_argument(
-        "--region", help=f"where variance is measured: {', '.join(ROIS)}, or a mask image"
+        "--region",
+        help=f"where variance is measured: {', '.join(ROIS)}, or a mask image (default: a face's "
+        "mouth; of other things the run's region of interest)",
     )
     _add_compared(parser)
     parser.add_argument(
@@ -115,7 +117,8 @@ def _add_points(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--points",
         metavar="FILE",
-        help=".npy (n, k, 2) in the order of the rows, or CSV frame,point,x,y",
+        help=".npy (n, k, 2) in the order of the rows; or by frame a CSV frame,point,x,y or "
+        "frame,x_0,...,y_0,..., or a folder of .pts files",
     )
     parser.add_argument(
         "--eye-corners",

@@ -106,11 +106,13 @@ class Evaluation:
     jitter : BeforeAfter of Jitter
         Of the eye corners where there are points, else of the transforms; see
         `holdstill.evaluate.Jitter`. Before is None where it is a crop that does not move.
+    of_face : bool
+        Whether the run tells that it is of a face; see `holdstill.Run.of_face`.
     region : str
         Where `variance` is measured.
     variance : BeforeAfter of RegionVariance
     sharpness : BeforeAfter of Sharpness
-        Of the mean image, in the face.
+        Of the mean image: in the face, of other things in the run's region of interest.
     mean_image : BeforeAfter of ndarray (h, w) float32
         Mean of the frames in the canonical frame, grey levels from 0 to 255.
     pictures : int
@@ -139,6 +141,7 @@ class Evaluation:
     eye_corners: BeforeAfter[EyeCornerTable]
     all_eye_corners: EyeCornerTable | None
     jitter: BeforeAfter[Jitter]
+    of_face: bool
     region: str
     variance: BeforeAfter[RegionVariance]
     sharpness: BeforeAfter[Sharpness]

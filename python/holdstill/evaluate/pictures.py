@@ -33,7 +33,7 @@ class Pictures:
     mean_image : ndarray, shape (h, w), float32
         Grey levels from 0 to 255.
     sharpness : Sharpness
-        In the face.
+        In the thing that is shown.
     variance : RegionVariance or None
         Of the region; None where there is but one frame.
     n_frames : int
@@ -50,7 +50,7 @@ class _Accumulator:
     """Sums over frames, and the region's pixels of each."""
 
     region: Mask
-    face: Mask
+    thing: Mask
     total: FloatArray = field(init=False)
     sharpness: float = 0.0
     pixels: list[GreyImage] = field(default_factory=list)
@@ -60,7 +60,7 @@ class _Accumulator:
 
     def add(self, picture: GreyImage) -> None:
         self.total += picture
-        self.sharpness += mean_squared_gradient(picture, self.face)
+        self.sharpness += mean_squared_gradient(picture, self.thing)
         self.pixels.append(picture[self.region])
 
     def result(self) -> Pictures:
@@ -68,7 +68,7 @@ class _Accumulator:
         mean = (self.total / count).astype(np.float32)
         return Pictures(
             mean,
-            Sharpness(mean_squared_gradient(mean, self.face), self.sharpness / count),
+            Sharpness(mean_squared_gradient(mean, self.thing), self.sharpness / count),
             region_variance(np.stack(self.pixels)) if count > 1 else None,
             count,
         )
@@ -116,7 +116,7 @@ def look_at(
     position: npt.NDArray[np.int64],
     transforms: Sequence[FloatArray],
     region: Mask,
-    face: Mask,
+    thing: Mask,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Pictures]:
     """See frames through several sets of transforms, each decoded once.
@@ -128,7 +128,7 @@ def look_at(
         Positions of the frames in the source, rising.
     transforms : sequence of ndarray (n, 3, 3)
         frame_from_canonical of these frames: before, after.
-    region, face : ndarray (h, w), bool
+    region, thing : ndarray (h, w), bool
         Where variance and where sharpness are measured.
     progress : callable (done, total), optional
         Called after every frame.
@@ -138,7 +138,7 @@ def look_at(
     list of Pictures
         For each set of transforms; empty where no frame can be read.
     """
-    sides = [_Accumulator(region, face) for _ in transforms]
+    sides = [_Accumulator(region, thing) for _ in transforms]
     last: tuple[int, npt.NDArray[Any] | None] = (-1, None)
     for k, at in enumerate(position.tolist()):
         if at != last[0]:

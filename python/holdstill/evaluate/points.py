@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,12 @@ import numpy.typing as npt
 
 from holdstill._typing import FloatArray
 from holdstill.archive import read_array
+from holdstill.landmark_files import has_pts, read_landmarks, refuse_too_many
 
-MOST_POINTS = 100_000_000
-"""Frames times points that a CSV may speak of."""
+_EXPECTED = (
+    "expected an .npy file (n, k, 2), .pts files, or a CSV with the columns frame,point,x,y or "
+    "frame,x_0,...,y_0,... in pixels"
+)
 
 
 def map_to_canonical(frame_from_canonical: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
@@ -63,11 +65,14 @@ def read_points(path: str | os.PathLike[str], frames: npt.ArrayLike | None = Non
     Parameters
     ----------
     path : str or path
-        An .npy file of shape (n, k, 2), in the order of the run's rows; or a CSV file with the
-        columns frame, point, x, y: frame number, index of the point, position in frame pixels.
+        An .npy file of shape (n, k, 2), in the order of the run's rows. Or landmarks by frame
+        number, as :func:`holdstill.read_transforms` takes them, of any number of points: a CSV file
+        with the columns frame, point, x, y (frame number, index of the point, position in frame
+        pixels) or frame, x_0, ..., y_0, ...; a ``.pts`` file, or a folder with one for each of the
+        frames 0, 1, ... in natural order, whose pixels count from 1.
     frames : array_like of int, shape (n,), optional
-        Frame number of each of the run's rows. Without it the rows of a CSV file are frames
-        0, 1, ... up to the last that it names.
+        Frame number of each of the run's rows. Without it the rows of landmarks are frames 0, 1,
+        ... up to the last that there is.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def read_points(path: str | os.PathLike[str], frames: npt.ArrayLike | None = Non
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not of either form, or does not fit to `frames`.
+        If the file is of none of these forms, or does not fit to `frames`.
 
     Examples
     --------
@@ -93,12 +98,14 @@ def read_points(path: str | os.PathLike[str], frames: npt.ArrayLike | None = Non
     [[[2.5, 3.5]]]
     """
     file = Path(path)
+    rows = None if frames is None else np.asarray(frames)
+    if file.exists() and has_pts(file):
+        return _read_by_frame(file, rows)
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file of points")
-    rows = None if frames is None else np.asarray(frames)
     with file.open("rb") as stream:
         if stream.read(6) != b"\x93NUMPY":
-            return _read_points_csv(file, rows)
+            return _read_by_frame(file, rows)
     points = read_array(file)
     if points.ndim != 3 or points.shape[2] != 2 or points.dtype.kind not in "fiu":
         raise ValueError(
@@ -111,43 +118,22 @@ def read_points(path: str | os.PathLike[str], frames: npt.ArrayLike | None = Non
     return np.asarray(points, dtype=np.float64)
 
 
-def _read_points_csv(file: Path, frames: npt.NDArray[Any] | None) -> FloatArray:
-    expected = "expected an .npy file (n, k, 2) or a CSV with the columns frame,point,x,y"
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream) if line]
-        header = [name.strip() for name in lines[0]]
-        columns = [header.index(name) for name in ("frame", "point", "x", "y")]
-    except (UnicodeDecodeError, csv.Error, IndexError, ValueError):
-        raise ValueError(f"{file}: {expected}") from None
-    try:
-        values = np.array([[float(line[c]) for c in columns] for line in lines[1:]]).reshape(-1, 4)
-    except (IndexError, ValueError):
-        raise ValueError(f"{file}: a row without four numbers; {expected}") from None
-    index = values[:, :2]
-    if len(values) == 0 or not (np.isfinite(index) & (index >= 0) & (index % 1 == 0)).all():
-        raise ValueError(f"{file}: frame and point must be integers from 0; {expected}")
-    # Room is made for every number up to the largest: a wrong one must not ask for gigabytes.
-    rows_needed = index[:, 0].max() + 1 if frames is None else len(frames)
-    if rows_needed * (index[:, 1].max() + 1) > MOST_POINTS:
-        raise ValueError(
-            f"{file}: expected at most {MOST_POINTS} points in all, got numbers up to frame "
-            f"{index[:, 0].max():.0f}, point {index[:, 1].max():.0f}"
-        )
-    number, point = index.astype(np.int64).T
+def _read_by_frame(file: Path, frames: npt.NDArray[Any] | None) -> FloatArray:
+    number, found = read_landmarks(file, _EXPECTED)
+    count = found.shape[1]
+    rows_needed = number.max() + 1 if frames is None else len(frames)
+    refuse_too_many(rows_needed, number.max(), count - 1, file)
     if frames is None:
-        frames = np.arange(number.max() + 1)
+        frames = np.arange(rows_needed)
     row_of = {int(frame): row for row, frame in enumerate(frames)}
     if len(row_of) != len(frames):
         raise ValueError(
             f"{file}: frame numbers of several streams are ambiguous; "
             "expected an .npy file in the order of the rows"
         )
-    if len(np.unique(index, axis=0)) != len(index):
-        raise ValueError(f"{file}: the same point of the same frame more than once")
-    points = np.full((len(frames), int(point.max()) + 1, 2), np.nan)
+    points = np.full((len(frames), count, 2), np.nan)
     rows = np.array([row_of.get(frame, -1) for frame in number.tolist()])
-    points[rows[rows >= 0], point[rows >= 0]] = values[rows >= 0, 2:]
+    points[rows[rows >= 0]] = found[rows >= 0]
     return points
 
 

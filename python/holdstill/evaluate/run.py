@@ -32,8 +32,16 @@ STANDS_STILL = 0.02
 FARTHEST = 1.6
 """Factor by which the eyes' distance in the canonical frame may differ from the usual one."""
 
-FACE = "face"
-"""Region in which the mean image's sharpness is measured."""
+FACE, MOUTH = "face", "mouth"
+"""Of a face: where the mean image's sharpness is measured, and variance unless told."""
+
+OWN = "region"
+"""What a region without a name is called."""
+
+NO_FACE = (
+    "nothing tells that the run is of a face: variance and sharpness are of its region of interest "
+    "(--region mouth measures a mouth's)"
+)
 
 
 def evaluate_run(
@@ -41,7 +49,7 @@ def evaluate_run(
     *,
     points: str | os.PathLike[str] | npt.ArrayLike | None = None,
     eye_corners: Sequence[int] = EYE_CORNERS,
-    region: str | os.PathLike[str] | npt.ArrayLike = "mouth",
+    region: str | os.PathLike[str] | npt.ArrayLike | None = None,
     initial: str | os.PathLike[str] | None = None,
     frames: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -58,9 +66,10 @@ def evaluate_run(
     eye_corners : four int
         Which points are the outer left, inner left, inner right and outer right eye corner; left
         and right are the image's.
-    region : str, path or array_like (h, w)
+    region : str, path or array_like (h, w), optional
         Where variance is measured: a name or mask as in :func:`holdstill.canonical.roi_mask`.
-        Weights do not count.
+        Weights do not count. By default the mouth where the run is of a face
+        (:attr:`holdstill.Run.of_face`), else the run's region of interest.
     initial : path, optional
         File of transforms to compare with, in place of those that the run started from; see
         :meth:`holdstill.Run.before`.
@@ -89,7 +98,7 @@ def evaluate_run(
     """
     if not isinstance(run, Run):
         run = read_run(run)
-    mask, region_name = _region(region, run.shape)
+    mask, region_name = _region(region, run)
     positions = None if points is None else _points(points, eye_corners, run)
     before, caption = run.before(initial)
     after = run.frame_from_canonical
@@ -103,6 +112,8 @@ def evaluate_run(
         outer = positions[compared][:, [eye_corners[0], eye_corners[3]]]
         notes += _points_of_the_start(before[compared], outer)
     jitter, moves = _jitter(run, before, compared, positions, eye_corners, caption)
+    if frames and region is None and not run.of_face:
+        notes.append(NO_FACE)
     seen = BeforeAfter[Pictures]()
     if frames and compared.any():
         sides = [before, after] if has_before else [after]
@@ -124,6 +135,7 @@ def evaluate_run(
         eye_corners=eyes,
         all_eye_corners=all_eyes,
         jitter=jitter,
+        of_face=run.of_face,
         region=region_name,
         variance=seen.map(lambda pictures: pictures.variance),
         sharpness=seen.map(lambda pictures: pictures.sharpness),
@@ -151,12 +163,16 @@ def _per_frame(
     }
 
 
-def _region(region: Any, shape: tuple[int, int]) -> tuple[npt.NDArray[np.bool_], str]:
+def _region(region: Any, run: Run) -> tuple[npt.NDArray[np.bool_], str]:
+    if region is None:
+        if not run.of_face:
+            return run.dictionary().mask, OWN
+        region = MOUTH
     try:
-        mask = np.asarray(roi_mask(region, shape) > 0)
+        mask = np.asarray(roi_mask(region, run.shape) > 0)
     except ValueError as error:
         raise ValueError(str(error).replace("roi:", "region:", 1)) from None
-    return mask, os.fspath(region) if isinstance(region, (str, os.PathLike)) else "region"
+    return mask, os.fspath(region) if isinstance(region, (str, os.PathLike)) else OWN
 
 
 def _points(points: Any, eye_corners: Sequence[int], run: Run) -> FloatArray:
@@ -291,7 +307,7 @@ def _look(
 ) -> BeforeAfter[Pictures]:
     """The frames before and after; where they have gone, what the aligned video shows."""
     rows = spread_evenly(rows)
-    face = np.asarray(roi_mask(FACE, run.shape) > 0)
+    thing, _ = _region(FACE if run.of_face else None, run)
     frames, missing = open_shown(run)
     if frames is None:
         notes.append(f"no variance and no sharpness: {missing}")
@@ -302,6 +318,6 @@ def _look(
         position, sides = np.arange(len(run)), [np.tile(np.eye(3), (len(run), 1, 1))]
     with frames:
         seen = look_at(
-            frames, position[rows], [side[rows] for side in sides], region, face, progress
+            frames, position[rows], [side[rows] for side in sides], region, thing, progress
         )
     return BeforeAfter(seen[0] if len(seen) > 1 else None, seen[-1] if seen else None)

@@ -80,7 +80,8 @@ def _figures(found: Evaluation) -> Iterator[str]:
         name = f"  in the first {components} components, %"
         yield _share(name, found.variance, lambda v: v.share)
     if found.sharpness:
-        yield _row("mean face: squared gradient", found.sharpness, lambda s: s.mean_image, 1)
+        mean = "mean face" if found.of_face else "mean picture"
+        yield _row(f"{mean}: squared gradient", found.sharpness, lambda s: s.mean_image, 1)
         yield _share("  of that of its frames, %", found.sharpness, lambda s: s.kept)
 
 
@@ -127,7 +128,8 @@ def _legend(found: Evaluation) -> Iterator[str]:
     if found.jitter.after is not None and found.jitter.after.step > 1:
         yield f"jitter: of every {found.jitter.after.step}th frame; other steps do not compare"
     if found.jitter and table is None:
-        yield "jitter without points tells how smooth the motion is, the head's own included"
+        whose = "the head's" if found.of_face else "the thing's"
+        yield f"jitter without points tells how smooth the motion is, {whose} own included"
     if found.pictures:
         thinned = "" if found.pictures == found.compared else ", evenly chosen"
         yield f"variance and sharpness: {found.pictures} frames{thinned}; grey levels 0 to 255"

@@ -1,4 +1,4 @@
-"""The section on the head: its pose, where the run knows it, and how far and fast it moved."""
+"""The section on movement: a head's pose, where the run knows it, and how far and fast it moved."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ _SAYS = {
 }
 
 
-def head_section(run: Run) -> str:
-    """Head pose and head movement; empty where a run tells nothing of either."""
-    parts = [*_pose(run), *_movement(run)]
+def head_section(run: Run, of_face: bool) -> str:
+    """Head pose and movement, of a head or another thing; empty where a run tells of neither."""
+    parts = [*_pose(run), *_movement(run, "Head movement" if of_face else "Movement")]
     if not parts:
         return ""
     body = "\n".join(parts)
+    what = "the head" if of_face else "it"
     return (
         '<section aria-labelledby="head-title">\n'
-        f'<h2 id="head-title">How the head moved</h2>\n{body}\n</section>'
+        f'<h2 id="head-title">How {what} moved</h2>\n{body}\n</section>'
     )
 
 
@@ -59,12 +60,12 @@ def _pose(run: Run) -> Iterator[str]:
     yield f'<div class="figures">{figure}</div>'
 
 
-def _movement(run: Run) -> Iterator[str]:
+def _movement(run: Run, title: str) -> Iterator[str]:
     stretches = _stretches(run)
     if max(map(len, stretches), default=0) < LEAST_FRAMES or not _moves(stretches):
         return
     fps = frame_rate_of(run)
-    head = {"Head movement, as the transforms tell": False, "range": True, "deviation": True}
+    head = {f"{title}, as the transforms tell": False, "range": True, "deviation": True}
     if fps is not None:
         head["speed, a second"] = True
     yield table("numbers", head, _sizes(stretches, fps))
@@ -75,7 +76,7 @@ def _movement(run: Run) -> Iterator[str]:
     except ImportError:
         return
     axes = plot.head_spectra(run)
-    caption = "Power spectra and autocorrelations of the head's movement."
+    caption = "Power spectra and autocorrelations of the movement."
     figure = themed_figure(axes[0, 0], "movement", caption, WIDE, 4.4)
     yield f'<div class="figures">{figure}</div>'
 

@@ -65,7 +65,7 @@ def render(
             "timeline": timeline,
             "gallery": sections.gallery(run, worst, pictures.thumbnails, labels),
             "plots": plots,
-            "head": head_section(run),
+            "head": head_section(run, found.of_face),
             "states": sections.status_table(run),
             "facts": sections.facts(run, found),
             "repeat": sections.repeat(run),
