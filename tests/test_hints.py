@@ -237,7 +237,7 @@ def test_exchanged_eyes_are_suspected(caplog):
 
 
 def test_68_points_in_another_order_are_suspected(tmp_path, caplog):
-    points = np.zeros((3, 68, 2))
+    points = np.full((3, 68, 2), 9.0)
     points[:, [36, 39, 42, 45], 0] = [50, 70, 100, 120]
 
     def told(order):
