@@ -230,6 +230,21 @@ def test_the_eyes_stay_the_eyes_in_a_canonical_frame_of_another_shape(run_folder
         np.testing.assert_allclose(found, eyes, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ((600, 800), []),
+        ((301, 400), []),  # a pixel is rounding
+        ((250, 250), ["cuts off 25 % of their width"]),
+        ((150, 400), ["cuts off 50 % of their height"]),
+    ],
+)
+def test_what_a_size_cuts_off_is_said(size, told, caplog):
+    caplog.set_level("INFO", "holdstill")
+    _Canvas.of((300, 400), size).tell_what_is_cut_off()
+    assert [text[text.index("cuts") :] for text in caplog.messages] == told
+
+
 @pytest.mark.parametrize("size", [(600, 800), (150, 200), (250, 250), (301, 400)])
 def test_a_picture_is_scaled_to_fill_the_size_and_its_pixels_are_known(size):
     canvas = _Canvas.of(SIZE, size)

@@ -424,7 +424,12 @@ def test_an_interrupted_run_exits_with_130_keeps_its_blocks_and_goes_on(
     finally:
         signal.signal(signal.SIGINT, inherited)
     assert (code, out) == (130, "")
-    assert "--resume" in err
+    assert "interrupted with 250 of 260 frames written" in err and "--resume" in err
+    for look in ("evaluate", "report"):
+        told = command(look, run)[1]
+        assert "interrupted" in told and "250 " in told, look
+    for name in ("evaluation.json", "evaluation.parquet", "report.html"):
+        (run / name).unlink()
     kept, whole = read_transforms(run), read_transforms(run_folder)
     np.testing.assert_array_equal(kept["frame_from_canonical"], whole["frame_from_canonical"][:250])
     left = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}

@@ -136,8 +136,10 @@ def test_who_cannot_be_enrolled_is_said(album, tmp_path, command):
     assert main(train_arguments(album.folder, nobody)) == 0
     good = album.folder / "photographs" / "005.png"
     for image, model, message in (
-        (black, album.model, "no face found"),
+        (black, album.model, "no face found on frame 0"),
+        (black, album.model, "by --initial"),
         (good, nobody, "does not know how images of one person differ"),
+        (good, nobody, "--users"),
         (good, tmp_path / "gone.npz", "no such face model"),
     ):
         code, _, err = command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
@@ -99,6 +100,18 @@ def test_without_points_jitter_is_that_of_the_transforms(run_folder):
     assert not found.eye_corners and not found.variance and found.pictures == 0
     assert "eye_corner_error" not in found.per_frame
     assert "the head's own included" in str(found)
+
+
+def test_small_variances_keep_three_digits(found):
+    def of_unit_levels(variance):
+        return dataclasses.replace(variance, total=variance.total / 255.0**2)
+
+    shown = str(dataclasses.replace(found, variance=found.variance.map(of_unit_levels)))
+    (line,) = (line for line in shown.splitlines() if "total variance" in line)
+    told = [float(cell) for cell in line.partition("/ 1000")[2].split()[:2]]
+    expected = [side.total / 255.0**2 / 1000.0 for side in vars(found.variance).values()]
+    assert max(expected) < 0.1
+    assert told == pytest.approx(expected, rel=5e-3)
 
 
 def test_a_fixed_crop_has_no_jitter_of_its_own(copy):

@@ -334,6 +334,23 @@ def test_bad_arguments_are_named(named, keywords):
         FaceModel.fit(images, **{"frame_from_canonical": transforms, "components": 2, **keywords})
 
 
+def test_points_in_fractions_of_the_image_are_refused():
+    images, transforms, _ = crowd(6)
+    points = np.stack([map_points(t, np.concatenate([EYES, MOUTH])) for t in transforms])
+    with pytest.raises(ValueError, match=r"^points: expected pixels, got fractions"):
+        FaceModel.fit(images, points=points / points.max(), components=2)
+
+
+def test_points_whose_axes_are_exchanged_are_suspected(caplog):
+    images, transforms, _ = crowd(6)
+    points = np.stack([map_points(t, np.concatenate([EYES, MOUTH])) for t in transforms])
+    FaceModel.fit(images, points=points, components=2)
+    assert not caplog.text
+    FaceModel.fit(images, points=points[..., ::-1], components=2)
+    assert caplog.text.count("(x, y), not (y, x)") == 1
+    assert "of the person" not in caplog.text
+
+
 @pytest.mark.parametrize("eye_corners", [(0, 4), (-1, 0), (1, 1), (0, 1, 2)])
 def test_eye_corners_that_are_no_two_points_are_refused(eye_corners):
     images, transforms, _ = crowd(6)

@@ -134,6 +134,17 @@ def test_bad_frames_leave_the_sample_and_the_others_stay(small_head: SmallHead) 
     assert len(sample) == 15  # black, outside and singular ones drop out of the batch of 18
 
 
+def test_frames_of_one_defect_are_told_of_by_one_warning(small_head, caplog):
+    frames, initial = small_head.frames.copy(), small_head.initial.copy()
+    frames[[2, 5, 7, 11, 13, 17]] = 0
+    initial[9, :2, 2] += 5000.0
+    fit(frames, initial, n=len(frames), **OPTIONS)  # type: ignore[arg-type]
+    black, outside = sorted(text for text in caplog.messages if "left out" in text)
+    assert "frame 2 of array, " in black and "frame 13 of array and 1 more: " in black
+    assert "all zero" in black and "frame 9 of array: more than half" in outside
+    assert "images[" not in caplog.text
+
+
 def test_no_initial_transform_for_any_frame_is_said(small_head: SmallHead) -> None:
     with pytest.raises(NothingToAlignError, match="give initial transforms"):
         fit(small_head.frames, np.full((24, 3, 3), np.nan), n=6, **OPTIONS)  # type: ignore[arg-type]

@@ -201,6 +201,8 @@ def test_help_tells_the_defaults_that_the_functions_have(command):
         default = re.escape(str(options[name].default))
         assert re.search(rf"--{name} [^()]*\(default: {default}\)", told), name
     assert re.search(r"--shape [^()]*\(default: 200x200\)", told)
+    _, out, _ = command("model", "train", "--help")
+    assert re.search(r"--shape [^()]*\(default: 64x64; with --registered", " ".join(out.split()))
 
 
 def test_what_is_read_is_not_written_over(command, clip, run_folder, tmp_path):
@@ -237,7 +239,7 @@ def test_exchanged_eyes_are_suspected(caplog):
 
 
 def test_68_points_in_another_order_are_suspected(tmp_path, caplog):
-    points = np.zeros((3, 68, 2))
+    points = np.full((3, 68, 2), 9.0)
     points[:, [36, 39, 42, 45], 0] = [50, 70, 100, 120]
 
     def told(order):

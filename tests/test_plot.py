@@ -186,7 +186,7 @@ def test_transforms_over_time(run):
     axes = plot.transforms(run)
     parts, before = decompose(run.frame_from_canonical, run.shape), run.before()[0]
     np.testing.assert_allclose(
-        line(axes[0], "x").get_ydata(), parts.translation[:, 0] - parts.translation[0, 0]
+        line(axes[0], "x after").get_ydata(), parts.translation[:, 0] - parts.translation[0, 0]
     )
     for ax, name in zip(axes[1:], ("rotation", "scale", "shear"), strict=True):
         np.testing.assert_array_equal(line(ax, "after").get_ydata(), getattr(parts, name))
@@ -195,6 +195,26 @@ def test_transforms_over_time(run):
     assert "px" in axes[0].get_ylabel() and "°" in axes[1].get_ylabel()
     alone = plot.transforms(run.frame_from_canonical, shape=run.shape)
     assert len(alone[2].get_lines()) == 1
+
+
+def test_curves_end_where_a_recording_does(run):
+    twice = {name: np.concatenate([column, column]) for name, column in run.rows.items()}
+    both, n = dataclasses.replace(run, rows=twice), len(run)
+    before = np.tile(np.eye(3), (2 * n, 1, 1))
+    curves = [plot.timeline(both, "residual").get_lines()[0]]
+    for ax in plot.transforms(both, before=before):
+        curves += ax.get_lines()
+    assert len(curves) == 1 + 4 + 3 * 2
+    for curve in curves:
+        assert np.flatnonzero(np.isnan(curve.get_ydata())).tolist() == [n]
+        assert (np.diff(curve.get_xdata()) >= 0).all()
+
+
+def test_the_legend_of_the_translation_lies_above_the_curves(run):
+    ax = plot.transforms(run)[0]
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
+    assert set(texts_of(ax)) == {"x before", "x after", "y before", "y after"}
 
 
 def test_convergence_ends_where_the_alignment_does(small_head):

@@ -7,6 +7,7 @@ import pytest
 from textures import SHAPE, corner_error, dictionary, displaced, mixed, start, texture
 
 from holdstill import Dictionary, _core, align_frame, reference
+from holdstill.canonical import roi_mask
 from holdstill.reference import FEATURES, MOTIONS
 
 
@@ -152,3 +153,11 @@ def test_wrong_weights_are_named(call: str, value: float) -> None:
             Dictionary(dictionary(2), **options)
     with pytest.raises(ValueError, match="roi: expected"):
         reference.linearize(texture(), start(), **options)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_called_that(value: float) -> None:
+    roi = np.ones(SHAPE)
+    roi[3, 4] = value
+    with pytest.raises(ValueError, match=r"roi: expected finite weights, got 1 that are not"):
+        roi_mask(roi, SHAPE)

@@ -115,14 +115,14 @@ def test_integers_beyond_64_bits_are_returned_as_they_are(tmp_path):
 @pytest.mark.parametrize("largest", [2**63 - 1, 2**64 - 1])
 def test_unsigned_integers_keep_their_value(tmp_path, largest):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    rows = {name: [1.0, 2.0] for name in ("x", "y", "width", "height")}
+    rows = {name: [10.0, 20.0] for name in ("x", "y", "width", "height")}
     ids = pa.array([7, largest], pa.uint64())
     pq.write_table(pa.table({"frame": [0, 1], **rows, "id": ids}), tmp_path / "a.parquet")
     assert read_transforms(tmp_path / "a.parquet")["id"].tolist() == [7, largest]
 
 
 def test_singular_transforms_are_returned_as_they_are(tmp_path):
-    path = write_csv(tmp_path / "a.csv", "frame,x,y,width,height\n0,1,2,0,0\n")
+    path = write_csv(tmp_path / "a.csv", "frame,x,y,width,height\n0,10,20,0,0\n")
     assert np.linalg.det(read_transforms(path)["frame_from_canonical"][0]) == 0.0
 
 
@@ -163,6 +163,8 @@ def test_parquet_reads_like_csv(tmp_path, name):
         ("frame,x,y,width,height\n-2,1,2,3,4\n", "no frame number .* row 1"),
         ("frame,x,y,width,height\n,1,2,3,4\n", "no frame number .* row 1"),
         ("frame,x,y,width,height\n0,1,2,-3,4\n", "below 0 in row 1"),
+        ("frame,x,y,width,height\n0,0.3,0.2,0.4,0.5\n1,,,,\n", "pixels, got fractions"),
+        ("frame,left_x,left_y,right_x,right_y\n0,0.3,0.4,0.7,0.4\n", "pixels, got fractions"),
         ("frame,x,y,width,height\n0,1,2,3\n", "row 1 has 4 cells, but the header has 5"),
     ],
 )
@@ -170,6 +172,12 @@ def test_bad_files_are_refused_with_their_name_and_row(tmp_path, text, message):
     path = write_csv(tmp_path / "initial.csv", text)
     with pytest.raises(ValueError, match=f"initial.csv: .*{message}"):
         read_transforms(path)
+
+
+@pytest.mark.parametrize("box", ["0,0,0,0", "-1,1,2.5,2"])
+def test_small_boxes_and_boxes_of_nothing_are_no_fractions(tmp_path, box):
+    path = write_csv(tmp_path / "boxes.csv", f"frame,x,y,width,height\n0,{box}\n")
+    assert read_transforms(path)["frame"].tolist() == [0]
 
 
 def test_what_is_no_table_is_refused(tmp_path):

@@ -148,8 +148,12 @@ def roi_mask(
         raise ValueError(
             f"roi: expected a mask of the canonical shape {(height, width)}, got shape {mask.shape}"
         )
-    if mask.dtype.kind not in "bui" and not (mask.dtype.kind == "f" and np.isfinite(mask).all()):
+    if mask.dtype.kind not in "buif":
         raise ValueError(f"roi: expected a boolean or numeric mask, got dtype {mask.dtype}")
+    if not np.isfinite(mask).all():
+        raise ValueError(
+            f"roi: expected finite weights, got {np.count_nonzero(~np.isfinite(mask))} that are not"
+        )
     if mask.min() < 0:
         raise ValueError(f"roi: expected weights of at least 0, got {mask.min()}")
     if not mask.any():

@@ -173,3 +173,31 @@ def floats(name: str, values: npt.ArrayLike, shape: str) -> FloatArray:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name}: expected numbers of shape {shape}") from None
+
+
+def refuse_fractions(name: str, values: npt.ArrayLike) -> None:
+    """Refuse positions that are fractions of a frame: none of them lies beyond 2 pixels.
+
+    Parameters
+    ----------
+    name : str
+        The argument or the file.
+    values : array_like
+        Coordinates; NaN where there are none.
+
+    Raises
+    ------
+    ValueError
+        If the largest is above 0 and at most 2. Where all are 0 they stand for nothing found.
+
+    Examples
+    --------
+    >>> refuse_fractions("points", [[0.25, 0.5], [0.75, 0.5]])
+    Traceback (most recent call last):
+    ...
+    ValueError: points: expected pixels, got fractions; multiply by the image's width and height
+    """
+    if 0.0 < np.max(np.nan_to_num(np.asarray(values, dtype=np.float64)), initial=0.0) <= 2.0:
+        raise ValueError(
+            f"{name}: expected pixels, got fractions; multiply by the image's width and height"
+        )

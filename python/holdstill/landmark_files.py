@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill._typing import FloatArray
+from holdstill.checks import refuse_fractions
 from holdstill.sources.paths import natural_key
 from holdstill.tables import read_csv
 
@@ -283,11 +284,7 @@ def _refuse_normalised(columns: Mapping[str, list[Any]], names: list[str], file:
         values = [float(cell) for name in names for cell in columns[name] if cell is not None]
     except ValueError:
         return  # said later, with the row
-    if values and max(values) <= 2.0:
-        raise ValueError(
-            f"{file}: expected points in pixels, got fractions; multiply them by the frame's width "
-            "and height"
-        )
+    refuse_fractions(str(file), values)
 
 
 def _of_openface(columns: Columns, points: Sequence[str], file: Path) -> Columns:

@@ -168,7 +168,7 @@ def enrol_from(
             raise ValueError(f"image: {where} is unreadable: {frame.error}")
         proposals = starts(frame, row)
         if not proposals:
-            raise ValueError(f"image: no face found on {where}; say where it is by initial")
+            raise ValueError(f"image: no face found on {where}; say where it is by --initial")
         end = register(frame.grey(), model, proposals[0])
         if not end.converged:
             raise ValueError(f"image: {where} could not be registered: {end.status}")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from holdstill._typing import FloatArray
 from holdstill.canonical import DEFAULT_SHAPE, eye_corners
+from holdstill.checks import refuse_fractions
 from holdstill.landmark_files import EYE_COLUMNS, KNOWN, has_pts, read_pts, with_eye_columns
 from holdstill.landmarks import similarity_matrix
 from holdstill.optional import import_optional
@@ -172,8 +173,9 @@ def read_transforms(
         If there is no such file or folder.
     ValueError
         If the file is neither Parquet nor CSV, columns are missing, a frame number is not an
-        integer, a number is not finite, or two rows are about the same frame. Singular matrices are
-        returned: a frame that cannot be aligned gets a status, it does not stop a run.
+        integer, a number is not finite, points or boxes are fractions of the frame, or two rows are
+        about the same frame. Singular matrices are returned: a frame that cannot be aligned gets a
+        status, it does not stop a run.
     ImportError
         If pyarrow is missing and the file is Parquet.
 
@@ -304,6 +306,8 @@ def _interpret(
     _refuse(missing.any(axis=1) & ~missing.all(axis=1), f"some of {','.join(names)} empty", file)
     if names is BOX_COLUMNS:
         _refuse((values[:, 2:] < 0.0).any(axis=1), "a width or height below 0", file)
+    if names is not MATRIX_COLUMNS:
+        refuse_fractions(str(file), values)
     table: dict[str, npt.NDArray[Any]] = {"frame": _frame_numbers(columns["frame"], file)}
     if "face" in columns:
         table["face"] = _frame_numbers(columns["face"], file, "face")

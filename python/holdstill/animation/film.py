@@ -175,6 +175,7 @@ def _write(
     pictures = subject.pictures()
     first = next(pictures)
     canvas = _Canvas.of(first.shape[:2], size)
+    canvas.tell_what_is_cut_off()
     rows = np.zeros(n, dtype=int) if subject.still else np.arange(n)
     sources = canvas.from_picture @ subject.frame_from_canonical[rows]
     targets = canvas.from_picture @ subject.rest @ movement
@@ -215,6 +216,15 @@ class _Canvas:
         """Pixel q of the picture is (q + 1/2) s - 1/2 of the scaled one."""
         y, x = (s / p for s, p in zip(self.scaled, self.picture, strict=True))
         return np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
+
+    def tell_what_is_cut_off(self) -> None:
+        """A pixel is the rounding of another height or width."""
+        for name, all_of_it, shown in zip(("height", "width"), self.scaled, self.size, strict=True):
+            if all_of_it > shown + 1:
+                log.info(
+                    "size: pictures of %dx%d fill %dx%d, which cuts off %.0f %% of their %s",
+                    *self.picture, *self.size, 100.0 * (1.0 - shown / all_of_it), name,
+                )  # fmt: skip
 
     def scale(self, picture: Rgb) -> Rgb:
         import cv2

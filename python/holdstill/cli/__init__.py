@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import os
@@ -56,14 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _stopped_by_sigterm(), _own_messages(options.quiet):
             result, text = COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        out = getattr(options, "out", None)
-        if out is not None and not is_url(out) and not os.path.exists(out):
-            return _fail("interrupted before anything was written", INTERRUPTED)
-        return _fail(
-            "interrupted; what has been written under its final name is complete, and a run of "
-            "'holdstill align' goes on by --resume",
-            INTERRUPTED,
-        )
+        return _fail(_interrupted(options), INTERRUPTED)
     except JobIncompleteError as error:
         return _fail(error, INCOMPLETE)
     except NothingAlignedError as error:
@@ -110,6 +104,23 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    """What there is after an interruption, and how to go on."""
+    from holdstill.jobs.status import job_status  # only interrupted runs need it
+
+    out, written = getattr(options, "out", None), ""
+    if out is not None and not is_url(out):
+        if not os.path.exists(out):
+            return "interrupted before anything was written"
+        with contextlib.suppress(ValueError, OSError):  # of another command, or damaged
+            status = job_status(out)
+            written = f" with {status['frames_done']} of {status['frames']} frames written"
+    return (
+        f"interrupted{written}; what has been written under its final name is complete, and a run "
+        "of 'holdstill align' goes on by --resume"
+    )
 
 
 def _fail(message: object, code: int) -> int:

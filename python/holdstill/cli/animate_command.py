@@ -43,7 +43,7 @@ def add_animate(commands: Any) -> None:
         "--size",
         type=parse_shape,
         metavar="HxW",
-        help="of the video, pixels (default: the subject's)",
+        help="of the video, pixels; what sticks out is cut off (default: the subject's)",
     )
     parser.add_argument(
         "--initial",

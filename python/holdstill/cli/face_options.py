@@ -20,6 +20,7 @@ from holdstill.cli.parsing import (
 )
 from holdstill.face_run import register_to_folder
 from holdstill.reference.registration import SEARCHES
+from holdstill.registration.learning import FACE_SHAPE
 from holdstill.registration.model import FaceModel
 from holdstill.registration.starts import FACES
 
@@ -87,7 +88,8 @@ def _add_train(actions: Any) -> None:
         "or each image's folder has the user's name",
     )
     group = parser.add_argument_group("model")
-    add_sampling(group)
+    height, width = FACE_SHAPE
+    add_sampling(group, f"{height}x{width}; with --registered that of the images")
     group.add_argument(
         "--components", type=parse_components, help="how many, or below 1 their share of variance"
     )

@@ -124,9 +124,12 @@ def add_initial(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_sampling(group: Any) -> None:
-    """How the canonical frame is seen by what is learnt."""
-    group.add_argument("--shape", type=parse_shape, metavar="HxW", help="canonical frame, pixels")
+def add_sampling(group: Any, default_shape: str = "") -> None:
+    """How the canonical frame is seen by what is learnt; its default where no signature has it."""
+    told = f" (default: {default_shape})" if default_shape else ""
+    group.add_argument(
+        "--shape", type=parse_shape, metavar="HxW", help=f"canonical frame, pixels{told}"
+    )
     group.add_argument("--features", choices=FEATURES, help="what is compared")
     group.add_argument("--sigma", type=float, help="of edges and magnitude, canonical pixels")
     group.add_argument(

@@ -223,7 +223,7 @@ def _points_of_the_start(before: FloatArray, outer: FloatArray) -> list[str]:
 def _notes(run: Run, has_before: bool, compared: npt.NDArray[np.bool_]) -> list[str]:
     notes = []
     if not run.complete:
-        notes.append("the run was interrupted: what follows is of the rows written so far")
+        notes.append(f"the run was interrupted: this is about the {len(run)} rows written so far")
     doubtful = run.rows["frame"][(run.status == "converged") & ~run.good]
     if len(doubtful):
         shown = ", ".join(str(number) for number in doubtful[:10])

@@ -110,8 +110,14 @@ def _known(
 
 
 def _line(name: str, before: float | None, after: float | None, change: str, digits: int) -> str:
-    cells = ["" if v is None else f"{v:.{digits}f}" for v in (before, after)]
+    cells = ["" if v is None else _number(v, digits) for v in (before, after)]
     return (f"{name:<{_NAME}}" + "".join(f"{cell:>{_CELL}}" for cell in (*cells, change))).rstrip()
+
+
+def _number(value: float, digits: int) -> str:
+    """With so many decimals; a smaller number, as floats from 0 to 1 have it, with three digits."""
+    small = 1e-9 < abs(value) < 10.0 ** (1 - digits)  # what is smaller still is rounding
+    return f"{value:.3g}" if small else f"{value:.{digits}f}"
 
 
 def _legend(found: Evaluation) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,9 @@ FAR = 0.04
 
 From starts within reach of the finest level it gains 1 to 3 %, by moving poses apart.
 """
+
+MOST_NAMED = 5
+"""Of the frames left out of a sample for one reason, how many are named; the others are counted."""
 
 LEAST_FRAMES = 5
 """From which on frames of a sample are held by one another."""
@@ -264,28 +267,45 @@ def _batch(
             **options,
         )
 
-    while True:
+    def coarse_to_finest() -> RaslResult:
         start = np.stack(sample.transforms)
         options["lambda_c"] = _lambda_c(lambda_c, sample)
-        try:
-            used = n_levels(roi) if levels is None else levels
-            if levels is None and used > 1:
-                coarsest = used - 1
-                coarse = solve(coarsest, at_level(start, coarsest))
-                if _far(coarse):
-                    start, used = at_level(coarse.frame_from_canonical, -coarsest), coarsest
-                else:
-                    used = 1  # coarse levels would only add their own drift
-            return coarse_to_fine(solve, start, used)
-        except RaslImageError as error:
-            frame = sample.drop(error.index)
-            log.warning(
-                "frame %d of %s left out of the sample: %s", frame.frame, frame.source, error
-            )
-            if len(sample) < 2:
-                raise NothingToAlignError(
-                    f"fewer than two frames of the sample could be used; the last one: {error}"
-                ) from error
+        used = n_levels(roi) if levels is None else levels
+        if levels is None and used > 1:
+            coarsest = used - 1
+            coarse = solve(coarsest, at_level(start, coarsest))
+            if _far(coarse):
+                start, used = at_level(coarse.frame_from_canonical, -coarsest), coarsest
+            else:
+                used = 1  # coarse levels would only add their own drift
+        return coarse_to_fine(solve, start, used)
+
+    left_out: dict[str, list[str]] = {}
+    try:
+        while True:
+            try:
+                return coarse_to_finest()
+            except RaslImageError as error:
+                frame = sample.drop(error.index)
+                name = f"frame {frame.frame} of {frame.source}"
+                left_out.setdefault(error.reason, []).append(name)
+                if len(sample) < 2:
+                    raise NothingToAlignError(
+                        "fewer than two frames of the sample could be used; the last one: "
+                        f"{name}: {error.reason}"
+                    ) from error
+    finally:
+        _tell_left_out(left_out)
+
+
+def _tell_left_out(frames_by_reason: Mapping[str, Sequence[str]]) -> None:
+    """One warning for all frames that the same is wrong with."""
+    for reason, frames in frames_by_reason.items():
+        named = ", ".join(frames[:MOST_NAMED])
+        more = len(frames) - MOST_NAMED
+        if more > 0:
+            named += f" and {more} more"
+        log.warning("left out of the sample: %s: %s", named, reason)
 
 
 def _outcome(sample: Sample, result: RaslResult) -> dict[str, Any]:

@@ -38,11 +38,13 @@ class RaslImageError(ValueError):
     ----------
     index : int
         Position of the image in the batch.
+    reason : str
+        What is wrong with it.
     """
 
     def __init__(self, index: int, reason: str) -> None:
         super().__init__(f"images[{index}]: {reason}")
-        self.index = index
+        self.index, self.reason = index, reason
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,10 @@ def rasl(
 
     Each outer iteration removes the common motion (gauge), linearises, solves the convex inner
     problem and updates τ, until no canonical corner moves more than `tolerance`.
+
+    There are no coarse levels, as :func:`holdstill.fit` has them. On a face of 200×200, grey levels
+    reach about 8 canonical pixels; `edges` and `magnitude`, at the default σ, about 2. A batch that
+    starts farther away stays there, and is "converged" nevertheless: start nearer, or take `fit`.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ def head_pose(run: Run, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, (8.0, 2.8))
     ax.axhline(0.0, color=INK, linestyle=":", linewidth=1.0)
     for (name, angle), colour in zip(known.items(), COLOURS, strict=False):
-        ax.plot(rows.at, angle, color=colour, linewidth=1.2, label=name)
+        ax.plot(*rows.curve(angle), color=colour, linewidth=1.2, label=name)
     dress(ax, x=rows.axis, y="head pose (°)")
     legend(ax, loc="best", ncols=len(known))
     return ax

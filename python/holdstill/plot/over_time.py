@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from holdstill.alignment import GOOD
 from holdstill.decomposition import Motion, decompose
-from holdstill.plot.rows import Results, rows_of
+from holdstill.plot.rows import Results, Rows, rows_of
 from holdstill.plot.style import (
     AFTER,
     BEFORE,
@@ -65,7 +65,7 @@ def timeline(results: Results, column: str = "residual", *, ax: Axes | None = No
         raise ValueError(f"column: expected one of {known}, got {column!r}")
     heights = np.array(values, dtype=np.float64)
     ax = axes_or_new(ax, (8.0, 2.6))
-    ax.plot(rows.at, heights, color=AFTER, linewidth=1.0, label=column.replace("_", " "))
+    ax.plot(*rows.curve(heights), color=AFTER, linewidth=1.0, label=column.replace("_", " "))
     flagged = ~rows.columns["good"]
     drawn = flagged & np.isfinite(heights)
     if drawn.any():
@@ -122,44 +122,45 @@ def transforms(
     if shape is None:
         raise ValueError("shape: expected (height, width) of the canonical frame")
     if isinstance(results, np.ndarray):
-        matrices, at, axis = results, np.arange(len(results), dtype=float), "row"
+        rows = Rows({"frame_from_canonical": results}, np.arange(len(results), dtype=float), "row")
     else:
         rows = rows_of(results)  # type: ignore[arg-type]
         if "frame_from_canonical" not in rows.columns:
             raise TypeError("results: an Evaluation has no transforms; give its run")
-        matrices, at, axis = rows.columns["frame_from_canonical"], rows.at, rows.axis
-    moved = decompose(matrices, shape)
+    moved = decompose(rows.columns["frame_from_canonical"], shape)
     start = None if before is None else decompose(before, shape)
     _, grid = grid_of_axes(4, 1, (8.0, 6.4), sharex=True)
     axes = grid[:, 0]
-    _translation(axes[0], at, moved, start)
+    _translation(axes[0], rows, moved, start)
     for ax, name, label in (
         (axes[1], "rotation", "rotation (°)"),
         (axes[2], "scale", "scale (px per\ncanonical px)"),
         (axes[3], "shear", "shear"),
     ):
         if start is not None:
-            ax.plot(at, getattr(start, name), color=BEFORE, linewidth=1.0, label="before")
-        ax.plot(at, getattr(moved, name), color=AFTER, linewidth=1.0, label="after")
+            path = rows.curve(getattr(start, name))
+            ax.plot(*path, color=BEFORE, linewidth=1.0, label="before")
+        path = rows.curve(getattr(moved, name))
+        ax.plot(*path, color=AFTER, linewidth=1.0, label="after")
         dress(ax, y=label)
-    if start is not None:
-        legend(axes[1], loc="best", ncols=2)
-    axes[-1].set_xlabel(axis)
+    axes[-1].set_xlabel(rows.axis)
     for ax in axes:
         ax.yaxis.set_label_coords(-0.09, 0.5)
     return np.asarray(axes)
 
 
-def _translation(ax: Axes, at: Any, moved: Motion, start: Motion | None) -> None:
+def _translation(ax: Axes, rows: Rows, moved: Motion, start: Motion | None) -> None:
     origin = np.zeros(2)
     known = np.isfinite(moved.translation).all(axis=1)
     if known.any():
         origin = moved.translation[known][0]
     for k, (name, style) in enumerate((("x", "-"), ("y", "--"))):
         if start is not None:
-            path = start.translation[:, k] - origin[k]
-            ax.plot(at, path, style, color=BEFORE, linewidth=1.0, label=f"{name} before")
-        path = moved.translation[:, k] - origin[k]
-        ax.plot(at, path, style, color=AFTER, linewidth=1.0, label=name)
+            path = rows.curve(start.translation[:, k] - origin[k])
+            ax.plot(*path, style, color=BEFORE, linewidth=1.0, label=f"{name} before")
+        path = rows.curve(moved.translation[:, k] - origin[k])
+        label = name if start is None else f"{name} after"
+        ax.plot(*path, style, color=AFTER, linewidth=1.0, label=label)
     dress(ax, y="translation (px)")
-    legend(ax, loc="best", ncols=2)
+    # Above the axes, where no curve runs; its colours are those of the axes below.
+    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4)

@@ -35,6 +35,13 @@ class Rows(NamedTuple):
     at: FloatArray
     axis: str
 
+    def curve(self, values: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+        """Places and values of a curve over the rows, (n,), which ends where a recording does."""
+        if "frame" not in self.columns:
+            return self.at, values
+        first = np.flatnonzero(np.diff(self.columns["frame"]) < 0) + 1
+        return np.insert(self.at, first, self.at[first]), np.insert(values, first, np.nan)
+
 
 def rows_of(results: Results) -> Rows:
     """The columns of a run, an evaluation, a batch or a sequence of alignments.

@@ -87,6 +87,6 @@ def refuse_unknown_within(octaves: tuple[Octave, ...]) -> None:
     """Refuse octaves of images whose users were unknown."""
     if not len(octaves[0].within_eigenvalues):
         raise ValueError(
-            "user: this model does not know how images of one person differ; fit it with "
-            "users=, and with at least two images of some of them"
+            "user: this model does not know how images of one person differ; fit it with users= "
+            "(--users on the command line), and with at least two images of some of them"
         )

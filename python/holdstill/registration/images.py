@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from holdstill import _core
 from holdstill._typing import FloatArray
 from holdstill.canonical import Weights
-from holdstill.checks import floats
+from holdstill.checks import floats, refuse_fractions
 from holdstill.landmarks import mean_shape, similarity_of
 from holdstill.pyramid import at_level
 from holdstill.sources import Frame
@@ -19,6 +20,8 @@ from holdstill.transforms import warn_of_swapped_eyes
 
 LEAST_APART = 0.35
 """Distance of the outer eye corners beside the points' extent: on faces it is 0.6 to 1 of it."""
+
+log = logging.getLogger("holdstill")
 
 
 def read_greys(images: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
@@ -51,9 +54,12 @@ def registration_of(
         marked = floats("points", points, f"({len(greys)}, k, 2)")
         if marked.shape[:1] != (len(greys),):
             raise ValueError(f"points: expected shape ({len(greys)}, k, 2), got {marked.shape}")
+        refuse_fractions("points", marked)
         mean = mean_shape(marked, shape, eye_corners)
         _refuse_other_points(mean, eye_corners)
-        warn_of_swapped_eyes(*(marked[:, k] for k in eye_corners))
+        left, right = (marked[:, k] for k in eye_corners)
+        if not _warn_of_exchanged_axes(left, right):
+            warn_of_swapped_eyes(left, right)
         return similarity_of(marked, mean), mean
     if frame_from_canonical is None:
         for number, grey in enumerate(greys):
@@ -70,6 +76,15 @@ def registration_of(
             f"got shape {transforms.shape}"
         )
     return transforms, np.zeros((0, 2))
+
+
+def _warn_of_exchanged_axes(left: FloatArray, right: FloatArray) -> bool:
+    """Warn where most outer eye corners lie one above the other."""
+    across, down = np.abs(right - left).T
+    exchanged = bool(np.sum(down > across) > np.sum(down <= across))
+    if exchanged:
+        log.warning("most outer eye corners lie one above the other: points are (x, y), not (y, x)")
+    return exchanged
 
 
 def _refuse_other_points(mean: FloatArray, eye_corners: tuple[int, int]) -> None:

@@ -186,8 +186,9 @@ class FaceModel:
         Raises
         ------
         ValueError
-            If arguments do not fit each other, there are fewer images than components need, or an
-            image shows nothing or lies more than half outside of its frame.
+            If arguments do not fit each other, points are fractions of the image, there are fewer
+            images than components need, or an image shows nothing or lies more than half outside of
+            its frame.
 
         Examples
         --------

@@ -27,7 +27,8 @@ def verdict(run: Run, found: Evaluation) -> str:
     n, good = len(run), int(run.good.sum())
     # Rounded down: 100 % means all.
     share = math.floor(1000 * good / n) / 10
-    parts = [_counted(n, "face" if run.registered else "frame"), f"{share:g}{THIN}% aligned"]
+    of = "" if run.complete else " of an interrupted run"
+    parts = [_counted(n, "face" if run.registered else "frame") + of, f"{share:g}{THIN}% aligned"]
     change = _jitter_change(found) or _sharpness_change(found)
     if change:
         parts.append(change)
