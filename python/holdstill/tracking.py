@@ -104,6 +104,7 @@ class TrackAligner:
         return max(found, last, key=_rank)
 
 
-def _rank(found: Alignment) -> tuple[bool, bool, float]:
-    """What makes one end of a frame better than another."""
-    return found.good, found.converged, 0.0 if np.isnan(found.quality) else found.quality
+def _rank(found: Alignment) -> tuple[bool, bool, bool, float]:
+    """What makes one end of a frame better than another: the right place counts before rest."""
+    quality = 0.0 if np.isnan(found.quality) else found.quality
+    return found.good, quality >= GOOD, found.converged, quality
