@@ -112,7 +112,7 @@ def test_mean_motion_since_the_start_is_the_identity() -> None:
 
 def test_parts_belong_to_the_returned_transforms() -> None:
     start = misaligned("affine")
-    images = scene()
+    images = [frame.astype(np.float32) for frame in scene()]
     found = align(images, start, motion="affine", max_iterations=3)
     assert (found.status, found.iterations) == ("max_iterations", 3)
     assert len(found.moves) == len(found.objectives) == 3
@@ -153,6 +153,16 @@ def test_images_may_differ_in_size_and_type() -> None:
     images[0] = images[0].clip(0, 255).astype(np.uint8)
     found = align(images, misaligned("translation"), motion="translation")
     assert found.status == "converged"
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32])
+def test_the_core_takes_other_numbers_as_float32(dtype: Any) -> None:
+    images = [frame.astype(dtype) for frame in scene()]
+    found, expected = (
+        align(batch, misaligned("translation"), motion="translation", kernels=None)
+        for batch in (images, [image.astype(np.float32) for image in images])
+    )
+    np.testing.assert_array_equal(found.frame_from_canonical, expected.frame_from_canonical)
 
 
 def test_progress_is_told_after_every_iteration() -> None:

@@ -30,6 +30,9 @@ from holdstill.reference.motion import (
 SOLVERS = ("alm", "apg")
 """Inner solvers: inexact augmented Lagrangian; accelerated proximal gradient, the slow check."""
 
+AS_THEY_ARE = ("uint8", "uint16", "float32")
+"""Types of images that need no conversion."""
+
 
 class RaslImageError(ValueError):
     """One image of a batch cannot take part; a caller may drop it and start again.
@@ -159,7 +162,8 @@ def rasl(
     Parameters
     ----------
     images : sequence of array_like (H_i, W_i), or array (n, H, W)
-        Grey frames, at least two; their sizes may differ.
+        Grey frames, at least two; their sizes may differ. Other numbers than uint8 and uint16 are
+        taken as float32.
     initial : array_like, shape (n, 3, 3)
         frame_from_canonical to start from.
     shape : (int, int)
@@ -360,6 +364,7 @@ def _checked_batch(
             raise
         except ValueError as error:
             raise ValueError(f"initial[{index}]: {error}") from None
+    frames = [f if f.dtype in AS_THEY_ARE else f.astype(np.float32) for f in frames]
     return _Batch(frames, start, shape, motion, features, sigma, mask, kernels)
 
 
