@@ -138,7 +138,10 @@ def _legend(found: Evaluation) -> Iterator[str]:
         yield f"jitter without points tells how smooth the motion is, {whose} own included"
     if found.pictures:
         thinned = "" if found.pictures == found.compared else ", evenly chosen"
-        yield f"variance and sharpness: {found.pictures} frames{thinned}; grey levels 0 to 255, of floats their own"
+        yield (
+            f"variance and sharpness: {found.pictures} frames{thinned}; grey levels 0 to 255, "
+            "those of floats as they are"
+        )
 
 
 def _everything(table: EyeCornerTable) -> str:
