@@ -40,3 +40,16 @@ def test_grey_pictures_make_a_grey_array(tmp_path, talk):
     alone.align(tmp_path / "run", video=False)
     assert zarr.open(str(tmp_path / "run" / "aligned.zarr")).shape == (40, 32, 32)
     assert not (tmp_path / "run" / "aligned.mp4").exists()
+
+
+def test_the_same_pictures_are_the_same_bytes_each_time(tmp_path):
+    grains = np.random.default_rng(0).integers(0, 256, (25, 120, 100 * 3 // 4), dtype=np.uint8)
+    pictures = np.repeat(grains, 4, axis=2).reshape(25, 120, 100, 3)  # compressible, unlike noise
+    found = set()
+    for number in range(100):
+        crops = Crops(LocalStore(tmp_path / str(number)), 25, (120, 100), colour=True)
+        crops.create()
+        crops.write(0, pictures)
+        files = (tmp_path / str(number)).rglob("*")
+        found.add(tuple(sorted(file.read_bytes() for file in files if file.is_file())))
+    assert len(found) == 1

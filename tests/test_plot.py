@@ -189,9 +189,9 @@ def test_transforms_over_time(run):
         line(axes[0], "x after").get_ydata(), parts.translation[:, 0] - parts.translation[0, 0]
     )
     for ax, name in zip(axes[1:], ("rotation", "scale", "shear"), strict=True):
-        np.testing.assert_array_equal(line(ax, "after").get_ydata(), getattr(parts, name))
+        np.testing.assert_allclose(line(ax, "after").get_ydata(), getattr(parts, name))
         expected = getattr(decompose(before, run.shape), name)
-        np.testing.assert_array_equal(line(ax, "before").get_ydata(), expected)
+        np.testing.assert_allclose(line(ax, "before").get_ydata(), expected)
     assert "px" in axes[0].get_ylabel() and "°" in axes[1].get_ylabel()
     alone = plot.transforms(run.frame_from_canonical, shape=run.shape)
     assert len(alone[2].get_lines()) == 1

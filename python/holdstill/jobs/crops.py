@@ -31,6 +31,14 @@ _DAMAGED = (RuntimeError, ValueError, EOFError)
 """What reading a damaged chunk or fragment raises."""
 
 
+def _compression(zarr: Any) -> dict[str, Any]:
+    """Zstandard, zarr 3's own choice: blocks of zarr 2's come in the order its threads end in."""
+    if int(zarr.__version__.split(".")[0]) >= 3:
+        return {}
+    numcodecs = import_optional("numcodecs", "writing aligned.zarr", "zarr")
+    return {"compressor": numcodecs.Zstd()}
+
+
 @dataclass(frozen=True)
 class Crops:
     """The array of a run: (n, h, w) or (n, h, w, 3), uint8, row for row.
@@ -75,6 +83,7 @@ class Crops:
                 shape=(self.n_rows, *one),
                 chunks=(self.chunk, *one),
                 dtype=np.uint8,
+                **_compression(zarr),
             )
 
     def picture(self, rgb: Pictures) -> Pictures:
