@@ -230,6 +230,13 @@ def test_the_eyes_stay_the_eyes_in_a_canonical_frame_of_another_shape(run_folder
         np.testing.assert_allclose(found, eyes, atol=1e-9)
 
 
+def test_a_recording_that_is_not_aligned_is_suspected(clip, run_folder, caplog):
+    open_subject(run_folder / "aligned.mp4", None, (64, 64)).frames.close()
+    assert "are taken for aligned" not in caplog.text
+    open_subject(clip.video, None, (64, 64)).frames.close()
+    assert "are taken for aligned" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("size", "told"),
     [

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from clips import N_FRAMES, texts
-from runs import change_facts, write_rows
+from runs import change_facts, write_rows, write_run
 
 import holdstill
 from holdstill import Dictionary, evaluate_run, read_run
@@ -329,6 +329,22 @@ def test_what_is_no_face_is_measured_in_its_own_region(copy):
     for words in ("region: total variance", "mean picture: ", "nothing tells that the run is of a"):
         assert words in str(found)
     assert evaluate_run(copy, region="mouth").region == "mouth"
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_blurred_mean_of_what_is_no_face_is_told(tmp_path, follows):
+    rng = np.random.default_rng(0)
+    scene, shifts = rng.uniform(0, 255, (60, 60)), rng.integers(0, 5, (12, 2))
+    stack = np.stack([scene[10 - b : 50 - b, 10 - a : 50 - a] for a, b in shifts])
+    np.save(tmp_path / "grains.npy", stack.astype(np.float32))
+    here = [np.array([[1, 0, 4 + a], [0, 1, 4 + b], [0, 0, 1.0]]) for a, b in shifts * follows]
+    dictionary = Dictionary(np.eye(32 * 32, 2), shape=(32, 32), motion="affine", roi="full")
+    source = str(tmp_path / "grains.npy")
+    found = evaluate_run(
+        write_run(tmp_path / "run", here, dictionary, source=source, sources=source)
+    )
+    assert (found.sharpness.after.kept > 0.99) == follows
+    assert ("of the sharpness of its frames" in str(found)) != follows
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from runs import change_facts, interrupt
 from holdstill import Run, read_run, read_transforms
 from holdstill.cli import main
 from holdstill.run_folder import NotARunError
+from holdstill.sources import open as open_source
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("av")
@@ -175,3 +178,27 @@ def test_streams_and_positions_follow_the_frame_numbers():
     run = Run(Path("run"), rows, {})
     assert run.stream.tolist() == [0, 0, 0, 1, 1, 2, 3, 3, 3, 3]
     assert run.position.tolist() == [0, 1, 2, 3, 4, 5, 6, 6, 6, 7]
+
+
+def test_another_file_under_a_sources_name_is_not_read(tmp_path, clip, dictionary):
+    video = tmp_path / "head.mp4"
+    shutil.copy(clip.video, video)
+    copy = dataclasses.replace(clip, video=video)
+    assert main(align_arguments(copy, dictionary, tmp_path / "run", "--stop", "60")) == 0
+    run = read_run(tmp_path / "run")
+    os.utime(video, (1e9, 1e9))  # a copy of the same file has another time
+    run.open_frames().close()
+    video.write_bytes(video.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match=r"head\.mp4: not the file that was aligned"):
+        run.open_frames()
+
+
+def test_initial_transforms_about_other_frames_are_refused(run, tmp_path):
+    (tmp_path / "other.csv").write_text("source,frame,x,y,width,height\nother.mp4,3,10,10,90,90\n")
+    with pytest.raises(ValueError, match=r"other\.csv: none of its rows is about a frame"):
+        run.before(tmp_path / "other.csv")
+
+
+def test_a_run_is_no_source(run_folder):
+    with pytest.raises(ValueError, match=r"the folder of a run; .*aligned\.mp4"):
+        open_source(run_folder)

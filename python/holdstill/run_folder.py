@@ -24,10 +24,11 @@ from holdstill.initial import make_initial
 from holdstill.initial_rows import ANGLES
 from holdstill.recording import is_run
 from holdstill.registration.model import FaceModel
-from holdstill.run_layout import DICTIONARY, MODEL, PARTS, SUMMARY, VIDEO
+from holdstill.run_layout import DICTIONARY, MANIFEST, MODEL, PARTS, SUMMARY, VIDEO
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 from holdstill.sources.paths import is_url
+from holdstill.sources.versions import version_of
 from holdstill.stores import copy_of, open_store
 from holdstill.transforms import read_transforms, starts_at_faces
 
@@ -221,13 +222,15 @@ class Run:
         FileNotFoundError, SourceError
             If a source has gone.
         ValueError
-            If the run does not say what its sources were, or they hold other frames now.
+            If the run does not say what its sources were, or they hold other frames now, or are
+            other files.
         """
         given = self.facts.get("sources")
         if not given:
             raise ValueError(f"{self.address}: the run does not say what its sources were")
         paths = [given] if isinstance(given, str) else list(given)
         selection = self.facts.get("selection") or {}
+        self._refuse_replaced()
         frames = open_source([self._found(path) for path in paths], **selection)
         numbers = np.array([number for stream in frames.numbers for number in stream])
         position = self.position
@@ -239,6 +242,22 @@ class Run:
                 now = "frames of other numbers now than the run"
             raise ValueError(f"{self.address}: its sources hold {now}")
         return frames
+
+    def _refuse_replaced(self) -> None:
+        """A file of another size shows something else; a copy differs in its time alone."""
+        manifest = self.folder / MANIFEST
+        try:
+            inputs = json.loads(manifest.read_bytes())["inputs"] if manifest.is_file() else []
+        except (ValueError, KeyError):
+            return  # damaged: nothing is known
+        for name, then in inputs:
+            path = self._found(name)
+            now = None if is_url(path) else version_of(path)
+            if then and now and _size(then) != _size(now):
+                raise ValueError(
+                    f"{path}: not the file that was aligned, of {_size(then)} then and "
+                    f"{_size(now)} now"
+                )
 
     def before(self, initial: str | os.PathLike[str] | None = None) -> tuple[FloatArray, str]:
         """Transforms to show and measure the frames by as they were before alignment.
@@ -268,7 +287,7 @@ class Run:
         if isinstance(named, (str, os.PathLike)):
             try:
                 return self._initial(self._found(os.fspath(named))), INITIAL_TRANSFORMS
-            except (FileNotFoundError, ValueError):
+            except (FileNotFoundError, ValueError):  # another file, where it is the run's
                 if initial is not None:
                     raise
         if self.independent:
@@ -283,6 +302,11 @@ class Run:
             transform = given.propose(_Row(source, int(number)), row)
             if transform is not None:
                 found[row] = transform
+        if np.isnan(found).all():
+            raise ValueError(
+                f"{path}: none of its rows is about a frame of this run; expected frame numbers, "
+                "and sources if there are several, as the run has them"
+            )
         return found
 
     def _found(self, path: str) -> str:
@@ -290,6 +314,11 @@ class Run:
             return path
         candidates = (self.folder / path, self.folder.parent / path)
         return next((str(place) for place in candidates if place.exists()), path)
+
+
+def _size(version: str) -> str:
+    """The size of a version of a file: "1024 bytes"."""
+    return version.partition(",")[0]
 
 
 def read_run(folder: str | os.PathLike[str]) -> Run:

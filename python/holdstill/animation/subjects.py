@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,11 @@ from holdstill.run_frames import RunFrames
 from holdstill.sources import FrameSource
 from holdstill.sources import open as open_source
 from holdstill.streaming import frame_rate
+
+SAME_PROPORTIONS = 0.05
+"""Logarithm of the ratio of two pictures' proportions up to which they are the same."""
+
+log = logging.getLogger("holdstill")
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ def open_subject(
         elif len(frames) == 1 or initial is not None:
             found = _found(frames, initial, shape)
         else:
+            _warn_of_other_proportions(frames.streams[0].name, size, shape)
             found = np.tile(_rescaled(size, shape), (len(frames), 1, 1))
     except BaseException:
         frames.close()
@@ -139,6 +146,16 @@ def _by_run(
         for row in np.flatnonzero(run.good).tolist():
             found[row] = rows.transform(row, size)
     return _without_gaps(found @ _rescaled(run.shape, shape), shape)
+
+
+def _warn_of_other_proportions(name: str, size: tuple[int, int], shape: tuple[int, int]) -> None:
+    """Whole recordings are rarely as wide as a canonical frame for their height."""
+    if abs(np.log((size[1] / size[0]) / (shape[1] / shape[0]))) > SAME_PROPORTIONS:
+        log.warning(
+            "%s: pictures of %dx%d are taken for aligned ones, of %dx%d though the movement is; if "
+            "they are not aligned, align them and give the run by --initial",
+            name, *size, *shape,
+        )  # fmt: skip
 
 
 def _rescaled(of: tuple[int, int], shape: tuple[int, int]) -> FloatArray:

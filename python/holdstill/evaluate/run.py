@@ -35,6 +35,9 @@ FARTHEST = 1.6
 FACE, MOUTH = "face", "mouth"
 """Of a face: where the mean image's sharpness is measured, and variance unless told."""
 
+KEPT = 0.7
+"""Share of its pictures' sharpness that the mean of a rigid thing keeps; aligned, it is near 1."""
+
 OWN = "region"
 """What a region without a name is called."""
 
@@ -118,6 +121,7 @@ def evaluate_run(
     if frames and compared.any():
         sides = [before, after] if has_before else [after]
         seen = _look(run, sides, np.flatnonzero(compared), mask, progress, notes)
+        notes += [] if run.of_face else _blurred(seen)
     solved = run.rows["iterations"] > 0
     return Evaluation(
         run=run.address,
@@ -205,6 +209,17 @@ def _other_points(eyes: BeforeAfter[EyeCornerTable]) -> list[str]:
         f"the points of --eye-corners lie {found:.0f} px apart in the canonical frame, outer eye "
         f"corners about {expected:.0f}: are they others? (FGNET's are 27,29,34,32, those of dlib's "
         "68 points 36,39,42,45)"
+    ]
+
+
+def _blurred(seen: BeforeAfter[Pictures]) -> list[str]:
+    """A sample that RASL left in two places has a dictionary of both, and every frame is good."""
+    kept = seen.after.sharpness.kept if seen.after else 1.0
+    if not kept < KEPT:
+        return []
+    return [
+        f"the mean picture keeps {kept:.0%} of the sharpness of its frames: they differ, are noisy "
+        "or, good or not, lie apart; of a thing that does not change try --features grey"
     ]
 
 

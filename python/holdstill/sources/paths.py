@@ -9,6 +9,7 @@ import re
 from typing import IO, Any, Literal, TypeAlias, cast
 
 from holdstill.optional import import_optional
+from holdstill.run_layout import PARTS, VIDEO
 
 from .errors import SourceError
 from .retrying import RetryingFile, again
@@ -165,10 +166,17 @@ def expand(path: str) -> list[str]:
     FileNotFoundError
         If there is nothing at the path, the folder holds neither image nor video, or the pattern
         matches nothing.
+    ValueError
+        If the folder is that of a run, whose pictures are aligned already.
     """
     if exists(path):
         if not is_folder(path) or _is_zarr(path):
             return [path]
+        if exists(f"{path.rstrip('/')}/{PARTS}"):
+            raise ValueError(
+                f"{path}: the folder of a run; expected the sources that it is about, or for its "
+                f"aligned pictures {path.rstrip('/')}/{VIDEO}"
+            )
         known = IMAGE_EXTENSIONS | VIDEO_EXTENSIONS
         files = [
             file
