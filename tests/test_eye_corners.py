@@ -144,7 +144,7 @@ def test_points_from_csv_go_by_frame_number(tmp_path):
         ("frame,point,x,y\n0,0,1,b\n", "a row without four numbers"),
         ("frame,point,x,y\n0.5,0,1,1\n", "must be integers from 0"),
         ("frame,point,x,y\n0,-1,1,1\n", "must be integers from 0"),
-        ("frame,point,x,y\n0,999999999999,1,1\n", "at most 100000000 points in all"),
+        ("frame,point,x,y\n0,999999999999,1,1\n", "at most 100000 points a frame"),
         ("frame,point,x,y\n999999999999,3,1,1\n", "at most 100000000 points in all"),
         ("frame,point,x,y\n0,0,1,1\n0,0,2,2\n", "more than once"),
     ],

@@ -31,8 +31,8 @@ KNOWN = (
 )
 
 EYE_COLUMNS = ("left_x", "left_y", "right_x", "right_y")
-MOST_POINTS = 100_000_000
-"""Frames times points that a file may speak of."""
+MOST_POINTS, MOST_A_FRAME = 100_000_000, 100_000
+"""Frames times points that a file may speak of, and points of a frame."""
 
 _LONG = ("frame", "point", "x", "y")
 _DLIBS_EYES = (36, 39, 42, 45)
@@ -79,6 +79,10 @@ def read_landmarks(file: Path, expected: str) -> Landmarks:
 
 def refuse_too_many(rows: float, frame: float, point: float, file: Path) -> None:
     """Room is made for every number up to the largest: a wrong one must not ask for gigabytes."""
+    if point >= MOST_A_FRAME:
+        raise ValueError(
+            f"{file}: expected at most {MOST_A_FRAME} points a frame, got point {point:.0f}"
+        )
     if rows * (point + 1) > MOST_POINTS:
         raise ValueError(
             f"{file}: expected at most {MOST_POINTS} points in all, got numbers up to frame "
