@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 from conftest import SmallHead
+from scipy.ndimage import gaussian_filter
 
-from holdstill import Dictionary, NothingToAlignError, align_batch, fit
+from holdstill import Dictionary, NothingToAlignError, align, align_batch, fit
 from holdstill import open as open_source
 from holdstill.learning.selection import POOL, ROUNDS, worst_first
 from holdstill.sources import FrameSource
@@ -251,3 +252,17 @@ def test_worst_first_is_pivoted_qr() -> None:
     pivots = scipy.linalg.qr(residuals.T, mode="r", pivoting=True)[1]
     assert worst_first(residuals, 7) == pivots[:7].tolist()
     assert len(worst_first(np.repeat(residuals[:2], 3, axis=0), 6)) == 2
+
+
+def test_grains_finer_than_their_displacement_are_not_mistaken() -> None:
+    """Edges alone settle 5 pixels away, and call it good."""
+    rng = np.random.default_rng(0)
+    scene = gaussian_filter(rng.standard_normal((180, 180)), 1.2)
+    scene = 120 + 40 * scene / scene.std()
+    shifts = rng.integers(-9, 10, (12, 2))
+    stack = np.stack([scene[20 - b : 148 - b, 20 - a : 148 - a] for a, b in shifts])
+    start = np.tile(np.diag([2.0, 2.0, 1.0]), (12, 1, 1))
+    dictionary = fit(stack, start, n=12, shape=(64, 64), motion="translation", roi="full")
+    found = [a.frame_from_canonical[:2, 2] for a in align(stack, dictionary, start)]
+    errors = np.array(found) - shifts
+    assert np.abs(errors - errors.mean(axis=0)).max() < 0.2
