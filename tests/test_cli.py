@@ -220,6 +220,16 @@ def test_json_is_one_object_on_stdout_and_quiet_leaves_stderr_empty(clip, tmp_pa
     assert json.loads(done.stdout) == {"run": str(out), **run_json(out)}
 
 
+def test_quiet_hides_the_progress_but_no_warning(clip, dictionary, tmp_path):
+    junk = tmp_path / "junk.mp4"
+    junk.write_bytes(b"no video at all" * 100)
+    first, video, *options = align_arguments(clip, dictionary, tmp_path / "run", "--stop", 20)
+    done = fresh_process(first, video, junk, *options, "--quiet")
+    assert done.returncode == 0
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith(f"{junk}: cannot be opened as a video")
+
+
 def test_fit_and_evaluate_print_one_object_too(clip, run_folder, tmp_path, command):
     out = tmp_path / "d.npz"
     code, text, _ = command(

@@ -255,6 +255,16 @@ def test_mean_images_say_how_sharp_they_are(found):
     assert f"{100 * found.sharpness.after.kept:.0f} %" in axes[1].get_title()
 
 
+@pytest.mark.parametrize(
+    ("brightest", "white"), [(200.0, 255.0), (0.8, 1.0), (14.0, 14.0), (900.0,) * 2]
+)
+def test_mean_images_share_a_white_that_fits_their_levels(found, brightest, white):
+    ramp = np.linspace(0, brightest, 64, dtype=np.float32).reshape(8, 8)
+    means = dataclasses.replace(found.mean_image, before=ramp / 2, after=ramp)
+    for ax in plot.mean_images(dataclasses.replace(found, mean_image=means)):
+        assert ax.get_images()[0].get_clim() == (0, pytest.approx(white))
+
+
 def test_a_montage_shows_the_frame_before_and_after(run, clip):
     extra = {"mine": [np.full((32, 32), 9, np.uint8)] * 2}
     axes = plot.montage(run, [3, 200], extra=extra)

@@ -14,7 +14,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from clips import texts
-from report_runs import AFTER, BEFORE, SIDE, columns_of, number_in, numbered_run, run_of
+from report_runs import (
+    AFTER,
+    BEFORE,
+    SIDE,
+    columns_of,
+    number_in,
+    numbered_frames,
+    numbered_run,
+    run_of,
+)
 from runs import change_facts, interrupt
 
 from holdstill import Run, read_run
@@ -24,6 +33,7 @@ from holdstill.report.rows import LEAST_WORST, MOST_WORST, shown_rows, worst_row
 
 pytest.importorskip("pyarrow")
 av = pytest.importorskip("av")
+Image = pytest.importorskip("PIL.Image")
 
 HOSTILE = """<script>alert(1)<!-- "'&amp; ü 猫.npy"""
 IMAGE = "<img src=x onerror=alert(1)>"
@@ -292,6 +302,27 @@ def test_an_interrupted_run(run_copy):
     assert result["pictures"] == 0 and result["frames"] == 260
     assert "The run was interrupted" in page.text and "There are no pictures" in page.text
     assert page.data["player"] is None and "To repeat it" not in page.text
+
+
+def mean_images(page):
+    """Before and after alignment, as the page shows them."""
+    found = re.findall(r'<figure><img src="data:image/jpeg;base64,([^"]+)"', page.text)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))) for content in found]
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(1 / 255, np.float32), (16, np.uint16), (1000 / 250, np.float64)]
+)
+def test_mean_images_of_other_levels_are_no_darker(numbered, tmp_path, scale, dtype):
+    folder = numbered_run(tmp_path, 120)
+    np.save(tmp_path / "frames.npy", (numbered_frames(120) * float(scale)).astype(dtype))
+    eight_bits = mean_images(report_of(numbered)[0])
+    others = mean_images(report_of(folder)[0])
+    assert len(eight_bits) == len(others) == 2
+    # Levels that fit neither 1 nor 255 are stretched: the ratio of the two means stays.
+    gain = np.mean(others[1].astype(float)) / np.mean(eight_bits[1])
+    assert 0.98 < gain < 1.5
+    np.testing.assert_allclose(others[0], gain * eight_bits[0], atol=8)
 
 
 @pytest.mark.parametrize("with_video", [True, False])

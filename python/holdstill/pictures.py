@@ -18,6 +18,9 @@ Rgb = npt.NDArray[np.uint8]
 MOST_CELLS = 400
 """Pictures on a contact sheet at most: those of a longer run are evenly chosen."""
 
+DARK = 32
+"""Levels of 255 within which a picture is as good as black."""
+
 _CELL_HEIGHT = 112
 _LINE = 12
 _GAP = 4
@@ -52,13 +55,38 @@ def as_rgb8(picture: npt.NDArray[Any]) -> Rgb:
     if picture.dtype == np.uint16:
         picture = (picture >> 8).astype(np.uint8)
     elif picture.dtype != np.uint8:
-        # Floats are taken for grey levels from 0 to 255, or from 0 to 1 where they stay below it.
-        levels = np.nan_to_num(picture.astype(np.float32))
-        scale = 255.0 if levels.max(initial=0.0) <= 1.0 else 1.0
-        picture = np.clip(levels * scale + 0.5, 0, 255).astype(np.uint8)
+        picture = grey_as_shown(picture, white_of_floats(picture))
     if picture.ndim == 2:
         picture = np.repeat(picture[:, :, None], 3, axis=2)
     return np.ascontiguousarray(picture)
+
+
+def white_of_floats(picture: npt.NDArray[Any]) -> float:
+    """The level of a picture of floats that is white: 1 where none is above it, else 255."""
+    return 1.0 if np.nan_to_num(picture).max(initial=0.0) <= 1.0 else 255.0
+
+
+def white_of_means(*pictures: npt.NDArray[Any]) -> float:
+    """The level that is white in means of frames that are shown beside one another.
+
+    That of floats, but levels of another range, 12 bits say, have their maximum.
+
+    Examples
+    --------
+    >>> frame = np.full((2, 2), 0.5, np.float32)
+    >>> white_of_means(frame), white_of_means(100 * frame), white_of_means(frame, 1000 * frame)
+    (1.0, 255.0, 500.0)
+    """
+    brightest = np.array([np.nan_to_num(picture).max(initial=0.0) for picture in pictures])
+    white = white_of_floats(brightest)
+    top = float(brightest.max(initial=0.0))
+    return white if top <= 1.0 or DARK <= top <= white else top
+
+
+def grey_as_shown(picture: npt.NDArray[Any], white: float) -> npt.NDArray[np.uint8]:
+    """Levels from 0 to `white` as those from 0 to 255; others are clipped, NaN is black."""
+    levels = np.nan_to_num(picture.astype(np.float32))
+    return np.asarray(np.clip(levels * (255.0 / white) + 0.5, 0, 255), dtype=np.uint8)
 
 
 @dataclass

@@ -48,11 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = build_parser().parse_args(given)
     options.command_line = shlex.join(["holdstill", *given])
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.ERROR if options.quiet else logging.WARNING,
-        format="%(message)s",
-    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
         with _stopped_by_sigterm(), _own_messages(options.quiet):
             result, text = COMMANDS[options.command](options)
@@ -82,7 +78,7 @@ def _own_messages(quiet: bool) -> Iterator[None]:
     """Show what holdstill is at, unless `quiet`; what other packages are at is not of interest."""
     log = logging.getLogger("holdstill")
     before = log.level
-    log.setLevel(before if quiet else logging.INFO)
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
         yield
     finally:

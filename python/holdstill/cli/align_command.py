@@ -23,7 +23,7 @@ from holdstill.dictionary import Dictionary
 from holdstill.jobs.job import dictionary_of
 from holdstill.jobs.records import as_line
 from holdstill.outputs import output_errors, refuse_missing_folder, refuse_unwritable_folder
-from holdstill.pictures import as_rgb8
+from holdstill.pictures import DARK, as_rgb8
 from holdstill.recording import refuse_other_contents
 from holdstill.run import NothingAlignedError, align_to_folder
 from holdstill.run_folder import read_run
@@ -34,9 +34,6 @@ from holdstill.sources import open as open_source
 
 MOST_TOLD = 10
 """Of the sources that cannot be opened, how many are named; the others are counted."""
-
-DARK = 32
-"""Levels of 255 within which a picture is as good as black."""
 
 log = logging.getLogger("holdstill")
 

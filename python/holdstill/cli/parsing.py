@@ -25,6 +25,13 @@ class Parser(argparse.ArgumentParser):
         """End with what is wrong, on stderr."""
         self.exit(2, f"{self.prog}: {message}\n({self.prog} --help tells what there is)\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse what is not known here, where the command has its name."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
 
 class HelpWithDefaults(argparse.RawDescriptionHelpFormatter):
     """Help that tells the defaults, which functions hold.
@@ -90,7 +97,9 @@ def command(
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--quiet", action="store_true", default=False, help="no progress on stderr")
+    parser.add_argument(
+        "--quiet", action="store_true", default=False, help="no progress, warnings only"
+    )
     parser.add_argument(
         "--json", action="store_true", default=False, help="print one object with the results"
     )

@@ -31,7 +31,7 @@ class Pictures:
     Attributes
     ----------
     mean_image : ndarray, shape (h, w), float32
-        Grey levels from 0 to 255.
+        Grey levels from 0 to 255; of floats their own.
     sharpness : Sharpness
         In the thing that is shown.
     variance : RegionVariance or None

@@ -15,7 +15,7 @@ from holdstill.canonical import roi_mask
 from holdstill.dictionary import Dictionary
 from holdstill.evaluate import Evaluation
 from holdstill.learning.rasl import RaslResult
-from holdstill.pictures import as_rgb8, canonical_picture
+from holdstill.pictures import as_rgb8, canonical_picture, white_of_floats, white_of_means
 from holdstill.plot.style import INK, grid_of_axes, name_rows, show_picture
 from holdstill.reference.warp import n_planes
 from holdstill.run_folder import Run
@@ -75,10 +75,11 @@ def mean_images(found: Evaluation) -> npt.NDArray[Any]:
     }
     if not sides:
         raise ValueError("found: has no mean images; was the run evaluated without frames?")
+    white = white_of_means(*(picture for picture, _ in sides.values()))
     _, grid = grid_of_axes(1, len(sides), (3.0 * len(sides), 3.3))
     for ax, (name, (picture, sharpness)) in zip(grid[0], sides.items(), strict=True):
         title = f"{name}: {100 * sharpness.kept:.0f} % of the sharpness kept"
-        show_picture(ax, picture, title=title, vmin=0, vmax=255)
+        show_picture(ax, picture, title=title, vmin=0, vmax=white)
         ax.title.set_fontsize("small")
     return np.asarray(grid[0])
 
@@ -226,10 +227,8 @@ def _strips(strips: Mapping[str, Sequence[Any]], titles: Sequence[str]) -> npt.N
     for line, pictures in zip(axes, strips.values(), strict=True):
         for ax, picture in zip(line, pictures, strict=True):
             options: dict[str, Any] = (
-                {"vmin": 0.0, "vmax": 1.0} if picture.dtype.kind == "f" else {}
+                {"vmin": 0.0, "vmax": white_of_floats(picture)} if picture.dtype.kind == "f" else {}
             )
-            if picture.dtype.kind == "f" and np.nanmax(picture, initial=0.0) > 1.0:
-                options = {"vmin": 0.0, "vmax": 255.0}
             show_picture(ax, picture, **options)
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, color=INK, fontsize="small")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill.evaluate import Evaluation
+from holdstill.pictures import grey_as_shown, white_of_means
 from holdstill.report import sections
 from holdstill.report.markup import data_uri, escape
 from holdstill.run_folder import INITIAL_TRANSFORMS, Run
@@ -50,21 +51,21 @@ def plot_section(
 
 
 def _means(found: Evaluation) -> Iterator[str]:
-    sides = {"before": found.mean_image.before, "after": found.mean_image.after}
+    both = {"before": found.mean_image.before, "after": found.mean_image.after}
+    sides = {name: image for name, image in both.items() if image is not None}
+    white = white_of_means(*sides.values())
     for name, image in sides.items():
-        if image is None:
-            continue
         text = escape(f"Mean of {found.pictures:,} frames, {name} alignment")
-        picture = f'<img src="{data_uri("image/jpeg", _jpeg(image))}" alt="">'
+        content = _jpeg(grey_as_shown(image, white))
+        picture = f'<img src="{data_uri("image/jpeg", content)}" alt="">'
         yield f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
 
 
-def _jpeg(image: npt.NDArray[np.float32]) -> bytes:
+def _jpeg(grey: npt.NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    levels = np.clip(image + 0.5, 0, 255).astype(np.uint8)
-    Image.fromarray(levels).save(file, format="JPEG", quality=88)
+    Image.fromarray(grey).save(file, format="JPEG", quality=88)
     return file.getvalue()
 
 
