@@ -147,7 +147,7 @@ def test_frames_of_one_defect_are_told_of_by_one_warning(small_head, caplog):
 
 
 def test_no_initial_transform_for_any_frame_is_said(small_head: SmallHead) -> None:
-    with pytest.raises(NothingToAlignError, match="give initial transforms"):
+    with pytest.raises(NothingToAlignError, match="nothing to start from"):
         fit(small_head.frames, np.full((24, 3, 3), np.nan), n=6, **OPTIONS)  # type: ignore[arg-type]
 
 

@@ -182,7 +182,7 @@ def register_to_folder(
             "peak_memory_mb": peak_memory(),
         }
         recording.finish(summary, csv=csv)
-    refuse_nothing(summary, f"{summary['faces']} faces could be registered")
+    refuse_nothing(summary, f"{summary['frames']} frames showed a face that could be registered")
     return summary
 
 
@@ -219,7 +219,7 @@ class _Rows:
         total = sum(self._statuses.values())
         solved = total - self._statuses["not_found"] - self._statuses["unreadable"]
         return {
-            "faces": total,
+            "faces": solved,
             "status": dict(sorted(self._statuses.items())),
             "good": self._good,
             "mean_evaluations": self._evaluations / solved if solved else None,

@@ -18,7 +18,7 @@ from holdstill.cli.fit_options import FIT_OPTIONS
 from holdstill.cli.fitting import fit_dictionary
 from holdstill.cli.parsing import Output, facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
-from holdstill.cli.texts import counted, listed, quoted
+from holdstill.cli.texts import counted, listed, quoted, without_start
 from holdstill.dictionary import Dictionary
 from holdstill.jobs.job import dictionary_of
 from holdstill.jobs.records import as_line
@@ -179,10 +179,7 @@ def _suspicions(options: argparse.Namespace, summary: dict[str, Any]) -> list[st
     """Why a run may have come to nothing, and what to do."""
     found, not_found = [], summary["status"].get("not_found", 0)
     if hasattr(options, "initial") and not_found:
-        found.append(
-            f"{not_found} frames have no transform in {options.initial}: has it rows for them, not "
-            "empty, and do its columns source and frame name them as they are named here?"
-        )
+        found.append(without_start(not_found, options.initial))
     elif not summary["good"] and hasattr(options, "dictionary"):
         found.append(
             "no frame is good: the dictionary may be another face's; without --dictionary one is "

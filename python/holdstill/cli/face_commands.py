@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from holdstill.archive import refuse_foreign
 from holdstill.cli.face_options import REGISTER_OPTIONS, TRAIN_OPTIONS
 from holdstill.cli.parsing import Output, facts_of, given, sources_of
 from holdstill.cli.progress import progress_of
-from holdstill.cli.texts import counted, listed
+from holdstill.cli.texts import counted, listed, without_start
 from holdstill.face_run import register_to_folder
 from holdstill.outputs import refuse_missing_folder
 from holdstill.recording import refuse_other_contents
@@ -99,9 +100,20 @@ def run_register(options: argparse.Namespace) -> Output:
     lines = [
         f"{summary['faces']} faces in {summary['frames']} frames: {counted(summary['status'])}; "
         f"{summary['good']} good",
+        *_suspicions(options, summary),
         f"{summary['frames_per_second']:.1f} frames/s, "
         f"{summary['mean_evaluations'] or 0:.1f} evaluations a face, "
         f"{summary['detections']} detections",
         listed(options.out),
     ]
     return {"run": options.out, **summary}, "\n".join(lines)
+
+
+def _suspicions(options: argparse.Namespace, summary: dict[str, Any]) -> list[str]:
+    """Why a run may have come to little, and what to do."""
+    not_found = summary["status"].get("not_found", 0)
+    if hasattr(options, "initial") and not_found:
+        return [without_start(not_found, options.initial)]
+    if not summary["good"]:
+        return ["no face is good: look at the contact sheet; was it a face that was detected?"]
+    return []

@@ -14,6 +14,14 @@ def counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
+def without_start(frames: int, initial: str) -> str:
+    """What to look at where a file of initial transforms knows nothing of frames."""
+    return (
+        f"{frames} frames have no transform in {initial}: has it rows for them, not empty, and do "
+        "its columns source and frame name them as they are named here?"
+    )
+
+
 def listed(folder: str) -> str:
     """A run's folder and what is in it."""
     return f"{folder}: {', '.join(open_store(folder).names())}"

@@ -268,7 +268,8 @@ def _batch(
     if len(sample) < 2:
         raise NothingToAlignError(
             f"only {len(sample)} frames could be used for the dictionary: the others are "
-            "unreadable or black, or no face was found in them; give initial transforms"
+            "unreadable or black, or have nothing to start from: no face was found in them, or no "
+            "row of the initial transforms given is about them"
         )
 
     def descend(start: FloatArray, given: int | None, **changed: Any) -> RaslResult:

@@ -215,7 +215,8 @@ def facts(run: Run, found: Evaluation) -> str:
     if selected:
         rows.append(("Frames taken", ", ".join(f"{k} {v}" for k, v in selected.items())))
     initial = given.get("initial")
-    rows.append(("Began at", str(initial) if initial else "a face detector, then the frame before"))
+    detected = "a face detector" + (" on each" if run.independent else ", then the frame before")
+    rows.append(("Began at", str(initial) if initial else detected))
     if "dictionary" in given:
         rows.append(("Dictionary", str(given["dictionary"].get("summary", ""))))
     learnt = given.get("provenance") or {}
