@@ -145,6 +145,7 @@ def test_a_report_of_registrations(album, registered_run, command):
     page = (registered_run / "report.html").read_text(encoding="utf-8")
     # There is nothing to compare unrelated photographs with.
     assert '"pair":false' in page and "registered to a face model" in page
+    assert "a face detector on each" in page
     assert page.count('class="tile"') == 6 and "005.png" in page
 
 
@@ -384,3 +385,13 @@ def test_real_people_never_seen_are_registered_from_the_detector(data_dir, tmp_p
     apart = np.linalg.norm(placed - true, axis=2).mean(axis=1)
     share = apart / np.linalg.norm(true[:, 0] - true[:, 1], axis=1)
     assert (code, np.median(share) < 0.05) == (0, True)
+
+
+def test_starts_that_match_no_picture_are_told(album, tmp_path, command):
+    (tmp_path / "boxes.csv").write_text("source,frame,x,y,width,height\nother.png,0,9,9,50,50\n")
+    code, _, err = command(
+        "register", album.folder / "photographs", "--model", album.model, "--initial",
+        tmp_path / "boxes.csv", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 3 and "do its columns source and frame name them" in err
+    assert run_json(tmp_path / "run")["faces"] == 0

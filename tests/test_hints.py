@@ -295,3 +295,22 @@ def test_a_sample_of_three_is_warned_of(clip, caplog):
         caplog.clear()
         holdstill.fit(frames, initial, n=n, shape=(32, 32))
         assert ("explains each of them by itself" in caplog.text) == told
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: holdstill.align_frame(np.zeros((3, 9, 9)), a_dictionary(), np.eye(3)),
+         r"^frame: expected one frame, .* got \(3, 9, 9\)"),
+        (lambda: holdstill.LiveAligner(a_dictionary()).align(np.zeros((3, 9, 9), np.uint8)),
+         r"^frame: expected one frame, .* got \(3, 9, 9\)"),
+        (lambda: holdstill.l1_least_squares(np.eye(3), np.ones(3), mu="x"), r"^mu: expected"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_named_by_what_was_expected(call, says):
+    with pytest.raises((ValueError, TypeError), match=says):
+        call()
+
+
+def a_dictionary():
+    return Dictionary(np.eye(64, 2), shape=(8, 8), motion="affine")

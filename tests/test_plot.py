@@ -344,3 +344,10 @@ def test_without_matplotlib_the_command_that_installs_it_is_named():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == 'holdstill.plot needs matplotlib: pip install "holdstill[plot]"'
+
+
+def test_pictures_of_nothing_are_refused(run, run_folder):
+    with pytest.raises(ValueError, match=r"^n: expected"):
+        plot.montage(run, n=0)
+    with pytest.raises(TypeError, match="dictionary: expected a Dictionary"):
+        plot.dictionary_atoms(run_folder / "dictionary.npz")

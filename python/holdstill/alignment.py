@@ -14,6 +14,7 @@ from holdstill.canonical import check_shape
 from holdstill.dictionary import Dictionary, expect_dictionary
 from holdstill.reference.robust import LOSSES as LOSSES
 from holdstill.sources import Frame
+from holdstill.sources.arrays import check_frame
 from holdstill.threads import thread_count
 
 STATUSES = (
@@ -225,7 +226,9 @@ def align_frame(
         search=search,
         verify=verify,
     )
-    return align_read(Frame("array", 0, None, np.asarray(frame)), aligner, np.asarray(initial))
+    image = np.asarray(frame)
+    check_frame("frame", image.shape)
+    return align_read(Frame("array", 0, None, image), aligner, np.asarray(initial))
 
 
 def align_batch(

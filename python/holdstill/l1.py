@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdstill import _core
+from holdstill.checks import number
 from holdstill.reference.l1 import L1Result
 
 
@@ -61,8 +62,8 @@ def l1_least_squares(
         np.asarray(dictionary),
         np.asarray(target),
         None if jacobian is None else np.asarray(jacobian),
-        mu=mu,
-        nu=nu,
+        mu=number("mu", mu),
+        nu=None if nu is None else number("nu", nu),
         bregman_iterations=bregman_iterations,
         initial=None if initial is None else np.asarray(initial),
     )

@@ -11,7 +11,7 @@ from holdstill.dictionary import Dictionary
 from holdstill.initial import make_initial
 from holdstill.solver_options import SolverOptions
 from holdstill.sources import Frame
-from holdstill.sources.arrays import check_stack
+from holdstill.sources.arrays import check_frame, check_stack
 from holdstill.tracking import Aligners, TrackAligner
 
 _SOURCE = "live"
@@ -99,10 +99,11 @@ class LiveAligner:
         image = None
         if frame is not None:
             image = np.asarray(frame)
-            if image.ndim not in (2, 3):
-                raise ValueError(f"frame: expected shape (H, W) or (H, W, 3), got {image.shape}")
+            if image.ndim == 3 and image.shape[2] == 4:
+                image = image[..., :3]
+            check_frame("frame", image.shape)
             check_stack("frame", (1, *image.shape), image.dtype)
-            image = np.ascontiguousarray(image[..., :3] if image.ndim == 3 else image)
+            image = np.ascontiguousarray(image)
             if image.dtype == np.float64:
                 image = image.astype(np.float32)
         number, self._n_frames = self._n_frames, self._n_frames + 1

@@ -17,6 +17,7 @@ from holdstill.outputs import refuse_missing_folder
 from holdstill.recording import refuse_other_contents
 from holdstill.registration.learning import FACE_SHAPE
 from holdstill.registration.model import FaceModel
+from holdstill.run import NothingAlignedError
 from holdstill.sources import open as open_source
 from holdstill.stores import refuse_url
 from holdstill.training import enrol_from, read_training
@@ -86,17 +87,21 @@ def run_register(options: argparse.Namespace) -> Output:
         open_source(sources_of(options)) as frames,
         progress_of(options, "register", "frames") as progress,
     ):
-        summary = register_to_folder(
-            frames,
-            model,
-            options.out,
-            getattr(options, "initial", None),
-            pictures=not options.no_pictures,
-            csv=options.csv,
-            progress=progress,
-            facts=facts_of(options),
-            **given(options, REGISTER_OPTIONS),
-        )
+        try:
+            summary = register_to_folder(
+                frames,
+                model,
+                options.out,
+                getattr(options, "initial", None),
+                pictures=not options.no_pictures,
+                csv=options.csv,
+                progress=progress,
+                facts=facts_of(options),
+                **given(options, REGISTER_OPTIONS),
+            )
+        except NothingAlignedError as error:
+            lines = [str(error), *_suspicions(options, error.summary)]
+            raise NothingAlignedError("\n".join(lines), error.summary) from None
     lines = [
         f"{summary['faces']} faces in {summary['frames']} frames: {counted(summary['status'])}; "
         f"{summary['good']} good",

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from holdstill._typing import FloatArray
 from holdstill.alignment import warp
 from holdstill.canonical import roi_mask
-from holdstill.dictionary import Dictionary
+from holdstill.checks import integer
+from holdstill.dictionary import Dictionary, expect_dictionary
 from holdstill.evaluate import Evaluation
 from holdstill.learning.rasl import RaslResult
 from holdstill.pictures import as_rgb8, canonical_picture, white_of_floats, white_of_means
@@ -35,7 +36,8 @@ def dictionary_atoms(dictionary: Dictionary, *, n: int | None = None) -> npt.NDA
     ndarray of matplotlib Axes, shape (n,)
         Grey levels and magnitudes from black; of edges their strength √(E_x² + E_y²).
     """
-    pictures = dictionary.atom_images()[:n]
+    expect_dictionary(dictionary)
+    pictures = dictionary.atom_images()[: None if n is None else integer("n", n)]
     if pictures.ndim == 4:
         pictures = np.hypot(pictures[:, 0], pictures[:, 1])
     box = _bounding_box(dictionary.mask)
@@ -244,7 +246,7 @@ def chosen_rows(
         some = np.flatnonzero(usable)
         if not len(some):
             raise ValueError("run: has no good frame to show; choose rows")
-        evenly = np.linspace(0, len(some) - 1, min(n, len(some))).round().astype(int)
+        evenly = np.linspace(0, len(some) - 1, min(integer("n", n), len(some))).round().astype(int)
         return [int(row) for row in some[evenly]]
     chosen = [int(row) for row in rows]
     if not chosen or not all(0 <= row < len(run) for row in chosen):

@@ -34,6 +34,12 @@ class _Stack(Protocol):
     def __getitem__(self, key: Any, /) -> Any: ...
 
 
+def check_frame(name: str, shape: tuple[int, ...]) -> None:
+    """Refuse what is not one frame, grey or RGB, such as a stack of them."""
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3):
+        raise ValueError(f"{name}: expected one frame, of shape (H, W) or (H, W, 3), got {shape}")
+
+
 def check_stack(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuse what is not a stack of frames.
 
