@@ -205,6 +205,16 @@ def test_apply_shows_the_eyes_where_they_belong(run_example, footage):
     assert np.abs(mean[::2, ::2] - expected).mean() < 3
 
 
+def test_pictures_of_the_mouth_are_windows_of_the_aligned_face(run_example, footage):
+    run_example("mouth_pictures")
+    mouths = np.load(footage / "mouths.npy")
+    # Half of each side of the run's own pictures, whose mouth lies from 130 to 200 and 45 to 155.
+    with holdstill.open(footage / "aligned" / "aligned.mp4") as aligned:
+        expected = np.stack([frame.image[130:, 45:155] for frame in aligned])
+    assert mouths.shape == (N_FRAMES, 140, 220, 3)
+    assert np.abs(mouths[:, ::2, ::2].astype(float) - expected).mean() < 4
+
+
 def test_other_lips_are_those_asked_for(run_example):
     shown = run_example("other_lips")
     assert shown["replacement"].replaced.all()
