@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -29,6 +30,9 @@ _CHUNK_BYTES = 2**20
 
 _DAMAGED = (RuntimeError, ValueError, EOFError)
 """What reading a damaged chunk or fragment raises."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""NumPy reads a header as Python's syntax, at which threads of CPython 3.11 can trip each other."""
 
 
 def _compression(zarr: Any) -> dict[str, Any]:
@@ -165,7 +169,8 @@ class Crops:
 
     def _fragment(self, row: int) -> Pictures:
         content = self.store.read(fragment_name(row))
-        pictures: Pictures = np.load(io.BytesIO(content), allow_pickle=False)
+        with _ONE_AT_A_TIME:
+            pictures: Pictures = np.load(io.BytesIO(content), allow_pickle=False)
         return pictures
 
     @property

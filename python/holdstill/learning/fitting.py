@@ -116,7 +116,8 @@ def fit(
         σ of edges and magnitude, canonical pixels.
     roi : str, path, array_like (h, w) or None
         Region of interest: a name, a mask image, a mask, weights. The default is for faces; for
-        other things take ``"full"``, or None.
+        other things take ``"full"``, or None. With these or a mask, edges and magnitude are also
+        reached by way of grey levels; that end is kept where its objective is a tenth lower.
     lambda_c : float, optional
         λ = λ_c/√M of RASL. By default 5/√n (`COMMON_OUTLIER`): 0.5 for a sample of 100, where the
         published value is 1.
