@@ -248,7 +248,7 @@ class Run:
         manifest = self.folder / MANIFEST
         try:
             inputs = json.loads(manifest.read_bytes())["inputs"] if manifest.is_file() else []
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             return  # damaged: nothing is known
         for name, then in inputs:
             path = self._found(name)
